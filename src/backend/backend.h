@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The seam between plans and devices. A backend owns buffers and executable plans; everything above talks to
+ * it through these functions and everything below implements the slots of NervBackendClass. A backend and
+ * what was made from it belong to one thread at a time.
+ */
+#pragma once
+
+#include "graph/plan.h"
+
+typedef struct NervBackend NervBackend;
+typedef struct NervBuffer NervBuffer;
+typedef struct NervExec NervExec;
+
+typedef struct {
+    const char *name; /* "cpu", "vulkan" */
+    void (*destroy)(NervBackend *be);
+    /* Buffers: zeroed, at least `bytes`, start aligned to NERV_PLAN_ALIGN. */
+    NervBuffer *(*buffer_new)(NervBackend *be, size_t bytes, GError **error);
+    void (*buffer_free)(NervBuffer *buf);
+    bool (*upload)(NervBuffer *buf, size_t offset, const void *src, size_t bytes, GError **error);
+    bool (*download)(NervBuffer *buf, size_t offset, void *dst, size_t bytes, GError **error);
+    /* Executables. */
+    NervExec *(*exec_new)(NervBackend *be, NervTape *tape, GError **error);
+    void (*exec_free)(NervExec *exec);
+    bool (*exec_bind)(NervExec *exec, const NervTensor *leaf, NervBuffer *buf, size_t offset, GError **error);
+    bool (*exec_write)(NervExec *exec, const NervTensor *leaf, const void *src, GError **error);
+    bool (*exec_read)(NervExec *exec, const NervTensor *output, void *dst, GError **error);
+    bool (*exec_run)(NervExec *exec, GError **error);
+    bool (*exec_wait)(NervExec *exec, GError **error);
+} NervBackendClass;
+
+/* Common heads; backends embed them as their first member. */
+struct NervBackend {
+    const NervBackendClass *klass;
+    char *description;     /* for people: "CPU avx512, 2 threads", "Vulkan: NVIDIA H200 (driver 580.159)" */
+    size_t live_bytes;     /* device memory in use through this backend */
+    size_t peak_bytes;
+    bool is_software;      /* CPU, or a Vulkan driver that runs on one */
+};
+struct NervBuffer {
+    NervBackend *be;
+    size_t bytes;
+};
+struct NervExec {
+    NervBackend *be;
+    NervPlan *plan;
+};
+
+/* Opens a device.
+ *   "auto"      the best hardware GPU through Vulkan (discrete before integrated), else the CPU. The environment
+ *               variable NERV_DEVICE, if set, replaces "auto".
+ *   "cpu"       CPU backend; NERV_CPU=c|baseline|avx2|avx512 masks the levels above the named one.
+ *   "vulkan"    the best hardware GPU, else an error;  "vulkan:N" device N of the driver's list, software included.
+ * n_threads: CPU threads, 0 = one per core. Errors: NERV_ERROR_DEVICE naming what is missing, NERV_ERROR_INVALID for
+ * an unknown name. Free with nerv_backend_free(). */
+NervBackend *nerv_backend_open(const char *device, uint32_t n_threads, GError **error);
+void nerv_backend_free(NervBackend *be);
+
+/* A list of the devices' descriptions, one per line "cpu  CPU avx512" / "vulkan:0  llvmpipe ...". Free with g_free. */
+char *nerv_backend_list(void);
+
+NervBuffer *nerv_buffer_new(NervBackend *be, size_t bytes, GError **error);
+void nerv_buffer_free(NervBuffer *buf);
+bool nerv_buffer_upload(NervBuffer *buf, size_t offset, const void *src, size_t bytes, GError **error);
+bool nerv_buffer_download(NervBuffer *buf, size_t offset, void *dst, size_t bytes, GError **error);
+
+/* Plans the tape for this device and makes it ready to run. The tape is not owned and must outlive the exec. */
+NervExec *nerv_exec_new(NervBackend *be, NervTape *tape, GError **error);
+void nerv_exec_free(NervExec *exec);
+
+/* Binds a PARAM leaf to `buf` at `offset` (a multiple of NERV_PLAN_ALIGN). The buffer must outlive the exec. Every PARAM leaf
+ * that the plan uses must be bound before the first run; rebinding is allowed while no run is pending. */
+bool nerv_exec_bind(NervExec *exec, const NervTensor *leaf, NervBuffer *buf, size_t offset, GError **error);
+
+/* Writes an INPUT leaf's values (its whole size) for the next run. Waits for a pending run first. */
+bool nerv_exec_write(NervExec *exec, const NervTensor *leaf, const void *src, GError **error);
+
+/* Starts a run; returns before it ends where the device is asynchronous. At most one run of an exec is pending; a
+ * second call waits for the first. */
+bool nerv_exec_run(NervExec *exec, GError **error);
+bool nerv_exec_wait(NervExec *exec, GError **error);
+
+/* Waits, then copies an output's values (its whole size) to dst. */
+bool nerv_exec_read(NervExec *exec, const NervTensor *output, void *dst, GError **error);
+
+/* Constructors of the backends; callers use nerv_backend_open(). index -1: best hardware GPU. */
+NervBackend *nerv_cpu_backend_new(uint32_t n_threads, GError **error);
+NervBackend *nerv_vulkan_backend_new(int index, GError **error);
+/* Appends lines "vulkan:N  name" for nerv_backend_list(); nothing where there is no driver. */
+void nerv_vulkan_list(GString *out);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What a model is: a configuration that becomes a tape. A NervModel is immutable once made; it knows its
+ * parameters (shapes, initial values, how they may be quantised), how to append its network to a tape, and
+ * what goes in per frame.
+ */
+#pragma once
+
+#include "base/bits.h"
+#include "ops/ops.h"
+
+typedef struct NervModel NervModel;
+
+/* The clip that a network represents. */
+typedef struct {
+    int32_t width, height; /* luma samples, 16..8192 */
+    int32_t n_frames;      /* frames of the segment, >= 1 */
+} NervClip;
+
+typedef enum {
+    NERV_PARAM_WEIGHT, /* quantised per output channel (dimension N of the shape) */
+    NERV_PARAM_BIAS,   /* quantised with one step for the whole tensor */
+} NervParamRole;
+
+typedef struct {
+    char name[32];   /* "stem.0.weight", "block1.bias", ... */
+    NervShape shape;
+    NervParamRole role;
+    float init_bound; /* initial values are uniform in [-bound, bound) */
+} NervParam;
+
+typedef struct {
+    const char *name; /* the value of nervenc's model property that selects this class: "nerv" */
+    uint32_t id;      /* the code in the bitstream, docs/bitstream.md */
+    /* Whether `name` is this class or one of its named sizes ("nerv-s"). */
+    bool (*accepts)(const char *name);
+    NervModel *(*configure)(const char *name, GVariant *options, const NervClip *clip, GError **error);
+    void (*write)(const NervModel *model, NervBitWriter *w);
+    NervModel *(*read)(NervBitReader *r, const NervClip *clip, GError **error);
+    void (*free)(NervModel *model);
+    NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input);
+    void (*input)(const NervModel *model, int32_t frame, float *dst);
+    char *(*describe)(const NervModel *model);
+} NervModelClass;
+
+/* Common head; model classes embed it as their first member. */
+struct NervModel {
+    const NervModelClass *klass;
+    NervClip clip;
+    NervParam *params;
+    uint32_t n_params;    /* tensors */
+    int64_t n_weights;    /* scalars in all params */
+    int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
+};
+
+/* Limit on n_weights accepted from options and from streams. */
+#define NERV_MODEL_MAX_WEIGHTS ((int64_t)256 * 1024 * 1024)
+
+/* Makes a model by name. `options` is an a{sv} dictionary or NULL (the reference is not taken); unknown keys and wrong
+ * types are NERV_ERROR_INVALID and the message names the key and what is known. Free with nerv_model_free(). */
+NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error);
+void nerv_model_free(NervModel *model);
+
+/* Writes class id and configuration; reads them back. A reader checks every field's range before it allocates. */
+void nerv_model_write(const NervModel *model, NervBitWriter *w);
+NervModel *nerv_model_read(NervBitReader *r, const NervClip *clip, GError **error);
+
+/* Appends the network: `params` are n_params leaves of the params' shapes, `input` is [N,input_floats,1,1]. Returns
+ * RGB in [0,1], [N,3,height,width] (already cropped to the clip's size), or NULL with the tape's error set. */
+NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input);
+
+/* Writes what goes in for one frame, 0 <= frame < clip.n_frames: input_floats floats. */
+void nerv_model_input(const NervModel *model, int32_t frame, float *dst);
+
+/* One line for people: "nerv 320x180: stem 64, base 8 at 16x9, widths 24,16,12, strides 5,2,2, kernels 3,3,3, gelu; 144751 parameters".
+ * Free with g_free(). */
+char *nerv_model_describe(const NervModel *model);
+
+/* Multiply-accumulates of one frame's forward pass, counted from a tape's ops. */
+int64_t nerv_tape_macs(const NervTape *tape);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * libnerv's public door: encode and decode one stream of neural video. Needs GLib, knows no GStreamer.
+ * An encoder or decoder belongs to one thread at a time; the functions marked "any thread" may be called from
+ * another while that thread is inside the same object.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "codec/units.h"
+#include "tensor/pixels.h"
+
+G_BEGIN_DECLS
+
+/* --- video ----------------------------------------------------------------------------------------------- */
+
+/* What a stream shows. Code points as in ITU-T H.273, 2 = unspecified. */
+typedef struct {
+    NervPixels pixels;             /* size 16..8192 each way, format, matrix, range, siting */
+    uint32_t primaries, transfer;  /* carried, not interpreted */
+    uint32_t fps_n, fps_d;         /* 0/1 = variable */
+    uint32_t par_n, par_d;
+} NervVideoInfo;
+
+/* Planes of one frame in the caller's memory; see nerv_pixels_planes() for how many and their rows. */
+typedef struct {
+    uint8_t *data[3];
+    int32_t stride[3]; /* bytes, >= the plane's row_bytes */
+} NervFrame;
+
+/* --- encoder --------------------------------------------------------------------------------------------- */
+
+typedef struct NervEncoder NervEncoder;
+
+typedef struct {
+    char *model;             /* "nerv", "nerv-s", ...; not NULL */
+    GVariant *model_options; /* a{sv} or NULL */
+    uint32_t segment_frames; /* frames per segment, 0 = as many as max_memory_bytes allows, up to 65536 */
+    uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
+    uint32_t epochs;         /* >= 1 */
+    uint32_t batch_size;     /* >= 1 */
+    double learning_rate;    /* > 0 */
+    uint64_t seed;
+    uint32_t bits;           /* per weight, 2..8 */
+    char *device;            /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
+    uint32_t threads;        /* 0 = one per core */
+} NervEncoderSettings;
+
+/* Defaults of every field; strings are allocated. clear frees them. */
+void nerv_encoder_settings_init(NervEncoderSettings *s);
+void nerv_encoder_settings_clear(NervEncoderSettings *s);
+
+typedef struct {
+    uint32_t segment;           /* segments finished */
+    uint32_t frames;            /* frames of the segment being fitted, or last fitted */
+    uint32_t step, n_steps;
+    double loss, psnr;          /* training loss; dB */
+    double steps_per_second, eta_seconds, fit_seconds;
+    int64_t parameters;         /* scalars in the network */
+    uint64_t network_bytes;     /* last finished segment's network unit; 0 before the first */
+    uint64_t peak_bytes;        /* device memory */
+    char device[128];           /* description of the device in use */
+    char model[256];            /* nerv_model_describe() */
+} NervEncoderStats;
+
+/* Called on the thread that is inside nerv_encoder_fit(), at most ten times a second and at the end. */
+typedef void (*NervProgressFunc)(void *user, const NervEncoderStats *stats);
+
+/* Validates everything that can be validated before frames come: options, model, device. The settings are copied. */
+NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettings *settings, GError **error);
+void nerv_encoder_free(NervEncoder *enc);
+void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *user);
+
+/* Copies one frame into the open segment. pts_ns: its presentation time. NERV_ERROR_INVALID if the segment is full. */
+bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error);
+/* Frames in the open segment; whether it must be fitted before the next nerv_encoder_send(). */
+uint32_t nerv_encoder_pending(const NervEncoder *enc);
+bool nerv_encoder_is_full(const NervEncoder *enc);
+
+/* Fits a network to the pending frames and queues their packets: minutes of work. With no pending frames, does
+ * nothing. NERV_ERROR_CANCELLED after nerv_encoder_cancel(): the pending frames are kept. */
+bool nerv_encoder_fit(NervEncoder *enc, GError **error);
+/* Any thread: makes a running or the next nerv_encoder_fit() return within one training step. Cleared by nerv_encoder_reset(). */
+void nerv_encoder_cancel(NervEncoder *enc);
+/* Drops pending frames and queued packets and clears cancellation. Numbering of frames and segments goes on. */
+void nerv_encoder_reset(NervEncoder *enc);
+/* Any thread. */
+void nerv_encoder_get_stats(NervEncoder *enc, NervEncoderStats *stats);
+
+typedef struct {
+    GBytes *data;        /* one access unit; caller unrefs */
+    int64_t pts_ns, duration_ns; /* duration 0 = unknown */
+    bool is_sync;
+} NervPacket;
+
+/* Takes the oldest queued packet; false if there is none. Packets come in the order of the frames sent. */
+bool nerv_encoder_get(NervEncoder *enc, NervPacket *packet);
+
+/* --- decoder --------------------------------------------------------------------------------------------- */
+
+typedef struct NervDecoder NervDecoder;
+
+typedef struct {
+    char *device;              /* as the encoder's */
+    uint32_t threads;
+    uint64_t max_memory_bytes; /* bound on network and plan, refused before allocation; 0 = 2 GiB */
+} NervDecoderSettings;
+
+void nerv_decoder_settings_init(NervDecoderSettings *s);
+void nerv_decoder_settings_clear(NervDecoderSettings *s);
+
+typedef struct {
+    bool is_sync;        /* brought a new network */
+    bool info_changed;   /* the sequence's video info differs from the last one's (always true for the first) */
+    uint32_t index;      /* frame within the segment */
+    uint64_t frame;      /* frame within the stream */
+    int64_t pts_ns, duration_ns;
+} NervDecodedInfo;
+
+typedef struct {
+    uint32_t segment_id;
+    uint64_t frames;        /* rendered so far */
+    double render_seconds;  /* spent in nerv_decoder_render() */
+    int64_t parameters;
+    uint64_t network_bytes; /* of the present segment */
+    uint64_t peak_bytes;
+    char device[128];
+    char model[256];
+} NervDecoderStats;
+
+NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **error);
+void nerv_decoder_free(NervDecoder *dec);
+
+/* Parses one whole access unit; if it has a network, takes it over. Nothing is rendered. Errors: NERV_ERROR_DATA
+ * (damaged; the decoder then waits for a sync point), NERV_ERROR_NEED_SYNC (a frame of a segment whose network is not
+ * here), NERV_ERROR_UNSUPPORTED (version, model), NERV_ERROR_MEMORY (over the bound). */
+bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out, GError **error);
+/* The present sequence's info; pixels.format is the source's format. Valid after the first successful send. */
+void nerv_decoder_get_info(const NervDecoder *dec, NervVideoInfo *info);
+/* Output layout from now on: format, matrix, range and siting; width and height must be the stream's. The default is
+ * the info's. */
+bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError **error);
+/* Evaluates the frame of the last send and writes it to `frame`. */
+bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error);
+/* Forgets the network: the next frame must be a sync point. */
+void nerv_decoder_reset(NervDecoder *dec);
+/* Any thread. */
+void nerv_decoder_get_stats(NervDecoder *dec, NervDecoderStats *stats);
+
+/* A list of devices for people; free with g_free(). */
+char *nerv_list_devices(void);
+
+G_END_DECLS

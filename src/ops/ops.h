@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The ops, one constructor each. Every constructor appends one node and returns its first output, or NULL when
+ * the tape carries an error. Shapes are N C H W; K kernel, S stride, P padding; `b` (bias) may be NULL.
+ * A gradient op ends in what it yields (_dx, _dw); d-prefixed arguments are gradients.
+ */
+#pragma once
+
+#include "graph/tape.h"
+#include "tensor/pixels.h"
+
+/* --- linear.c: y[N,M,1,1] = x[N,K,1,1] w[M,K,1,1]^T + b[1,M,1,1] --- */
+NervTensor *nerv_linear(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b);
+/* dx[N,K] = dy[N,M] w[M,K] */
+NervTensor *nerv_linear_dx(NervTape *t, NervTensor *dy, NervTensor *w);
+/* output 0: dw[M,K] = dy^T x; output 1: db[1,M,1,1] = sum over N of dy */
+NervTensor *nerv_linear_dw(NervTape *t, NervTensor *dy, NervTensor *x);
+
+/* --- conv2d.c: cross-correlation as torch.nn.functional.conv2d; x[N,Cin,H,W], w[Cout,Cin,K,K], b[1,Cout,1,1] ->
+ * y[N,Cout,Ho,Wo], Ho = (H+2P-K)/S+1 --- */
+typedef struct {
+    int32_t stride, pad;
+    int32_t h, w; /* conv2d_dx only: H, W of the x that the gradient is for */
+    int32_t k;    /* conv2d_dw only: K */
+} NervConvAttr;
+NervTensor *nerv_conv2d(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b, int stride, int pad);
+/* dx[N,Cin,H,W] from dy[N,Cout,Ho,Wo] and w */
+NervTensor *nerv_conv2d_dx(NervTape *t, NervTensor *dy, NervTensor *w, int stride, int pad, int h, int w_);
+/* output 0: dw[Cout,Cin,K,K]; output 1: db[1,Cout,1,1] = sum of dy over N,H,W */
+NervTensor *nerv_conv2d_dw(NervTape *t, NervTensor *dy, NervTensor *x, int k, int stride, int pad);
+
+/* --- pixel_shuffle.c: torch.nn.PixelShuffle; [N,C*S*S,H,W] -> [N,C,H*S,W*S], and its inverse --- */
+NervTensor *nerv_pixel_shuffle(NervTape *t, NervTensor *x, int s);
+NervTensor *nerv_pixel_unshuffle(NervTape *t, NervTensor *x, int s);
+
+/* --- act.c: pointwise functions --- */
+typedef enum {
+    NERV_ACT_NONE,
+    NERV_ACT_GELU,    /* x Phi(x), the exact form with erf */
+    NERV_ACT_SILU,    /* x sigmoid(x) */
+    NERV_ACT_SIN,     /* sin(x) */
+    NERV_ACT_SIGMOID, /* 1/(1+exp(-x)) */
+    NERV_ACT_TANH,
+    NERV_ACT_TANH01,  /* (tanh(x)+1)/2 */
+    NERV_ACT_RELU,
+    NERV_ACT_N,
+} NervAct;
+const char *nerv_act_name(NervAct act);          /* "none", "gelu", "silu", ... */
+bool nerv_act_parse(const char *name, NervAct *act);
+NervTensor *nerv_act(NervTape *t, NervTensor *x, NervAct act);
+NervTensor *nerv_act_dx(NervTape *t, NervTensor *dy, NervTensor *x, NervAct act);                 /* dy f'(x) */
+NervTensor *nerv_act_dxx(NervTape *t, NervTensor *g, NervTensor *dy, NervTensor *x, NervAct act); /* g dy f''(x) */
+
+/* --- upconv2d.c: the NeRV block in one store: y = act(pixel_shuffle(conv2d(x,w,b; stride 1, pad (K-1)/2), S));
+ * x[N,Cin,H,W], w[C*S*S,Cin,K,K] -> output 0: y[N,C,H*S,W*S]; output 1: z[N,C*S*S,H,W], the values before shuffle and act,
+ * computed only if somebody (the gradient) reads it. K in {1,3,5}, S in 1..16. The head is S=1, K=1 --- */
+typedef struct {
+    int32_t s, act;
+} NervUpconvAttr;
+NervTensor *nerv_upconv2d(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b, int s, NervAct act);
+/* dz[N,C*S*S,H,W] = pixel_unshuffle(dy, S) * act'(z) */
+NervTensor *nerv_upconv2d_dz(NervTape *t, NervTensor *dy, NervTensor *z, int s, NervAct act);
+
+/* --- elementwise and shape --- */
+NervTensor *nerv_add(NervTape *t, NervTensor *a, NervTensor *b);              /* add.c, same shape */
+NervTensor *nerv_mul(NervTape *t, NervTensor *a, NervTensor *b);              /* mul.c, same shape */
+NervTensor *nerv_affine(NervTape *t, NervTensor *x, float scale, float shift); /* affine.c: scale*x + shift */
+NervTensor *nerv_reshape(NervTape *t, NervTensor *x, NervShape shape);        /* reshape.c, a view */
+NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h, int w);              /* crop.c: top-left h x w */
+NervTensor *nerv_pad(NervTape *t, NervTensor *x, int h, int w);               /* pad.c: zeros at bottom and right to h x w */
+
+/* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */
+enum { NERV_AXIS_N = 1, NERV_AXIS_C = 2, NERV_AXIS_H = 4, NERV_AXIS_W = 8, NERV_AXIS_ALL = 15 };
+NervTensor *nerv_reduce_sum(NervTape *t, NervTensor *x, int axes, float scale); /* scale * sum */
+NervTensor *nerv_reduce_mean(NervTape *t, NervTensor *x, int axes);
+/* --- expand.c: repeats dimensions of size 1 up to `shape`; the gradient of reduce --- */
+NervTensor *nerv_expand(NervTape *t, NervTensor *x, NervShape shape, float scale);
+
+/* --- losses, each a scalar [1,1,1,1]; the gradient flows to both arguments where they are differentiable --- */
+NervTensor *nerv_l1(NervTape *t, NervTensor *a, NervTensor *b);  /* l1.c: mean |a-b| */
+NervTensor *nerv_mse(NervTape *t, NervTensor *a, NervTensor *b); /* mse.c: mean (a-b)^2 */
+/* ssim.c: mean SSIM of images in [0,1] (Wang et al. 2004; 11x11 Gaussian, sigma 1.5, K1 .01, K2 .03, valid windows only,
+ * mean over N, C and windows, as pytorch_msssim.ssim(data_range=1)); H, W >= 11. Output 1: maps [N,3*C,H-10,W-10] for the
+ * gradient: dS/dmu_a, dS/dE[aa], dS/dE[ab] per window. Differentiable in `a` only */
+NervTensor *nerv_ssim(NervTape *t, NervTensor *a, NervTensor *b);
+/* da[N,C,H,W] = g * d(mean SSIM)/da, g scalar */
+NervTensor *nerv_ssim_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *b, NervTensor *maps);
+
+/* --- adam.c: Kingma & Ba 2015, as torch.optim.Adam. Outputs overwrite w, m, v in place. `hyper` is an INPUT [1,4,1,1]:
+ * {lr, 1-beta1^t, 1-beta2^t, unused}, t from 1, computed on the host in double --- */
+typedef struct {
+    float beta1, beta2, eps, weight_decay; /* weight_decay: decoupled (AdamW), 0 = none */
+} NervAdamAttr;
+NervTensor *nerv_adam(NervTape *t, NervTensor *w, NervTensor *dw, NervTensor *m, NervTensor *v, NervTensor *hyper,
+                      const NervAdamAttr *attr);
+
+/* --- stored pixels <-> RGB planes in [0,1]; see tensor/pixels.h for the layouts and the mathematics --- */
+/* from_pixels.c: store U8 [F,1,1,bytes], index I32 [N,1,1,1] -> rgb F32 [N,3,H,W]; an index outside 0..F-1 reads frame 0 */
+NervTensor *nerv_from_pixels(NervTape *t, NervTensor *store, NervTensor *index, const NervPixels *pixels);
+/* to_pixels.c: rgb F32 [N,3,H,W] (clamped to [0,1], rounded to nearest) -> U8 [N,1,1,bytes] */
+NervTensor *nerv_to_pixels(NervTape *t, NervTensor *rgb, const NervPixels *pixels);
