@@ -33,10 +33,12 @@ typedef struct {
 /* Common heads; backends embed them as their first member. */
 struct NervBackend {
     const NervBackendClass *klass;
-    char *description;     /* for people: "CPU avx512, 2 threads", "Vulkan: NVIDIA H200 (driver 580.159)" */
-    size_t live_bytes;     /* device memory in use through this backend */
+    char *description; /* for people: "CPU avx512, 2 threads", "Vulkan: NVIDIA H200 (driver 580.159)" */
+    size_t live_bytes; /* device memory in use through this backend */
     size_t peak_bytes;
-    bool is_software;      /* CPU, or a Vulkan driver that runs on one */
+    size_t limit_bytes; /* bound on live_bytes, 0: none */
+    const gint *cancel; /* if set and not 0 (atomic), a run stops early with NERV_ERROR_CANCELLED */
+    bool is_software;   /* CPU, or a Vulkan driver that runs on one */
 };
 struct NervBuffer {
     NervBackend *be;
@@ -47,17 +49,25 @@ struct NervExec {
     NervPlan *plan;
 };
 
+/* For backends: accounts `bytes` more as live, or fails with NERV_ERROR_MEMORY over the limit; and gives them
+ * back. */
+bool nerv_backend_reserve(NervBackend *be, size_t bytes, GError **error);
+void nerv_backend_release(NervBackend *be, size_t bytes);
+/* True, with NERV_ERROR_CANCELLED set, if the run must stop. */
+bool nerv_backend_cancelled(const NervBackend *be, GError **error);
+
 /* Opens a device.
- *   "auto"      the best hardware GPU through Vulkan (discrete before integrated), else the CPU. The environment
- *               variable NERV_DEVICE, if set, replaces "auto".
- *   "cpu"       CPU backend; NERV_CPU=c|baseline|avx2|avx512 masks the levels above the named one.
- *   "vulkan"    the best hardware GPU, else an error;  "vulkan:N" device N of the driver's list, software included.
- * n_threads: CPU threads, 0 = one per core. Errors: NERV_ERROR_DEVICE naming what is missing, NERV_ERROR_INVALID for
- * an unknown name. Free with nerv_backend_free(). */
+ *   "auto"      the best hardware GPU through Vulkan (discrete before integrated), else the CPU. The
+ * environment variable NERV_DEVICE, if set, replaces "auto". "cpu"       CPU backend;
+ * NERV_CPU=c|baseline|avx2|avx512 masks the levels above the named one. "vulkan"    the best hardware GPU,
+ * else an error;  "vulkan:N" device N of the driver's list, software included. n_threads: CPU threads, 0 =
+ * one per core. Errors: NERV_ERROR_DEVICE naming what is missing, NERV_ERROR_INVALID for an unknown name.
+ * Free with nerv_backend_free(). */
 NervBackend *nerv_backend_open(const char *device, uint32_t n_threads, GError **error);
 void nerv_backend_free(NervBackend *be);
 
-/* A list of the devices' descriptions, one per line "cpu  CPU avx512" / "vulkan:0  llvmpipe ...". Free with g_free. */
+/* A list of the devices' descriptions, one per line "cpu  CPU avx512" / "vulkan:0  llvmpipe ...". Free with
+ * g_free. */
 char *nerv_backend_list(void);
 
 NervBuffer *nerv_buffer_new(NervBackend *be, size_t bytes, GError **error);
@@ -65,19 +75,21 @@ void nerv_buffer_free(NervBuffer *buf);
 bool nerv_buffer_upload(NervBuffer *buf, size_t offset, const void *src, size_t bytes, GError **error);
 bool nerv_buffer_download(NervBuffer *buf, size_t offset, void *dst, size_t bytes, GError **error);
 
-/* Plans the tape for this device and makes it ready to run. The tape is not owned and must outlive the exec. */
+/* Plans the tape for this device and makes it ready to run. The tape is not owned and must outlive the exec.
+ */
 NervExec *nerv_exec_new(NervBackend *be, NervTape *tape, GError **error);
 void nerv_exec_free(NervExec *exec);
 
-/* Binds a PARAM leaf to `buf` at `offset` (a multiple of NERV_PLAN_ALIGN). The buffer must outlive the exec. Every PARAM leaf
- * that the plan uses must be bound before the first run; rebinding is allowed while no run is pending. */
+/* Binds a PARAM leaf to `buf` at `offset` (a multiple of NERV_PLAN_ALIGN). The buffer must outlive the exec.
+ * Every PARAM leaf that the plan uses must be bound before the first run; rebinding is allowed while no run
+ * is pending. */
 bool nerv_exec_bind(NervExec *exec, const NervTensor *leaf, NervBuffer *buf, size_t offset, GError **error);
 
 /* Writes an INPUT leaf's values (its whole size) for the next run. Waits for a pending run first. */
 bool nerv_exec_write(NervExec *exec, const NervTensor *leaf, const void *src, GError **error);
 
-/* Starts a run; returns before it ends where the device is asynchronous. At most one run of an exec is pending; a
- * second call waits for the first. */
+/* Starts a run; returns before it ends where the device is asynchronous. At most one run of an exec is
+ * pending; a second call waits for the first. */
 bool nerv_exec_run(NervExec *exec, GError **error);
 bool nerv_exec_wait(NervExec *exec, GError **error);
 

@@ -4,4 +4,4 @@
  */
 #include "base/error.h"
 
-G_DEFINE_QUARK(nerv-error-quark, nerv_error)
+G_DEFINE_QUARK(nerv - error - quark, nerv_error)

@@ -1,1 +1,465 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Encoder of one stream: collects a segment's frames, fits a network to them, writes the access units
+ * (docs/bitstream.md). The mathematics is src/train's, the syntax units.c's and weights.c's; this file joins
+ * them.
+ */
+#include <string.h>
+
+#include "backend/backend.h"
+#include "codec/weights.h"
+#include "nerv.h"
+#include "train/trainer.h"
+
+#define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
+#define MAX_SEGMENT_FRAMES       65536u
+#define PROGRESS_INTERVAL_US     100000
+
+typedef struct {
+    uint8_t *pixels; /* canonical layout, frame_bytes */
+    int64_t pts_ns;
+} StoredFrame;
+
+struct NervEncoder {
+    NervVideoInfo info;
+    NervEncoderSettings settings;
+    NervBackend *be;
+    size_t frame_bytes;  /* one stored frame, a multiple of 4 */
+    uint32_t max_frames; /* of a segment */
+
+    GArray *frames; /* StoredFrame: the open segment */
+    GQueue packets; /* NervPacket * */
+    uint32_t segment_id;
+    uint64_t n_sent; /* frames in all finished segments */
+
+    gint cancel; /* atomic */
+    NervProgressFunc progress;
+    void *progress_user;
+    GMutex lock; /* stats */
+    NervEncoderStats stats;
+};
+
+/* --- settings ---------------------------------------------------------------------------------------------
+ */
+
+void nerv_encoder_settings_init(NervEncoderSettings *s)
+{
+    *s = (NervEncoderSettings){
+        .model = g_strdup("nerv"),
+        .segment_frames = 128,
+        .max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES,
+        .epochs = 150,
+        .batch_size = 1,
+        .learning_rate = 2e-3,
+        .seed = 1,
+        .bits = 8,
+        .device = g_strdup("auto"),
+    };
+}
+
+void nerv_encoder_settings_clear(NervEncoderSettings *s)
+{
+    g_clear_pointer(&s->model, g_free);
+    g_clear_pointer(&s->device, g_free);
+    g_clear_pointer(&s->model_options, g_variant_unref);
+}
+
+static void settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src)
+{
+    *dst = *src;
+    dst->model = g_strdup(src->model);
+    dst->device = g_strdup(src->device);
+    dst->model_options = src->model_options ? g_variant_ref_sink(src->model_options) : NULL;
+    if (!dst->max_memory_bytes)
+        dst->max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
+}
+
+static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s, GError **error)
+{
+    const char *why = NULL;
+    double kr, kb;
+    if (!nerv_pixels_bytes(&info->pixels))
+        why = "the video's format or size is not valid";
+    else if (info->pixels.format >= NERV_PIXELS_I420 &&
+             !nerv_matrix_coefficients(info->pixels.matrix, &kr, &kb))
+        why = "the video's colour matrix is not supported";
+    else if (s->segment_frames > MAX_SEGMENT_FRAMES)
+        why = "a segment has at most 65536 frames";
+    else if (s->epochs < 1 || s->batch_size < 1 || s->batch_size > MAX_SEGMENT_FRAMES ||
+             !(s->learning_rate > 0.) || s->learning_rate > 10.)
+        why = "epochs and batch size start at 1, the learning rate lies above 0 and up to 10";
+    else if (s->bits < 2 || s->bits > 8)
+        why = "weights take 2 to 8 bits";
+    if (why)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s", why);
+    return !why;
+}
+
+static void train_settings(const NervEncoder *enc, NervTrainSettings *t)
+{
+    nerv_train_settings_default(t);
+    t->epochs = enc->settings.epochs;
+    t->batch_size = enc->settings.batch_size;
+    t->learning_rate = enc->settings.learning_rate;
+    /* Segments differ in their draws, streams of one seed do not. */
+    t->seed = enc->settings.seed + (uint64_t)enc->segment_id * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* --- construction -----------------------------------------------------------------------------------------
+ */
+
+/* Makes the network's training plan for a clip of one frame to learn, before any frame comes, whether the
+ * options are valid and how much memory the fit takes besides the frames. */
+static bool rehearse(NervEncoder *enc, size_t *fit_bytes, GError **error)
+{
+    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height,
+                            (int32_t)enc->settings.batch_size };
+    const size_t before = enc->be->live_bytes;
+    NervTrainSettings train;
+    NervBuffer *store = NULL;
+    NervTrainer *tr = NULL;
+    NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
+
+    train_settings(enc, &train);
+    if (model)
+        store = nerv_buffer_new(enc->be, enc->frame_bytes * enc->settings.batch_size, error);
+    if (store)
+        tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &train, error);
+    if (tr) {
+        *fit_bytes = enc->be->live_bytes - before;
+        g_autofree char *text = nerv_model_describe(model);
+        g_strlcpy(enc->stats.model, text, sizeof(enc->stats.model));
+        enc->stats.parameters = model->n_weights;
+    }
+    const bool ok = tr != NULL;
+    nerv_trainer_free(tr);
+    nerv_buffer_free(store);
+    nerv_model_free(model);
+    return ok;
+}
+
+/* Frames are held twice during a fit: as sent, and on the device. */
+static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
+{
+    const uint64_t left = enc->settings.max_memory_bytes - fit_bytes;
+    const uint64_t capacity = left / (2 * (uint64_t)enc->frame_bytes);
+    if (enc->settings.segment_frames == 0)
+        enc->max_frames = (uint32_t)MIN(capacity, MAX_SEGMENT_FRAMES);
+    else
+        enc->max_frames = enc->settings.segment_frames;
+    if (enc->max_frames >= 1 && enc->max_frames <= capacity)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                "a segment of %u frames of %d x %d takes %.0f MiB and its fit %.0f MiB, more than "
+                "max-memory's %.0f MiB: lower "
+                "segment-frames or raise max-memory",
+                MAX(enc->max_frames, 1), enc->info.pixels.width, enc->info.pixels.height,
+                2. * (double)enc->frame_bytes * MAX(enc->max_frames, 1) / 0x1p20, (double)fit_bytes / 0x1p20,
+                (double)enc->settings.max_memory_bytes / 0x1p20);
+    return false;
+}
+
+NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettings *settings, GError **error)
+{
+    size_t fit_bytes = 0;
+    if (!settings_valid(info, settings, error))
+        return NULL;
+    NervEncoder *enc = g_new0(NervEncoder, 1);
+    enc->info = *info;
+    settings_copy(&enc->settings, settings);
+    enc->frame_bytes = (nerv_pixels_bytes(&info->pixels) + 3) / 4 * 4;
+    enc->frames = g_array_new(FALSE, FALSE, sizeof(StoredFrame));
+    g_queue_init(&enc->packets);
+    g_mutex_init(&enc->lock);
+
+    enc->be = nerv_backend_open(enc->settings.device, enc->settings.threads, error);
+    if (!enc->be)
+        goto error;
+    enc->be->limit_bytes = (size_t)MIN(enc->settings.max_memory_bytes, SIZE_MAX);
+    enc->be->cancel = &enc->cancel;
+    g_strlcpy(enc->stats.device, enc->be->description, sizeof(enc->stats.device));
+    if (!rehearse(enc, &fit_bytes, error) || !budget_frames(enc, fit_bytes, error))
+        goto error;
+    return enc;
+
+error:
+    nerv_encoder_free(enc);
+    return NULL;
+}
+
+static void drop_frames(NervEncoder *enc)
+{
+    for (guint i = 0; i < enc->frames->len; i++)
+        g_free(g_array_index(enc->frames, StoredFrame, i).pixels);
+    g_array_set_size(enc->frames, 0);
+}
+
+static void drop_packets(NervEncoder *enc)
+{
+    NervPacket packet;
+    while (nerv_encoder_get(enc, &packet))
+        g_bytes_unref(packet.data);
+}
+
+void nerv_encoder_free(NervEncoder *enc)
+{
+    if (!enc)
+        return;
+    drop_frames(enc);
+    drop_packets(enc);
+    g_array_unref(enc->frames);
+    nerv_backend_free(enc->be);
+    nerv_encoder_settings_clear(&enc->settings);
+    g_mutex_clear(&enc->lock);
+    g_free(enc);
+}
+
+void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *user)
+{
+    enc->progress = func;
+    enc->progress_user = user;
+}
+
+/* --- frames in --------------------------------------------------------------------------------------------
+ */
+
+bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error)
+{
+    NervPlane plane[3];
+    const int n_planes = nerv_pixels_planes(&enc->info.pixels, plane);
+    if (nerv_encoder_is_full(enc)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the segment is full");
+        return false;
+    }
+    StoredFrame stored = { g_try_malloc0(enc->frame_bytes), pts_ns };
+    if (!stored.pixels) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for another frame");
+        return false;
+    }
+    for (int i = 0; i < n_planes; i++)
+        for (int32_t y = 0; y < plane[i].rows; y++)
+            memcpy(stored.pixels + plane[i].offset + (size_t)y * plane[i].stride,
+                   frame->data[i] + (ptrdiff_t)y * frame->stride[i], plane[i].row_bytes);
+    g_array_append_val(enc->frames, stored);
+    return true;
+}
+
+uint32_t nerv_encoder_pending(const NervEncoder *enc)
+{
+    return enc->frames->len;
+}
+
+bool nerv_encoder_is_full(const NervEncoder *enc)
+{
+    return enc->frames->len >= enc->max_frames;
+}
+
+/* --- the fit ----------------------------------------------------------------------------------------------
+ */
+
+static void publish(NervEncoder *enc, const NervTrainer *tr, gint64 start_us, gint64 *last_us, bool force)
+{
+    const gint64 now = g_get_monotonic_time();
+    NervTrainProgress p;
+    NervEncoderStats copy;
+    if (!force && now - *last_us < PROGRESS_INTERVAL_US)
+        return;
+    *last_us = now;
+    nerv_trainer_progress(tr, &p);
+    g_mutex_lock(&enc->lock);
+    enc->stats.step = p.step;
+    enc->stats.n_steps = p.n_steps;
+    enc->stats.loss = p.loss;
+    enc->stats.psnr = p.psnr;
+    enc->stats.steps_per_second = p.steps_per_second;
+    enc->stats.eta_seconds = p.eta_seconds;
+    enc->stats.fit_seconds = (double)(now - start_us) * 1e-6;
+    enc->stats.peak_bytes = enc->be->peak_bytes;
+    copy = enc->stats;
+    g_mutex_unlock(&enc->lock);
+    if (enc->progress)
+        enc->progress(enc->progress_user, &copy);
+}
+
+static NervBuffer *upload_frames(NervEncoder *enc, GError **error)
+{
+    NervBuffer *store = nerv_buffer_new(enc->be, enc->frame_bytes * enc->frames->len, error);
+    for (guint i = 0; store && i < enc->frames->len; i++) {
+        const StoredFrame *f = &g_array_index(enc->frames, StoredFrame, i);
+        if (!nerv_buffer_upload(store, i * enc->frame_bytes, f->pixels, enc->frame_bytes, error)) {
+            nerv_buffer_free(store);
+            return NULL;
+        }
+    }
+    return store;
+}
+
+/* Trains and returns the weights (g_free), or NULL. */
+static float *train(NervEncoder *enc, const NervModel *model, NervBuffer *store, GError **error)
+{
+    const gint64 start_us = g_get_monotonic_time();
+    gint64 last_us = 0;
+    NervTrainSettings settings;
+    float *weights = NULL;
+
+    train_settings(enc, &settings);
+    NervTrainer *tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &settings, error);
+    if (!tr)
+        return NULL;
+    publish(enc, tr, start_us, &last_us, true);
+    while (!nerv_trainer_done(tr)) {
+        if (nerv_backend_cancelled(enc->be, error) || !nerv_trainer_step(tr, error))
+            goto done;
+        publish(enc, tr, start_us, &last_us, nerv_trainer_done(tr));
+    }
+    weights = g_try_new(float, (gsize)model->n_weights);
+    if (!weights)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
+    else if (!nerv_trainer_get_params(tr, weights, error))
+        g_clear_pointer(&weights, g_free);
+
+done:
+    nerv_trainer_free(tr);
+    return weights;
+}
+
+static void describe_sequence(const NervEncoder *enc, NervSequence *s)
+{
+    const NervPixels *p = &enc->info.pixels;
+    *s = (NervSequence){
+        .version = NERV_STREAM_VERSION,
+        .segment_id = enc->segment_id,
+        .first_frame = enc->n_sent,
+        .n_frames = enc->frames->len,
+        .width = (uint32_t)p->width,
+        .height = (uint32_t)p->height,
+        .fps_n = enc->info.fps_n,
+        .fps_d = enc->info.fps_n ? enc->info.fps_d : 1,
+        .par_n = enc->info.par_n,
+        .par_d = enc->info.par_d,
+        .matrix = (uint32_t)p->matrix,
+        .primaries = enc->info.primaries,
+        .transfer = enc->info.transfer,
+        .full_range = (uint32_t)p->full_range,
+        .format = (uint32_t)p->format,
+        .h_cosited = (uint32_t)p->h_cosited,
+        .v_cosited = (uint32_t)p->v_cosited,
+        .pts_ns = g_array_index(enc->frames, StoredFrame, 0).pts_ns,
+    };
+}
+
+/* Queues one access unit per frame; the first carries `sequence` and `network`. */
+static void queue_packets(NervEncoder *enc, const NervSequence *s, const NervBitWriter *network)
+{
+    for (uint32_t i = 0; i < enc->frames->len; i++) {
+        const int64_t pts = g_array_index(enc->frames, StoredFrame, i).pts_ns;
+        const NervFrameHeader header = { s->segment_id & 0xff, i, pts - nerv_sequence_pts(s, i) };
+        GByteArray *out = g_byte_array_new();
+        NervPacket *packet = g_new0(NervPacket, 1);
+        NervBitWriter w;
+        if (i == 0) {
+            nerv_writer_init(&w);
+            nerv_sequence_write(s, &w);
+            nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
+            nerv_writer_clear(&w);
+            nerv_unit_write(out, NERV_UNIT_NETWORK, network->bytes->data, network->bytes->len);
+        }
+        nerv_writer_init(&w);
+        nerv_frame_write(&header, &w);
+        nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
+        nerv_writer_clear(&w);
+        packet->data = g_byte_array_free_to_bytes(out);
+        packet->pts_ns = pts;
+        packet->duration_ns = nerv_sequence_duration(s, i);
+        packet->is_sync = i == 0;
+        g_queue_push_tail(&enc->packets, packet);
+    }
+}
+
+static bool write_segment(NervEncoder *enc, const NervModel *model, const float *weights, GError **error)
+{
+    NervBitWriter network;
+    NervSequence s;
+    nerv_writer_init(&network);
+    bool ok = nerv_network_write(model, weights, enc->settings.bits, &network, error);
+    if (ok && network.bytes->len > NERV_UNIT_MAX_PAYLOAD) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                    "a network of %u bytes does not fit into a unit", network.bytes->len);
+        ok = false;
+    }
+    if (ok) {
+        describe_sequence(enc, &s);
+        queue_packets(enc, &s, &network);
+        g_mutex_lock(&enc->lock);
+        enc->stats.segment++;
+        enc->stats.network_bytes = network.bytes->len;
+        g_mutex_unlock(&enc->lock);
+    }
+    nerv_writer_clear(&network);
+    return ok;
+}
+
+bool nerv_encoder_fit(NervEncoder *enc, GError **error)
+{
+    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)enc->frames->len };
+    NervBuffer *store = NULL;
+    float *weights = NULL;
+
+    if (nerv_backend_cancelled(enc->be, error))
+        return false;
+    if (enc->frames->len == 0)
+        return true;
+    NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
+    if (!model)
+        return false;
+    g_mutex_lock(&enc->lock);
+    enc->stats.frames = enc->frames->len;
+    g_mutex_unlock(&enc->lock);
+    store = upload_frames(enc, error);
+    if (store)
+        weights = train(enc, model, store, error);
+    const bool ok = weights && write_segment(enc, model, weights, error);
+    if (ok) {
+        enc->segment_id++;
+        enc->n_sent += enc->frames->len;
+        drop_frames(enc);
+    }
+    g_free(weights);
+    nerv_buffer_free(store);
+    nerv_model_free(model);
+    return ok;
+}
+
+void nerv_encoder_cancel(NervEncoder *enc)
+{
+    g_atomic_int_set(&enc->cancel, 1);
+}
+
+void nerv_encoder_reset(NervEncoder *enc)
+{
+    drop_frames(enc);
+    drop_packets(enc);
+    g_atomic_int_set(&enc->cancel, 0);
+}
+
+void nerv_encoder_get_stats(NervEncoder *enc, NervEncoderStats *stats)
+{
+    g_mutex_lock(&enc->lock);
+    *stats = enc->stats;
+    g_mutex_unlock(&enc->lock);
+}
+
+bool nerv_encoder_get(NervEncoder *enc, NervPacket *packet)
+{
+    NervPacket *queued = g_queue_pop_head(&enc->packets);
+    if (!queued)
+        return false;
+    *packet = *queued;
+    g_free(queued);
+    return true;
+}
+
+char *nerv_list_devices(void)
+{
+    return nerv_backend_list();
+}

@@ -1,1 +1,319 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Framing and headers of the stream, see units.h and docs/bitstream.md, sections "Units", "Access units",
+ * "Sequence unit" and "Frame unit". Nothing here allocates by a size read from the stream.
+ */
+#include "codec/units.h"
+
+#include <string.h>
+
+static const uint8_t SYNC[4] = { 'N', 0xE5, 'V', 0x9C };
+
+/* --- checks ----------------------------------------------------------------------------------------------
+ */
+
+/* Slicing by eight: table[k][b] is the CRC of byte b followed by k zero bytes. */
+static const uint32_t (*crc32_tables(void))[256]
+{
+    static uint32_t table[8][256];
+    static gsize ready;
+    if (g_once_init_enter(&ready)) {
+        for (uint32_t b = 0; b < 256; b++) {
+            uint32_t c = b;
+            for (int i = 0; i < 8; i++)
+                c = (c >> 1) ^ (c & 1 ? 0xEDB88320u : 0);
+            table[0][b] = c;
+        }
+        for (int k = 1; k < 8; k++)
+            for (uint32_t b = 0; b < 256; b++)
+                table[k][b] = (table[k - 1][b] >> 8) ^ table[0][table[k - 1][b] & 0xff];
+        g_once_init_leave(&ready, 1);
+    }
+    return (const uint32_t(*)[256])table;
+}
+
+static uint32_t crc32(const uint8_t *p, size_t n)
+{
+    const uint32_t(*t)[256] = crc32_tables();
+    uint32_t c = 0xFFFFFFFFu;
+    for (; n >= 8; n -= 8, p += 8) {
+        c ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        c = t[7][c & 0xff] ^ t[6][c >> 8 & 0xff] ^ t[5][c >> 16 & 0xff] ^ t[4][c >> 24] ^ t[3][p[4]] ^
+            t[2][p[5]] ^ t[1][p[6]] ^ t[0][p[7]];
+    }
+    for (; n > 0; n--, p++)
+        c = (c >> 8) ^ t[0][(c ^ *p) & 0xff];
+    return ~c;
+}
+
+/* Polynomial x^8+x^2+x+1, most significant bit first, starting from all ones. */
+static uint8_t crc8(const uint8_t *p, size_t n)
+{
+    uint32_t c = 0xff;
+    for (; n > 0; n--, p++) {
+        c ^= *p;
+        for (int i = 0; i < 8; i++)
+            c = (c << 1) ^ (c & 0x80 ? 0x107 : 0);
+    }
+    return (uint8_t)c;
+}
+
+/* --- units -----------------------------------------------------------------------------------------------
+ */
+
+/* Writes type, size and checks; returns how many bytes (3..7). */
+static size_t put_header(uint8_t h[7], uint32_t type, uint32_t size)
+{
+    unsigned n = 0;
+    while (size >> (6 + 8 * n))
+        n++;
+    h[0] = (uint8_t)type;
+    h[1] = (uint8_t)(n << 6 | (size & 0x3f));
+    h[2] = crc8(h, 2);
+    if (n == 0)
+        return 3;
+    for (unsigned i = 0; i < n; i++)
+        h[3 + i] = (uint8_t)(size >> (6 + 8 * i));
+    h[3 + n] = crc8(h, 3 + n);
+    return 4 + n;
+}
+
+/* Reads a header of which all 7 bytes may be read. Returns its length, or 0 if it is damaged. */
+static size_t get_header(const uint8_t h[7], uint32_t *type, uint32_t *size)
+{
+    const unsigned n = h[1] >> 6;
+    if (h[2] != crc8(h, 2) || h[0] == 0 || h[0] > 127)
+        return 0;
+    *type = h[0];
+    *size = h[1] & 0x3f;
+    if (n == 0)
+        return 3;
+    for (unsigned i = 0; i < n; i++)
+        *size |= (uint32_t)h[3 + i] << (6 + 8 * i);
+    if (h[3 + n] != crc8(h, 3 + n) || h[2 + n] == 0 || *size > NERV_UNIT_MAX_PAYLOAD)
+        return 0;
+    return 4 + n;
+}
+
+void nerv_unit_write(GByteArray *out, NervUnitType type, const void *payload, size_t payload_bytes)
+{
+    uint8_t header[7];
+    const size_t header_bytes = put_header(header, type, (uint32_t)payload_bytes);
+    g_byte_array_append(out, SYNC, sizeof SYNC);
+    const guint start = out->len;
+    g_byte_array_append(out, header, (guint)header_bytes);
+    if (payload_bytes > 0)
+        g_byte_array_append(out, payload, (guint)payload_bytes);
+    const uint32_t crc = crc32(out->data + start, out->len - start);
+    const uint8_t b[4] = { (uint8_t)crc, (uint8_t)(crc >> 8), (uint8_t)(crc >> 16), (uint8_t)(crc >> 24) };
+    g_byte_array_append(out, b, sizeof b);
+}
+
+NervScan nerv_unit_scan(const uint8_t *data, size_t size, NervUnit *unit, size_t *need)
+{
+    *unit = (NervUnit){ 0 };
+    *need = 0;
+    if (size > 0 && memcmp(data, SYNC, MIN(size, sizeof SYNC)) != 0)
+        return NERV_SCAN_DAMAGED;
+    if (size < NERV_UNIT_MIN_BYTES) {
+        /* What is there of the header may already be wrong. */
+        if (size >= 7 && data[6] != crc8(data + 4, 2))
+            return NERV_SCAN_DAMAGED;
+        *need = NERV_UNIT_MIN_BYTES;
+        return NERV_SCAN_MORE;
+    }
+    uint32_t type, payload_bytes;
+    const size_t header_bytes = get_header(data + 4, &type, &payload_bytes);
+    if (header_bytes == 0)
+        return NERV_SCAN_DAMAGED;
+    const size_t covered = header_bytes + payload_bytes, total = 4 + covered + 4;
+    if (size < total) {
+        *need = total;
+        return NERV_SCAN_MORE;
+    }
+    const uint8_t *c = data + 4 + covered;
+    if (crc32(data + 4, covered) !=
+        ((uint32_t)c[0] | (uint32_t)c[1] << 8 | (uint32_t)c[2] << 16 | (uint32_t)c[3] << 24))
+        return NERV_SCAN_DAMAGED;
+    *unit = (NervUnit){ type, data + 4 + header_bytes, payload_bytes, total };
+    return NERV_SCAN_OK;
+}
+
+size_t nerv_unit_find_sync(const uint8_t *data, size_t size, size_t from)
+{
+    while (from < size) {
+        const uint8_t *p = memchr(data + from, SYNC[0], size - from);
+        if (!p)
+            return size;
+        from = (size_t)(p - data);
+        if (memcmp(p, SYNC, MIN(size - from, sizeof SYNC)) == 0)
+            return from;
+        from++;
+    }
+    return size;
+}
+
+NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit *au, size_t *need)
+{
+    *au = (NervAccessUnit){ 0 };
+    *need = 0;
+    size_t pos = 0;
+    for (int n = 0; n < NERV_ACCESS_UNIT_MAX_UNITS; n++) {
+        NervUnit unit;
+        size_t unit_need;
+        const NervScan scan = nerv_unit_scan(data + pos, size - pos, &unit, &unit_need);
+        if (scan == NERV_SCAN_DAMAGED ||
+            pos + (scan == NERV_SCAN_MORE ? unit_need : unit.unit_bytes) > NERV_ACCESS_UNIT_MAX_BYTES)
+            return NERV_SCAN_DAMAGED;
+        if (scan == NERV_SCAN_MORE) {
+            *need = pos + unit_need;
+            return scan;
+        }
+        pos += unit.unit_bytes;
+        if (unit.type == NERV_UNIT_SEQUENCE) {
+            if (au->sequence.type || au->network.type)
+                return NERV_SCAN_DAMAGED;
+            au->sequence = unit;
+        } else if (unit.type == NERV_UNIT_NETWORK) {
+            if (!au->sequence.type || au->network.type)
+                return NERV_SCAN_DAMAGED;
+            au->network = unit;
+        } else if (unit.type == NERV_UNIT_FRAME) {
+            if (au->sequence.type && !au->network.type)
+                return NERV_SCAN_DAMAGED;
+            au->frame = unit;
+            au->is_sync = au->sequence.type != 0;
+            au->bytes = pos;
+            return NERV_SCAN_OK;
+        } else if (unit.type < NERV_UNIT_SKIPPABLE && !au->unknown_type) {
+            au->unknown_type = unit.type;
+        }
+    }
+    return NERV_SCAN_DAMAGED;
+}
+
+/* --- headers ---------------------------------------------------------------------------------------------
+ */
+
+#define MAX_INT31      UINT64_C(0x7fffffff)
+#define MAX_FRAMES     65536
+#define MAX_PTS        (INT64_C(1) << 62)
+#define MAX_DELTA      (INT64_C(1) << 60)
+#define MAX_FRAME_SECS 32768 /* 65536 such frames last less than 2^61 ns: sums of times fit in 64 bits */
+
+enum {
+    FLAG_FULL_RANGE = 1,
+    FLAG_H_COSITED = 2,
+    FLAG_V_COSITED = 4,
+    FLAGS_KNOWN = 7,
+};
+
+void nerv_sequence_write(const NervSequence *s, NervBitWriter *w)
+{
+    nerv_write_varint(w, s->version);
+    nerv_write_varint(w, s->profile);
+    nerv_write_varint(w, s->segment_id);
+    nerv_write_varint(w, s->first_frame);
+    nerv_write_varint(w, s->n_frames);
+    nerv_write_varint(w, s->width);
+    nerv_write_varint(w, s->height);
+    nerv_write_varint(w, s->fps_n);
+    nerv_write_varint(w, s->fps_d);
+    nerv_write_varint(w, s->par_n);
+    nerv_write_varint(w, s->par_d);
+    nerv_write_u8(w, (uint8_t)s->matrix);
+    nerv_write_u8(w, (uint8_t)s->primaries);
+    nerv_write_u8(w, (uint8_t)s->transfer);
+    nerv_write_u8(w, (uint8_t)((s->full_range ? FLAG_FULL_RANGE : 0) | (s->h_cosited ? FLAG_H_COSITED : 0) |
+                               (s->v_cosited ? FLAG_V_COSITED : 0)));
+    nerv_write_varint(w, s->format);
+    nerv_write_svarint(w, s->pts_ns);
+    nerv_write_varint(w, 0); /* no extension */
+}
+
+static bool within(int64_t v, int64_t bound)
+{
+    return v >= -bound && v <= bound;
+}
+
+bool nerv_sequence_read(const uint8_t *payload, size_t bytes, NervSequence *s, GError **error)
+{
+    NervBitReader r;
+    nerv_reader_init(&r, payload, bytes);
+    *s = (NervSequence){ 0 };
+    s->version = (uint32_t)nerv_read_range(&r, 1, UINT32_MAX);
+    if (!r.failed && s->version != NERV_STREAM_VERSION) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED, "stream version %u, this decoder knows %d",
+                    s->version, NERV_STREAM_VERSION);
+        return false;
+    }
+    s->profile = (uint32_t)nerv_read_range(&r, 0, UINT32_MAX);
+    if (!r.failed && s->profile != 0) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                    "stream profile %u, this decoder knows 0 (main)", s->profile);
+        return false;
+    }
+    s->segment_id = (uint32_t)nerv_read_range(&r, 0, UINT32_MAX);
+    s->first_frame = nerv_read_range(&r, 0, UINT64_C(1) << 62);
+    s->n_frames = (uint32_t)nerv_read_range(&r, 1, MAX_FRAMES);
+    s->width = (uint32_t)nerv_read_range(&r, 16, 8192);
+    s->height = (uint32_t)nerv_read_range(&r, 16, 8192);
+    s->fps_n = (uint32_t)nerv_read_range(&r, 0, MAX_INT31);
+    s->fps_d = (uint32_t)nerv_read_range(&r, 1, MAX_INT31);
+    s->par_n = (uint32_t)nerv_read_range(&r, 1, MAX_INT31);
+    s->par_d = (uint32_t)nerv_read_range(&r, 1, MAX_INT31);
+    s->matrix = nerv_read_u8(&r);
+    s->primaries = nerv_read_u8(&r);
+    s->transfer = nerv_read_u8(&r);
+    const uint32_t flags = nerv_read_u8(&r);
+    s->full_range = !!(flags & FLAG_FULL_RANGE);
+    s->h_cosited = !!(flags & FLAG_H_COSITED);
+    s->v_cosited = !!(flags & FLAG_V_COSITED);
+    s->format = (uint32_t)nerv_read_range(&r, 0, NERV_PIXELS_N - 1);
+    s->pts_ns = nerv_read_svarint(&r);
+    nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
+
+    const bool rate_ok = s->fps_n ? s->fps_d <= (uint64_t)s->fps_n * MAX_FRAME_SECS : s->fps_d == 1;
+    if (r.failed || nerv_reader_left(&r) != 0 || (flags & ~(uint32_t)FLAGS_KNOWN) || !rate_ok ||
+        !within(s->pts_ns, MAX_PTS)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
+                    "sequence header: a field is missing or out of range");
+        return false;
+    }
+    return true;
+}
+
+void nerv_frame_write(const NervFrameHeader *f, NervBitWriter *w)
+{
+    nerv_write_u8(w, (uint8_t)f->segment_id);
+    nerv_write_varint(w, f->index);
+    nerv_write_svarint(w, f->pts_delta_ns);
+}
+
+bool nerv_frame_read(const uint8_t *payload, size_t bytes, NervFrameHeader *f, GError **error)
+{
+    NervBitReader r;
+    nerv_reader_init(&r, payload, bytes);
+    f->segment_id = nerv_read_u8(&r);
+    f->index = (uint32_t)nerv_read_range(&r, 0, MAX_FRAMES - 1);
+    f->pts_delta_ns = nerv_read_svarint(&r);
+    /* Whatever follows is the extension: the payload's size is its length, and most frames have none. */
+    if (r.failed || !within(f->pts_delta_ns, MAX_DELTA)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "frame header: a field is missing or out of range");
+        return false;
+    }
+    return true;
+}
+
+int64_t nerv_sequence_pts(const NervSequence *s, uint32_t index)
+{
+    if (s->fps_n == 0)
+        return s->pts_ns;
+    const uint64_t billion = 1000000000, t = (uint64_t)index * s->fps_d;
+    return s->pts_ns + (int64_t)(t / s->fps_n * billion + t % s->fps_n * billion / s->fps_n);
+}
+
+int64_t nerv_sequence_duration(const NervSequence *s, uint32_t index)
+{
+    return nerv_sequence_pts(s, index + 1) - nerv_sequence_pts(s, index);
+}

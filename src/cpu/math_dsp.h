@@ -1,12 +1,57 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Kernels of the math family.
+ * Kernels of the math family: pointwise functions, sums, losses, SSIM and Adam, each over one contiguous range or
+ * one tile. They know no threads: ops cut their work into pieces that depend on the shapes alone and add partial
+ * sums in a fixed order. `act` is a NervAct of ops/ops.h. Pointers need the alignment of a float only.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* What one Adam step needs besides its arrays; host-computed scalars of ops/adam.c. */
 typedef struct {
-    int vector_floats; /* floats per vector */
+    float beta1, beta2, eps;
+    float decay;     /* 1 - lr * weight_decay */
+    float step_size; /* lr / (1 - beta1^t) */
+    float v_scale;   /* 1 / sqrt(1 - beta2^t) */
+} NervAdamStep;
+
+/* SSIM: the window is NERV_SSIM_K x NERV_SSIM_K, a tile is at most this many positions. */
+#define NERV_SSIM_K      11
+#define NERV_SSIM_TILE_W 112
+#define NERV_SSIM_TILE_H 32
+
+/* One tile of one plane: rows y0..y1-1 and columns x0..x1-1 of the result (windows, or pixels of the gradient). */
+typedef struct {
+    const float *a, *b; /* [h,w] */
+    float *maps;        /* three planes [h-10,w-10], one after another; ssim: written unless NULL; ssim_dx: read */
+    float *da;          /* ssim_dx: [h,w], written */
+    float scale;        /* ssim_dx: g / number of windows */
+    int32_t h, w;
+    int32_t y0, y1, x0, x1;
+} NervSsimTile;
+
+typedef struct {
+    /* y = f(x); y may be x. */
+    void (*act)(float *y, const float *x, size_t n, int act);
+    /* dx = dy f'(x); dx may be dy or x. */
+    void (*act_dx)(float *dx, const float *dy, const float *x, size_t n, int act);
+    /* y = g dy f''(x) */
+    void (*act_dxx)(float *y, const float *g, const float *dy, const float *x, size_t n, int act);
+    void (*add)(float *y, const float *a, const float *b, size_t n);
+    void (*mul)(float *y, const float *a, const float *b, size_t n);
+    void (*affine)(float *y, const float *x, size_t n, float scale, float shift);
+    /* Sums of x, |a-b|, (a-b)^2. */
+    double (*sum)(const float *x, size_t n);
+    double (*l1)(const float *a, const float *b, size_t n);
+    double (*mse)(const float *a, const float *b, size_t n);
+    /* g sign(a-b), and g (a-b). */
+    void (*l1_dx)(float *dx, const float *a, const float *b, size_t n, float g);
+    void (*mse_dx)(float *dx, const float *a, const float *b, size_t n, float g);
+    /* One step in place on w, m, v. */
+    void (*adam)(float *w, const float *dw, float *m, float *v, size_t n, const NervAdamStep *step);
+    /* Sum of SSIM over the tile's windows. */
+    double (*ssim)(const NervSsimTile *tile);
+    void (*ssim_dx)(const NervSsimTile *tile);
 } NervMathDsp;

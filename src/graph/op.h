@@ -54,9 +54,9 @@ typedef struct {
     uint8_t index; /* of the input or output; 0 for scratch */
 } NervBind;
 
-/* One vkCmdDispatch. Bindings 0..n_bind-1 of set 0 are storage buffers holding the whole operand. A dead output
- * may be bound: it is then a small dummy buffer that must not be written (pass a flag in the push constants;
- * see `out_live`). Spec constants have ids 0..n_spec-1. */
+/* One vkCmdDispatch. Bindings 0..n_bind-1 of set 0 are storage buffers holding the whole operand. A dead
+ * output may be bound: it is then a small dummy buffer that must not be written (pass a flag in the push
+ * constants; see `out_live`). Spec constants have ids 0..n_spec-1. */
 typedef struct {
     const char *shader; /* file stem in shaders/, e.g. "conv2d" */
     uint32_t groups[3];
@@ -71,11 +71,11 @@ typedef struct {
 
 /* What a dispatch rule may ask of the device and of the plan. */
 typedef struct {
-    uint32_t max_groups[3];    /* maxComputeWorkGroupCount */
-    uint32_t max_invocations;  /* maxComputeWorkGroupInvocations */
-    uint32_t shared_bytes;     /* maxComputeSharedMemorySize */
+    uint32_t max_groups[3];   /* maxComputeWorkGroupCount */
+    uint32_t max_invocations; /* maxComputeWorkGroupInvocations */
+    uint32_t shared_bytes;    /* maxComputeSharedMemorySize */
     uint32_t subgroup_size;
-    bool is_software;          /* a CPU implementation such as lavapipe */
+    bool is_software;            /* a CPU implementation such as lavapipe */
     bool out_live[NERV_MAX_OUT]; /* outputs that somebody reads */
 } NervVkCaps;
 
@@ -84,12 +84,13 @@ struct NervOp {
     uint8_t min_in, max_in, n_out;
     /* A view has no work: output 0 is input 0 under another shape. */
     bool is_view;
-    /* alias[i] = 1 + index of the input whose memory output i overwrites (Adam); 0: none. Such an input must be
-     * a PARAM leaf and nothing may read it after this node. */
+    /* alias[i] = 1 + index of the input whose memory output i overwrites (Adam); 0: none. Such an input must
+     * be a PARAM leaf and nothing may read it after this node. */
     uint8_t alias[NERV_MAX_OUT];
 
-    /* The shape rule and ALL validation of operands and attributes. Fills out[0..n_out-1]. On failure sets the
-     * error (NERV_ERROR_INVALID, naming the op) and returns false. Outputs' sizes are checked by the tape. */
+    /* The shape rule and ALL validation of operands and attributes. Fills out[0..n_out-1]. On failure sets
+     * the error (NERV_ERROR_INVALID, naming the op) and returns false. Outputs' sizes are checked by the
+     * tape. */
     bool (*infer)(const NervNode *node, NervOutInfo *out, GError **error);
 
     /* Plain C, one thread, no cleverness: the oracle that every other form is compared with. */
@@ -112,6 +113,9 @@ struct NervOp {
      * a gradient through it is an error that sticks to the tape. */
     void (*grad)(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
                  NervTensor **din);
+
+    /* Multiply-accumulates of one run, for benchmarks; NULL: not counted. */
+    int64_t (*macs)(const NervNode *node);
 
     /* checkop: |a-b| <= atol + rtol*|b| elementwise against `ref`, for CPU levels and Vulkan alike. */
     float rtol, atol;

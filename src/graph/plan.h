@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A plan: a tape made ready to run thousands of times. Dead nodes are dropped, every value gets a place in one
- * arena by its lifetime, leaves keep their identity, and barriers are marked. A plan knows no device; a backend
- * allocates the arena and runs the steps in order.
+ * A plan: a tape made ready to run thousands of times. Dead nodes are dropped, every value gets a place in
+ * one arena by its lifetime, leaves keep their identity, and barriers are marked. A plan knows no device; a
+ * backend allocates the arena and runs the steps in order.
  */
 #pragma once
 
@@ -42,7 +42,7 @@ typedef struct {
 /* Scratch bytes that a backend needs for a node. */
 typedef size_t (*NervScratchFunc)(const NervNode *node, void *user);
 
-/* Plans everything that the tape's outputs and aliasing nodes (Adam) need. Fails if the tape carries an error, has
- * nothing to compute, or a tensor is read after a node that overwrites it. */
+/* Plans everything that the tape's outputs and aliasing nodes (Adam) need. Fails if the tape carries an
+ * error, has nothing to compute, or a tensor is read after a node that overwrites it. */
 NervPlan *nerv_plan_new(NervTape *tape, NervScratchFunc scratch, void *user, GError **error);
 void nerv_plan_free(NervPlan *plan);

@@ -19,7 +19,8 @@ void nerv_tape_free(NervTape *tape);
 
 /* Adds a leaf. `kind` is INPUT or PARAM; `name` is copied and may be NULL. Returns NULL after an error. The
  * tensor is owned by the tape. INPUT leaves and integer leaves have no_grad set. */
-NervTensor *nerv_tape_leaf(NervTape *tape, NervTensorKind kind, NervDType dtype, NervShape shape, const char *name);
+NervTensor *nerv_tape_leaf(NervTape *tape, NervTensorKind kind, NervDType dtype, NervShape shape,
+                           const char *name);
 
 /* Adds a constant leaf; `data` (count of `shape` floats) is copied. */
 NervTensor *nerv_tape_const(NervTape *tape, NervShape shape, const float *data);
@@ -27,8 +28,8 @@ NervTensor *nerv_tape_scalar(NervTape *tape, float value);
 
 /* Adds a node. `attr` is copied (attr_bytes <= NERV_MAX_ATTR_BYTES; NULL if 0). A NULL among the inputs or an
  * earlier error returns NULL. Returns output 0; other outputs are result->node->out[i]. */
-NervTensor *nerv_tape_add(NervTape *tape, const NervOp *op, NervTensor *const *in, uint32_t n_in, const void *attr,
-                          size_t attr_bytes);
+NervTensor *nerv_tape_add(NervTape *tape, const NervOp *op, NervTensor *const *in, uint32_t n_in,
+                          const void *attr, size_t attr_bytes);
 
 /* Keeps a tensor after the run, readable under `name` (copied, may be NULL). */
 void nerv_tape_output(NervTape *tape, NervTensor *t, const char *name);
@@ -42,7 +43,8 @@ bool nerv_tape_check(NervTape *tape, GError **error);
 /* Finds a leaf or output by name, or NULL. */
 NervTensor *nerv_tape_find(const NervTape *tape, const char *name);
 
-/* Reverse-mode differentiation: appends the nodes that compute d(loss)/d(wrt[i]) to the tape and stores the tensors in
- * dwrt[i]; `loss` must have one element. A wrt that the loss does not depend on gets a constant zero tensor of
- * its shape. May be called again on the result (second order). Implemented in graph/grad.c. */
-void nerv_tape_grad(NervTape *tape, NervTensor *loss, NervTensor *const *wrt, uint32_t n_wrt, NervTensor **dwrt);
+/* Reverse-mode differentiation: appends the nodes that compute d(loss)/d(wrt[i]) to the tape and stores the
+ * tensors in dwrt[i]; `loss` must have one element. A wrt that the loss does not depend on gets a constant
+ * zero tensor of its shape. May be called again on the result (second order). Implemented in graph/grad.c. */
+void nerv_tape_grad(NervTape *tape, NervTensor *loss, NervTensor *const *wrt, uint32_t n_wrt,
+                    NervTensor **dwrt);

@@ -1,1 +1,101 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The list of model classes and what all models share. See model.h.
+ */
+#include "base/rng.h"
+#include "models/model.h"
+#include "models/nerv.h"
+
+static const NervModelClass *const classes[] = {
+    &nerv_model_class_nerv,
+};
+
+static bool clip_valid(const NervClip *clip, NervErrorCode code, GError **error)
+{
+    if (clip->width >= 16 && clip->width <= 8192 && clip->height >= 16 && clip->height <= 8192 &&
+        clip->n_frames >= 1)
+        return true;
+    g_set_error(error, NERV_ERROR, code,
+                "frames of %d x %d are not supported: each side goes from 16 to 8192", clip->width,
+                clip->height);
+    return false;
+}
+
+NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error)
+{
+    if (!clip_valid(clip, NERV_ERROR_INVALID, error))
+        return NULL;
+    for (guint i = 0; i < G_N_ELEMENTS(classes); i++)
+        if (classes[i]->accepts(name))
+            return classes[i]->configure(name, options, clip, error);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                "unknown model \"%s\"; known are nerv, nerv-s, nerv-m, nerv-l", name);
+    return NULL;
+}
+
+void nerv_model_free(NervModel *model)
+{
+    if (model)
+        model->klass->free(model);
+}
+
+void nerv_model_write(const NervModel *model, NervBitWriter *w)
+{
+    nerv_write_u8(w, (uint8_t)model->klass->id);
+    model->klass->write(model, w);
+}
+
+NervModel *nerv_model_read(NervBitReader *r, const NervClip *clip, GError **error)
+{
+    const uint8_t id = nerv_read_u8(r);
+    if (!clip_valid(clip, NERV_ERROR_DATA, error))
+        return NULL;
+    if (r->failed) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "the network unit ends before its model");
+        return NULL;
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(classes); i++)
+        if (classes[i]->id == id)
+            return classes[i]->read(r, clip, error);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                "the stream uses a model (number %u) that this version does not know", id);
+    return NULL;
+}
+
+NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,
+                             NervTensor *input)
+{
+    return tape->error ? NULL : model->klass->build(model, tape, params, input);
+}
+
+void nerv_model_input(const NervModel *model, int32_t frame, float *dst)
+{
+    model->klass->input(model, frame, dst);
+}
+
+void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst)
+{
+    NervRng rng;
+    nerv_rng_init(&rng, seed);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t count = nerv_shape_count(model->params[i].shape);
+        const float bound = model->params[i].init_bound;
+        for (int64_t j = 0; j < count; j++)
+            *dst++ = nerv_rng_uniform(&rng, -bound, bound);
+    }
+}
+
+char *nerv_model_describe(const NervModel *model)
+{
+    return model->klass->describe(model);
+}
+
+int64_t nerv_tape_macs(const NervTape *tape)
+{
+    int64_t macs = 0;
+    for (guint i = 0; i < tape->nodes->len; i++) {
+        const NervNode *node = g_ptr_array_index(tape->nodes, i);
+        macs += node->op->macs ? node->op->macs(node) : 0;
+    }
+    return macs;
+}

@@ -23,7 +23,7 @@ typedef enum {
 } NervParamRole;
 
 typedef struct {
-    char name[32];   /* "stem.0.weight", "block1.bias", ... */
+    char name[32]; /* "stem.0.weight", "block1.bias", ... */
     NervShape shape;
     NervParamRole role;
     float init_bound; /* initial values are uniform in [-bound, bound) */
@@ -38,7 +38,8 @@ typedef struct {
     void (*write)(const NervModel *model, NervBitWriter *w);
     NervModel *(*read)(NervBitReader *r, const NervClip *clip, GError **error);
     void (*free)(NervModel *model);
-    NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input);
+    NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params,
+                         NervTensor *input);
     void (*input)(const NervModel *model, int32_t frame, float *dst);
     char *(*describe)(const NervModel *model);
 } NervModelClass;
@@ -56,24 +57,31 @@ struct NervModel {
 /* Limit on n_weights accepted from options and from streams. */
 #define NERV_MODEL_MAX_WEIGHTS ((int64_t)256 * 1024 * 1024)
 
-/* Makes a model by name. `options` is an a{sv} dictionary or NULL (the reference is not taken); unknown keys and wrong
- * types are NERV_ERROR_INVALID and the message names the key and what is known. Free with nerv_model_free(). */
+/* Makes a model by name. `options` is an a{sv} dictionary or NULL (the reference is not taken); unknown keys
+ * and wrong types are NERV_ERROR_INVALID and the message names the key and what is known. Free with
+ * nerv_model_free(). */
 NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error);
 void nerv_model_free(NervModel *model);
 
-/* Writes class id and configuration; reads them back. A reader checks every field's range before it allocates. */
+/* Writes class id and configuration; reads them back. A reader checks every field's range before it
+ * allocates. */
 void nerv_model_write(const NervModel *model, NervBitWriter *w);
 NervModel *nerv_model_read(NervBitReader *r, const NervClip *clip, GError **error);
 
-/* Appends the network: `params` are n_params leaves of the params' shapes, `input` is [N,input_floats,1,1]. Returns
- * RGB in [0,1], [N,3,height,width] (already cropped to the clip's size), or NULL with the tape's error set. */
-NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input);
+/* Appends the network: `params` are n_params leaves of the params' shapes, `input` is [N,input_floats,1,1].
+ * Returns RGB in [0,1], [N,3,height,width] (already cropped to the clip's size), or NULL with the tape's
+ * error set. */
+NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,
+                             NervTensor *input);
 
 /* Writes what goes in for one frame, 0 <= frame < clip.n_frames: input_floats floats. */
 void nerv_model_input(const NervModel *model, int32_t frame, float *dst);
 
-/* One line for people: "nerv 320x180: stem 64, base 8 at 16x9, widths 24,16,12, strides 5,2,2, kernels 3,3,3, gelu; 144751 parameters".
- * Free with g_free(). */
+/* Initial weights of a seed: n_weights floats, each tensor uniform in its init_bound. */
+void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst);
+
+/* One line for people: "nerv 320x180: stem 64, base 8 at 16x9, widths 24,16,12, strides 5,2,2, kernels 3,3,3,
+ * gelu; 144751 parameters". Free with g_free(). */
 char *nerv_model_describe(const NervModel *model);
 
 /* Multiply-accumulates of one frame's forward pass, counted from a tape's ops. */

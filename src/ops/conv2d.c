@@ -1,1 +1,326 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * 2-D cross-correlation and its two gradients. With y[n,o,p,q] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n,c,pS+i-P,qS+j-P]
+ * (x is zero outside its borders):
+ *   dx[n,c,u,v]  = sum over o,i,j,p,q with pS+i-P = u and qS+j-P = v of w[o,c,i,j] dy[n,o,p,q]
+ *   dw[o,c,i,j]  = sum_{n,p,q} dy[n,o,p,q] x[n,c,pS+i-P,qS+j-P],   db[o] = sum_{n,p,q} dy[n,o,p,q]
+ * Each of the three is linear in both of its operands, and each one's gradients are the other two, so the set is
+ * closed under differentiation of any order. The fast CPU form is cpu/conv.h.
+ */
+#include "ops/ops.h"
+
+#include "cpu/conv.h"
+#include "cpu/cpu.h"
+#include "ops/dispatch.h"
+
+#define MAX_KERNEL 64
+#define MAX_STRIDE 64
+
+static bool invalid(GError **error, const char *op, const char *what)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", op, what);
+    return false;
+}
+
+static bool all_float(const NervNode *node)
+{
+    for (uint32_t i = 0; i < node->n_in; i++) {
+        if (node->in[i]->dtype != NERV_F32)
+            return false;
+    }
+    return true;
+}
+
+static bool valid_window(const char *op, int32_t k, const NervConvAttr *a, GError **error)
+{
+    if (k < 1 || k > MAX_KERNEL)
+        return invalid(error, op, "the kernel must be 1 to 64 wide");
+    if (a->stride < 1 || a->stride > MAX_STRIDE)
+        return invalid(error, op, "the stride must be 1 to 64");
+    if (a->pad < 0 || a->pad >= k)
+        return invalid(error, op, "the padding must be less than the kernel and not negative");
+    return true;
+}
+
+/* Size of the output along one dimension, 0 or less if the kernel does not fit. */
+static int64_t out_size(int32_t size, int32_t k, const NervConvAttr *a)
+{
+    const int64_t room = (int64_t)size + 2 * a->pad - k;
+    return room < 0 ? 0 : room / a->stride + 1;
+}
+
+/* x[N,Cin,H,W], w[Cout,Cin,K,K], b[1,Cout,1,1] */
+static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape x = node->in[0]->shape, w = node->in[1]->shape;
+
+    if (!all_float(node))
+        return invalid(error, "conv2d", "operands must be float");
+    if (w.h != w.w)
+        return invalid(error, "conv2d", "the kernel must be square");
+    if (!valid_window("conv2d", w.h, a, error))
+        return false;
+    if (x.c != w.c)
+        return invalid(error, "conv2d", "the weights' input channels differ from the image's");
+    if (node->n_in > 2 && !nerv_shape_equal(node->in[2]->shape, nerv_shape(1, w.n, 1, 1)))
+        return invalid(error, "conv2d", "the bias must be 1 x Cout x 1 x 1");
+    const int64_t ho = out_size(x.h, w.h, a), wo = out_size(x.w, w.w, a);
+    if (ho < 1 || wo < 1)
+        return invalid(error, "conv2d", "the image is smaller than the kernel");
+    if (ho > INT32_MAX || wo > INT32_MAX)
+        return invalid(error, "conv2d", "the image is too large");
+    out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, w.n, (int32_t)ho, (int32_t)wo) };
+    return true;
+}
+
+static void ref(const NervNode *node, const NervArgs *args)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape xs = node->in[0]->shape, ws = node->in[1]->shape, ys = node->out[0]->shape;
+    const float *x = args->in[0], *w = args->in[1], *b = node->n_in > 2 ? args->in[2] : NULL;
+    float *y = args->out[0];
+    const int S = a->stride, P = a->pad, K = ws.h;
+
+    for (int n = 0; n < ys.n; n++) {
+        for (int o = 0; o < ys.c; o++) {
+            for (int p = 0; p < ys.h; p++) {
+                for (int q = 0; q < ys.w; q++) {
+                    double sum = b ? b[o] : 0.0;
+                    for (int c = 0; c < xs.c; c++) {
+                        const float *plane = x + ((size_t)n * xs.c + c) * xs.h * xs.w;
+                        const float *taps = w + ((size_t)o * xs.c + c) * K * K;
+                        for (int i = 0; i < K; i++) {
+                            const int u = p * S + i - P;
+                            for (int j = 0; j < K; j++) {
+                                const int v = q * S + j - P;
+                                if (u >= 0 && u < xs.h && v >= 0 && v < xs.w)
+                                    sum += (double)taps[i * K + j] * plane[(size_t)u * xs.w + v];
+                            }
+                        }
+                    }
+                    *y++ = (float)sum;
+                }
+            }
+        }
+    }
+}
+
+static void grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    NervTensor *x = node->in[0], *w = node->in[1], *dy = dout[0];
+
+    if (need[0])
+        din[0] = nerv_conv2d_dx(tape, dy, w, a->stride, a->pad, x->shape.h, x->shape.w);
+    if (need[1] || (node->n_in > 2 && need[2])) {
+        NervTensor *dw = nerv_conv2d_dw(tape, dy, x, w->shape.h, a->stride, a->pad);
+        if (need[1])
+            din[1] = dw;
+        if (node->n_in > 2 && need[2])
+            din[2] = dw ? dw->node->out[1] : NULL;
+    }
+}
+
+/* dy[N,Cout,Ho,Wo], w[Cout,Cin,K,K] -> dx[N,Cin,H,W] */
+static bool infer_dx(const NervNode *node, NervOutInfo *out, GError **error)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dy = node->in[0]->shape, w = node->in[1]->shape;
+
+    if (!all_float(node))
+        return invalid(error, "conv2d_dx", "operands must be float");
+    if (w.h != w.w)
+        return invalid(error, "conv2d_dx", "the kernel must be square");
+    if (!valid_window("conv2d_dx", w.h, a, error))
+        return false;
+    if (dy.c != w.n)
+        return invalid(error, "conv2d_dx", "the weights' output channels differ from the gradient's");
+    if (a->h < 1 || a->w < 1 || out_size(a->h, w.h, a) != dy.h || out_size(a->w, w.w, a) != dy.w)
+        return invalid(error, "conv2d_dx", "the image's size does not lead to the gradient's");
+    out[0] = (NervOutInfo){ NERV_F32, nerv_shape(dy.n, w.c, a->h, a->w) };
+    return true;
+}
+
+static void ref_dx(const NervNode *node, const NervArgs *args)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dys = node->in[0]->shape, ws = node->in[1]->shape, xs = node->out[0]->shape;
+    const float *dy = args->in[0], *w = args->in[1];
+    float *dx = args->out[0];
+    const int S = a->stride, P = a->pad, K = ws.h;
+
+    for (int n = 0; n < xs.n; n++) {
+        for (int c = 0; c < xs.c; c++) {
+            for (int u = 0; u < xs.h; u++) {
+                for (int v = 0; v < xs.w; v++) {
+                    double sum = 0.0;
+                    for (int o = 0; o < ws.n; o++) {
+                        const float *plane = dy + ((size_t)n * dys.c + o) * dys.h * dys.w;
+                        const float *taps = w + ((size_t)o * ws.c + c) * K * K;
+                        for (int i = 0; i < K; i++) {
+                            const int p = (u + P - i) / S;
+                            if (u + P - i < 0 || p * S != u + P - i || p >= dys.h)
+                                continue;
+                            for (int j = 0; j < K; j++) {
+                                const int q = (v + P - j) / S;
+                                if (v + P - j >= 0 && q * S == v + P - j && q < dys.w)
+                                    sum += (double)taps[i * K + j] * plane[(size_t)p * dys.w + q];
+                            }
+                        }
+                    }
+                    *dx++ = (float)sum;
+                }
+            }
+        }
+    }
+}
+
+/* dx is linear in dy and in w: with g = dL/d(dx), dL/d(dy) is the convolution of g, dL/dw its correlation with dy. */
+static void grad_dx(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                    NervTensor **din)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    NervTensor *dy = node->in[0], *w = node->in[1], *g = dout[0];
+
+    if (need[0])
+        din[0] = nerv_conv2d(tape, g, w, NULL, a->stride, a->pad);
+    if (need[1])
+        din[1] = nerv_conv2d_dw(tape, dy, g, w->shape.h, a->stride, a->pad);
+}
+
+/* dy[N,Cout,Ho,Wo], x[N,Cin,H,W] -> dw[Cout,Cin,K,K], db[1,Cout,1,1] */
+static bool infer_dw(const NervNode *node, NervOutInfo *out, GError **error)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dy = node->in[0]->shape, x = node->in[1]->shape;
+
+    if (!all_float(node))
+        return invalid(error, "conv2d_dw", "operands must be float");
+    if (!valid_window("conv2d_dw", a->k, a, error))
+        return false;
+    if (dy.n != x.n)
+        return invalid(error, "conv2d_dw", "the gradient and the image differ in batch size");
+    if (out_size(x.h, a->k, a) != dy.h || out_size(x.w, a->k, a) != dy.w)
+        return invalid(error, "conv2d_dw", "the image's size does not lead to the gradient's");
+    out[0] = (NervOutInfo){ NERV_F32, nerv_shape(dy.c, x.c, a->k, a->k) };
+    out[1] = (NervOutInfo){ NERV_F32, nerv_shape(1, dy.c, 1, 1) };
+    return true;
+}
+
+static double tap_sum(const NervConvAttr *a, NervShape dys, NervShape xs, const float *dy, const float *x, int o,
+                      int c, int i, int j)
+{
+    double sum = 0.0;
+    for (int n = 0; n < dys.n; n++) {
+        const float *dplane = dy + ((size_t)n * dys.c + o) * dys.h * dys.w;
+        const float *plane = x + ((size_t)n * xs.c + c) * xs.h * xs.w;
+        for (int p = 0; p < dys.h; p++) {
+            const int u = p * a->stride + i - a->pad;
+            if (u < 0 || u >= xs.h)
+                continue;
+            for (int q = 0; q < dys.w; q++) {
+                const int v = q * a->stride + j - a->pad;
+                if (v >= 0 && v < xs.w)
+                    sum += (double)dplane[(size_t)p * dys.w + q] * plane[(size_t)u * xs.w + v];
+            }
+        }
+    }
+    return sum;
+}
+
+static void ref_dw(const NervNode *node, const NervArgs *args)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dys = node->in[0]->shape, xs = node->in[1]->shape;
+    const float *dy = args->in[0], *x = args->in[1];
+    float *dw = args->out[0], *db = args->out[1];
+    const size_t plane = (size_t)dys.h * dys.w;
+
+    for (int o = 0; dw && o < dys.c; o++) {
+        for (int c = 0; c < xs.c; c++) {
+            for (int i = 0; i < a->k; i++) {
+                for (int j = 0; j < a->k; j++)
+                    *dw++ = (float)tap_sum(a, dys, xs, dy, x, o, c, i, j);
+            }
+        }
+    }
+    for (int o = 0; db && o < dys.c; o++) {
+        double sum = 0.0;
+        for (int n = 0; n < dys.n; n++) {
+            for (size_t p = 0; p < plane; p++)
+                sum += dy[((size_t)n * dys.c + o) * plane + p];
+        }
+        db[o] = (float)sum;
+    }
+}
+
+/* dw and db are linear in dy and in x: with gw, gb their gradients, dL/d(dy) is the convolution of x with gw and
+ * bias gb, and dL/dx is conv2d_dx of dy with gw. */
+static void grad_dw(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                    NervTensor **din)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    NervTensor *dy = node->in[0], *x = node->in[1], *gw = dout[0], *gb = dout[1];
+
+    if (need[0] && gw)
+        din[0] = nerv_conv2d(tape, x, gw, gb, a->stride, a->pad);
+    else if (need[0])
+        din[0] = nerv_expand(tape, gb, dy->shape, 1.0f);
+    if (need[1] && gw)
+        din[1] = nerv_conv2d_dx(tape, dy, gw, a->stride, a->pad, x->shape.h, x->shape.w);
+}
+
+const NervOp nerv_op_conv2d = {
+    .name = "conv2d",
+    .min_in = 2,
+    .max_in = 3,
+    .n_out = 1,
+    .infer = infer,
+    .ref = ref,
+    .grad = grad,
+    .rtol = 1e-4f,
+    .atol = 2e-4f,
+};
+
+const NervOp nerv_op_conv2d_dx = {
+    .name = "conv2d_dx",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .infer = infer_dx,
+    .ref = ref_dx,
+    .grad = grad_dx,
+    .rtol = 1e-4f,
+    .atol = 2e-4f,
+};
+
+const NervOp nerv_op_conv2d_dw = {
+    .name = "conv2d_dw",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 2,
+    .infer = infer_dw,
+    .ref = ref_dw,
+    .grad = grad_dw,
+    .rtol = 1e-4f,
+    .atol = 1e-3f,
+};
+
+NervTensor *nerv_conv2d(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b, int stride, int pad)
+{
+    const NervConvAttr attr = { .stride = stride, .pad = pad };
+    return nerv_tape_add(t, &nerv_op_conv2d, (NervTensor *[]){ x, w, b }, b ? 3 : 2, &attr, sizeof attr);
+}
+
+NervTensor *nerv_conv2d_dx(NervTape *t, NervTensor *dy, NervTensor *w, int stride, int pad, int h, int w_)
+{
+    const NervConvAttr attr = { .stride = stride, .pad = pad, .h = h, .w = w_ };
+    return nerv_tape_add(t, &nerv_op_conv2d_dx, (NervTensor *[]){ dy, w }, 2, &attr, sizeof attr);
+}
+
+NervTensor *nerv_conv2d_dw(NervTape *t, NervTensor *dy, NervTensor *x, int k, int stride, int pad)
+{
+    const NervConvAttr attr = { .stride = stride, .pad = pad, .k = k };
+    return nerv_tape_add(t, &nerv_op_conv2d_dw, (NervTensor *[]){ dy, x }, 2, &attr, sizeof attr);
+}

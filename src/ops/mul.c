@@ -1,1 +1,72 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * y = a b, elementwise, of one shape. Gradient: da = dy b, db = dy a.
+ */
+#include "ops/check.h"
+#include "ops/ops.h"
+#include "ops/ranges.h"
+
+static bool mul_infer(const NervNode *node, NervOutInfo *out, GError **error)
+{
+    return nerv_check_alike(node, 0, 1, error) && nerv_infer_float(out, node->in[0]->shape);
+}
+
+static void mul_ref(const NervNode *node, const NervArgs *args)
+{
+    const int64_t n = nerv_shape_count(node->in[0]->shape);
+    const float *a = args->in[0], *b = args->in[1];
+    float *y = args->out[0];
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a[i] * b[i];
+}
+
+typedef struct {
+    const NervArgs *args;
+    const NervMathDsp *dsp;
+    size_t n;
+} MulJob;
+
+static void mul_task(void *arg, uint32_t task, uint32_t thread)
+{
+    const MulJob *job = arg;
+    const size_t at = (size_t)task * NERV_RANGE;
+    job->dsp->mul((float *)job->args->out[0] + at, (const float *)job->args->in[0] + at,
+                  (const float *)job->args->in[1] + at, nerv_range_length(job->n, task));
+}
+
+static void mul_cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    MulJob job = { args, &cpu->dsp->math, (size_t)nerv_shape_count(node->in[0]->shape) };
+    nerv_pool_run(cpu->pool, nerv_n_ranges(job.n), mul_task, &job);
+}
+
+static uint32_t mul_dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
+{
+    return nerv_dispatch_pointwise(out, node, caps);
+}
+
+static void mul_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+{
+    if (need[0])
+        din[0] = nerv_mul(tape, dout[0], node->in[1]);
+    if (need[1])
+        din[1] = nerv_mul(tape, dout[0], node->in[0]);
+}
+
+const NervOp nerv_op_mul = {
+    .name = "mul",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .infer = mul_infer,
+    .ref = mul_ref,
+    .cpu = mul_cpu,
+    .dispatch = mul_dispatch,
+    .grad = mul_grad,
+    .rtol = 1e-6f,
+};
+
+NervTensor *nerv_mul(NervTape *t, NervTensor *a, NervTensor *b)
+{
+    return nerv_tape_add(t, &nerv_op_mul, (NervTensor *[]){ a, b }, 2, NULL, 0);
+}

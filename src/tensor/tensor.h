@@ -34,12 +34,12 @@ typedef struct {
     NervTensorKind kind;
     NervDType dtype;
     NervShape shape;
-    NervNode *node;    /* producer, NULL for a leaf */
-    uint32_t slot;     /* which of the producer's outputs */
-    char *name;        /* leaves and outputs, else NULL; owned by the tape */
-    void *const_data;  /* NERV_TENSOR_CONST: values, owned by the tape */
-    bool is_output;    /* kept after the run and readable (nerv_exec_read) */
-    bool no_grad;      /* never differentiated (targets, indices, learning rates) */
+    NervNode *node;   /* producer, NULL for a leaf */
+    uint32_t slot;    /* which of the producer's outputs */
+    char *name;       /* leaves and outputs, else NULL; owned by the tape */
+    void *const_data; /* NERV_TENSOR_CONST: values, owned by the tape */
+    bool is_output;   /* kept after the run and readable (nerv_exec_read) */
+    bool no_grad;     /* never differentiated (targets, indices, learning rates) */
 } NervTensor;
 
 /* Largest number of elements of one tensor; keeps 32-bit indexing in shaders and byte counts below 2^33. */

@@ -11,14 +11,15 @@
 typedef struct NervTrainer NervTrainer;
 
 typedef struct {
-    uint32_t epochs;        /* passes over the clip, >= 1 */
-    uint32_t batch_size;    /* frames per step, >= 1; clamped to the clip's frames */
-    double learning_rate;   /* peak, > 0 */
-    double beta1, beta2;    /* Adam; the paper's 0.5, 0.999 */
-    double eps;             /* 1e-8 */
-    double warmup;          /* fraction of all steps, 0..1; the paper's 0.2 */
-    double l1_weight, ssim_weight, mse_weight; /* loss = l1 L1 + ssim (1-SSIM) + mse MSE; the paper's 0.7, 0.3, 0 */
-    uint64_t seed;          /* initial weights and shuffling */
+    uint32_t epochs;      /* passes over the clip, >= 1 */
+    uint32_t batch_size;  /* frames per step, >= 1; clamped to the clip's frames */
+    double learning_rate; /* peak, > 0 */
+    double beta1, beta2;  /* Adam; the paper's 0.5, 0.999 */
+    double eps;           /* 1e-8 */
+    double warmup;        /* fraction of all steps, 0..1; the paper's 0.2 */
+    double l1_weight, ssim_weight,
+        mse_weight; /* loss = l1 L1 + ssim (1-SSIM) + mse MSE; the paper's 0.7, 0.3, 0 */
+    uint64_t seed;  /* initial weights and shuffling */
 } NervTrainSettings;
 
 /* The paper's settings: 0.5/0.999, lr 5e-4, warm-up .2, batch 1, 0.7/0.3. */
@@ -32,24 +33,23 @@ typedef struct {
     double eta_seconds;
 } NervTrainProgress;
 
-/* `frames`: U8 buffer of clip.n_frames frames, each nerv_pixels_bytes(pixels) rounded up to 4 bytes, on `be`. The model
- * and the buffer must outlive the trainer. Initial weights are drawn from the seed. */
-NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffer *frames, const NervPixels *pixels,
-                              const NervTrainSettings *settings, GError **error);
+/* `frames`: U8 buffer of clip.n_frames frames, each nerv_pixels_bytes(pixels) rounded up to 4 bytes, on `be`.
+ * The model and the buffer must outlive the trainer. Initial weights are drawn from the seed. */
+NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffer *frames,
+                              const NervPixels *pixels, const NervTrainSettings *settings, GError **error);
 void nerv_trainer_free(NervTrainer *tr);
 
 /* One step. Returns false on error; after the last step it does nothing and returns true. */
 bool nerv_trainer_step(NervTrainer *tr, GError **error);
 bool nerv_trainer_done(const NervTrainer *tr);
 void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p);
-/* Loss and MSE of the last step. */
-void nerv_trainer_last(const NervTrainer *tr, double *loss, double *mse);
+/* Loss and MSE of the last step; waits for it. */
+void nerv_trainer_last(NervTrainer *tr, double *loss, double *mse);
 
-/* Copies all parameters, in the model's order, one after the other: n_weights floats. set_params also resets the moments. */
+/* Copies all parameters, in the model's order, one after the other: n_weights floats. set_params also resets
+ * the moments. */
 bool nerv_trainer_get_params(NervTrainer *tr, float *dst, GError **error);
 bool nerv_trainer_set_params(NervTrainer *tr, const float *src, GError **error);
-/* Initial weights of a seed: n_weights floats. */
-void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst);
 
 /* Learning rate at a step (0-based) of n_steps: linear warm-up, then half a cosine to 0 (schedule.c). */
 double nerv_schedule_lr(double peak, double warmup, uint32_t step, uint32_t n_steps);

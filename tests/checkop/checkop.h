@@ -20,7 +20,7 @@ typedef struct {
      * float PARAM leaf without no_grad, and compares with the reference evaluated at +-grad_eps. */
     uint32_t n_grad_trials;
     float grad_eps;  /* 0: 1e-2 */
-    float grad_tol;  /* 0: 2e-2, relative to max(1, |gradient|) of the leaf */
+    float grad_tol;  /* 0: 2e-2, relative to the leaf's largest |gradient|; rounding of the sum is allowed for */
     /* Optional: typical sizes for --bench; returns false when `which` is past the last; *macs: multiply-accumulates, or 0. */
     bool (*bench)(NervTape *tape, uint32_t which, double *macs);
     const char *note; /* printed with the case, may be NULL */

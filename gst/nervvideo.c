@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Translation between GStreamer's description of video and libnerv's. Where
+ * GStreamer says "unknown", the value that its own converters assume is chosen
+ * here once and written into the stream, so that a decoder need not guess.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "nervvideo.h"
+
+static const struct
+{
+  NervPixelFormat nerv;
+  GstVideoFormat gst;
+} formats[] = {
+  {NERV_PIXELS_RGB, GST_VIDEO_FORMAT_RGB},
+  {NERV_PIXELS_RGBX, GST_VIDEO_FORMAT_RGBx},
+  {NERV_PIXELS_BGRX, GST_VIDEO_FORMAT_BGRx},
+  {NERV_PIXELS_I420, GST_VIDEO_FORMAT_I420},
+  {NERV_PIXELS_NV12, GST_VIDEO_FORMAT_NV12},
+};
+
+static gboolean
+is_yuv (gint32 format)
+{
+  return format == NERV_PIXELS_I420 || format == NERV_PIXELS_NV12;
+}
+
+GstVideoFormat
+gst_nerv_format_to_gst (gint32 format)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (formats); i++)
+    if ((gint32) formats[i].nerv == format)
+      return formats[i].gst;
+  return GST_VIDEO_FORMAT_UNKNOWN;
+}
+
+gboolean
+gst_nerv_pixels_from_info (const GstVideoInfo * info, NervPixels * pixels)
+{
+  GstVideoChromaSite site = info->chroma_site;
+  double kr, kb;
+  guint i;
+
+  memset (pixels, 0, sizeof (*pixels));
+  for (i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (formats[i].gst == GST_VIDEO_INFO_FORMAT (info))
+      break;
+  if (i == G_N_ELEMENTS (formats))
+    return FALSE;
+
+  pixels->format = formats[i].nerv;
+  pixels->width = GST_VIDEO_INFO_WIDTH (info);
+  pixels->height = GST_VIDEO_INFO_HEIGHT (info);
+  if (!is_yuv (pixels->format)) {
+    pixels->matrix = NERV_MATRIX_RGB;
+    pixels->full_range = 1;
+    return TRUE;
+  }
+
+  pixels->matrix = gst_video_color_matrix_to_iso (info->colorimetry.matrix);
+  /* H.273 has two code points for BT.601's matrix */
+  if (pixels->matrix == 5)
+    pixels->matrix = NERV_MATRIX_BT601;
+  if (pixels->matrix == NERV_MATRIX_RGB
+      || !nerv_matrix_coefficients (pixels->matrix, &kr, &kb))
+    pixels->matrix =
+        pixels->height > 576 ? NERV_MATRIX_BT709 : NERV_MATRIX_BT601;
+  pixels->full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255;
+  if (site == GST_VIDEO_CHROMA_SITE_UNKNOWN)
+    site = GST_VIDEO_CHROMA_SITE_MPEG2;
+  pixels->h_cosited = (site & GST_VIDEO_CHROMA_SITE_H_COSITED) != 0;
+  pixels->v_cosited = (site & GST_VIDEO_CHROMA_SITE_V_COSITED) != 0;
+  return TRUE;
+}
+
+gboolean
+gst_nerv_video_info_from_gst (const GstVideoInfo * info, NervVideoInfo * nerv)
+{
+  memset (nerv, 0, sizeof (*nerv));
+  if (!gst_nerv_pixels_from_info (info, &nerv->pixels))
+    return FALSE;
+
+  nerv->primaries =
+      gst_video_color_primaries_to_iso (info->colorimetry.primaries);
+  nerv->transfer =
+      gst_video_transfer_function_to_iso (info->colorimetry.transfer);
+  if (GST_VIDEO_INFO_FPS_N (info) > 0 && GST_VIDEO_INFO_FPS_D (info) > 0
+      && !GST_VIDEO_INFO_FLAG_IS_SET (info, GST_VIDEO_FLAG_VARIABLE_FPS)) {
+    nerv->fps_n = GST_VIDEO_INFO_FPS_N (info);
+    nerv->fps_d = GST_VIDEO_INFO_FPS_D (info);
+  } else {
+    nerv->fps_n = 0;
+    nerv->fps_d = 1;
+  }
+  nerv->par_n = MAX (1, GST_VIDEO_INFO_PAR_N (info));
+  nerv->par_d = MAX (1, GST_VIDEO_INFO_PAR_D (info));
+  return TRUE;
+}
+
+void
+gst_nerv_video_info_from_sequence (const NervSequence * seq,
+    NervVideoInfo * nerv)
+{
+  memset (nerv, 0, sizeof (*nerv));
+  nerv->pixels.format = seq->format;
+  nerv->pixels.width = seq->width;
+  nerv->pixels.height = seq->height;
+  nerv->pixels.matrix = seq->matrix;
+  nerv->pixels.full_range = seq->full_range;
+  nerv->pixels.h_cosited = seq->h_cosited;
+  nerv->pixels.v_cosited = seq->v_cosited;
+  nerv->primaries = seq->primaries;
+  nerv->transfer = seq->transfer;
+  nerv->fps_n = seq->fps_n;
+  nerv->fps_d = seq->fps_d;
+  nerv->par_n = seq->par_n;
+  nerv->par_d = seq->par_d;
+}
+
+void
+gst_nerv_video_info_apply (const NervVideoInfo * nerv, GstVideoInfo * info)
+{
+  GstVideoColorimetry *c = &info->colorimetry;
+
+  info->fps_n = nerv->fps_n;
+  info->fps_d = nerv->fps_d;
+  info->par_n = nerv->par_n;
+  info->par_d = nerv->par_d;
+  c->primaries = gst_video_color_primaries_from_iso (nerv->primaries);
+  c->transfer = gst_video_transfer_function_from_iso (nerv->transfer);
+
+  if (!is_yuv (nerv->pixels.format)) {
+    if (!GST_VIDEO_INFO_IS_YUV (info)) {
+      c->matrix = GST_VIDEO_COLOR_MATRIX_RGB;
+      c->range = GST_VIDEO_COLOR_RANGE_0_255;
+    }
+    return;
+  }
+  if (!GST_VIDEO_INFO_IS_YUV (info)) {
+    c->matrix = GST_VIDEO_COLOR_MATRIX_RGB;
+    c->range = GST_VIDEO_COLOR_RANGE_0_255;
+    return;
+  }
+  c->matrix = gst_video_color_matrix_from_iso (nerv->pixels.matrix);
+  c->range = nerv->pixels.full_range ? GST_VIDEO_COLOR_RANGE_0_255
+      : GST_VIDEO_COLOR_RANGE_16_235;
+  info->chroma_site =
+      (nerv->pixels.h_cosited ? GST_VIDEO_CHROMA_SITE_H_COSITED : 0)
+      | (nerv->pixels.v_cosited ? GST_VIDEO_CHROMA_SITE_V_COSITED : 0);
+  if (info->chroma_site == GST_VIDEO_CHROMA_SITE_UNKNOWN)
+    info->chroma_site = GST_VIDEO_CHROMA_SITE_NONE;
+}
+
+void
+gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv)
+{
+  guint i;
+
+  memset (nerv, 0, sizeof (*nerv));
+  for (i = 0; i < GST_VIDEO_FRAME_N_PLANES (frame) && i < 3; i++) {
+    nerv->data[i] = GST_VIDEO_FRAME_PLANE_DATA (frame, i);
+    nerv->stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE (frame, i);
+  }
+}
+
+GstCaps *
+gst_nerv_caps_from_sequence (const NervSequence * seq)
+{
+  NervVideoInfo nerv;
+  GstVideoInfo info;
+  GstVideoFormat format = gst_nerv_format_to_gst (seq->format);
+  GstCaps *caps;
+  gchar *text;
+
+  gst_nerv_video_info_from_sequence (seq, &nerv);
+  gst_video_info_set_format (&info,
+      format == GST_VIDEO_FORMAT_UNKNOWN ? GST_VIDEO_FORMAT_RGB : format,
+      seq->width, seq->height);
+  gst_nerv_video_info_apply (&nerv, &info);
+
+  caps = gst_caps_new_simple ("video/x-nerv",
+      "stream-format", G_TYPE_STRING, "byte-stream",
+      "alignment", G_TYPE_STRING, "au",
+      "profile", G_TYPE_STRING, "main",
+      "parsed", G_TYPE_BOOLEAN, TRUE,
+      "width", G_TYPE_INT, (gint) seq->width,
+      "height", G_TYPE_INT, (gint) seq->height,
+      "framerate", GST_TYPE_FRACTION, (gint) seq->fps_n, (gint) seq->fps_d,
+      "pixel-aspect-ratio", GST_TYPE_FRACTION, (gint) seq->par_n,
+      (gint) seq->par_d, NULL);
+  text = gst_video_colorimetry_to_string (&info.colorimetry);
+  if (text)
+    gst_caps_set_simple (caps, "colorimetry", G_TYPE_STRING, text, NULL);
+  g_free (text);
+  if (is_yuv (seq->format)) {
+    text = gst_video_chroma_site_to_string (info.chroma_site);
+    if (text)
+      gst_caps_set_simple (caps, "chroma-site", G_TYPE_STRING, text, NULL);
+    g_free (text);
+  }
+  return caps;
+}
+
+void
+gst_nerv_element_error (gpointer element, const GError * error,
+    const gchar * doing, const gchar * file, const gchar * function, gint line)
+{
+  GQuark domain = GST_LIBRARY_ERROR;
+  gint code = GST_LIBRARY_ERROR_FAILED;
+
+  if (error && error->domain == NERV_ERROR) {
+    switch ((NervErrorCode) error->code) {
+      case NERV_ERROR_INVALID:
+        code = GST_LIBRARY_ERROR_SETTINGS;
+        break;
+      case NERV_ERROR_UNSUPPORTED:
+        domain = GST_STREAM_ERROR;
+        code = GST_STREAM_ERROR_NOT_IMPLEMENTED;
+        break;
+      case NERV_ERROR_MEMORY:
+        domain = GST_RESOURCE_ERROR;
+        code = GST_RESOURCE_ERROR_NO_SPACE_LEFT;
+        break;
+      case NERV_ERROR_DEVICE:
+        domain = GST_RESOURCE_ERROR;
+        code = GST_RESOURCE_ERROR_NOT_FOUND;
+        break;
+      case NERV_ERROR_DATA:
+      case NERV_ERROR_NEED_SYNC:
+        domain = GST_STREAM_ERROR;
+        code = GST_STREAM_ERROR_DECODE;
+        break;
+      case NERV_ERROR_CANCELLED:
+        break;
+    }
+  }
+  gst_element_message_full (GST_ELEMENT (element), GST_MESSAGE_ERROR, domain,
+      code, g_strdup (error ? error->message : "Out of memory."),
+      g_strdup_printf ("%s failed: %s %d", doing,
+          error ? g_quark_to_string (error->domain) : "no error code",
+          error ? error->code : 0), file, function, line);
+}

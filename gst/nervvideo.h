@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What the three elements share: GstVideoInfo to libnerv's video info and back
+ * (code points of ITU-T H.273), the caps that a sequence header stands for, and
+ * how a GError of libnerv becomes an element error. Holds no state.
+ */
+#pragma once
+
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include "nerv.h"
+
+G_BEGIN_DECLS
+
+/* The sizes and formats that the codec takes and gives. */
+#define GST_NERV_RAW_CAPS "video/x-raw, "                       \
+    "format = (string) { RGB, RGBx, BGRx, I420, NV12 }, "       \
+    "width = (int) [ 16, 8192 ], height = (int) [ 16, 8192 ], " \
+    "framerate = (fraction) [ 0/1, 2147483647/1 ]"
+
+GST_DEBUG_CATEGORY_EXTERN (gst_nerv_debug);
+
+/* FALSE if the format is none of the five. */
+gboolean gst_nerv_pixels_from_info (const GstVideoInfo * info,
+    NervPixels * pixels);
+gboolean gst_nerv_video_info_from_gst (const GstVideoInfo * info,
+    NervVideoInfo * nerv);
+
+/* GST_VIDEO_FORMAT_UNKNOWN for a value that is no NervPixelFormat. */
+GstVideoFormat gst_nerv_format_to_gst (gint32 format);
+
+/* Frame rate, pixel aspect ratio, colorimetry and chroma siting of a stream,
+ * written to an info whose format and size are set already. If the info's
+ * format is of another colour model than the stream's, its own default matrix
+ * and range stay. */
+void gst_nerv_video_info_apply (const NervVideoInfo * nerv,
+    GstVideoInfo * info);
+void gst_nerv_video_info_from_sequence (const NervSequence * seq,
+    NervVideoInfo * nerv);
+
+/* Planes of a mapped frame; nothing is copied. */
+void gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv);
+
+/* Complete video/x-nerv caps. */
+GstCaps *gst_nerv_caps_from_sequence (const NervSequence * seq);
+
+/* Posts an error message. `error` is libnerv's (its sentence is for people);
+ * `doing` says for the debug text what the element was at. */
+void gst_nerv_element_error (gpointer element, const GError * error,
+    const gchar * doing, const gchar * file, const gchar * function, gint line);
+#define GST_NERV_ELEMENT_ERROR(el, error, doing) \
+    gst_nerv_element_error (el, error, doing, __FILE__, GST_FUNCTION, __LINE__)
+
+G_END_DECLS

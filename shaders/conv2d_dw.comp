@@ -1,0 +1,118 @@
+#version 450
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * conv2d_dw: dw[co,ci,ky,kx] = sum over n, oy, ox of dy[n,co,oy,ox] x[n,ci,oy S - P + ky,ox S - P + kx] and db[co] = sum of
+ * dy, as an implicit matrix product [Cout, N Ho Wo] x [N Ho Wo, Cin K K (+ 1)]: the last column of B is ones and gives db.
+ * Dispatch 1 (SUM = 0): one workgroup does a tile of BM x BN values over one of `splits` ranges of pixels and writes it
+ * to part[split,Cout,columns]. Grid: tiles times splits, folded. Dispatch 2 (SUM = 1): one invocation adds one value's
+ * parts in order, so that the result never depends on the schedule. Grid: Cout*columns invocations, folded.
+ * Bindings: 0 dy[N,Cout,Ho,Wo], 1 x[N,Cin,H,W], 2 dw[Cout,Cin,K,K] (store_dw), 3 db[Cout] (store_db), 4 part.
+ * Specialisation: 0-3 tile, 4 K, 5 stride, 6 SUM.
+ */
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "lib/common.glsl"
+
+layout(constant_id = 4) const int K = 3;
+layout(constant_id = 5) const int STRIDE = 1;
+layout(constant_id = 6) const uint SUM = 0;
+
+NERV_IN(0, dy);
+NERV_IN(1, x);
+NERV_OUT(2, dw);
+NERV_OUT(3, db);
+NERV_INOUT(4, part);
+
+layout(push_constant) uniform Push {
+    uint tiles_m, tiles_n;
+    uint splits, split_pixels; /* ranges of N*Ho*Wo, and the length of one, a multiple of 16 */
+    uint cout, cin;
+    int h, w_in;  /* H, W of x */
+    uint ho, wo;
+    uint pixels;  /* N*Ho*Wo */
+    uint columns; /* Cin*K*K, one more if db is wanted */
+    int pad;
+    uint store_dw, store_db;
+} pc;
+
+#define GEMM_K_FAST
+#define GEMM_M pc.cout
+#define GEMM_N pc.columns
+
+/* Row k of B, column k of A: one output pixel, and its patch's corner in x. */
+uint dy_at, image_cin;
+int patch_y, patch_x;
+
+void gemm_at_k(uint k)
+{
+    uint plane = pc.ho * pc.wo;
+    uint image = k / plane;
+    uint pixel = k % plane;
+    dy_at = image * pc.cout * plane + pixel;
+    image_cin = image * pc.cin;
+    patch_y = int(pixel / pc.wo) * STRIDE - pc.pad;
+    patch_x = int(pixel % pc.wo) * STRIDE - pc.pad;
+}
+
+float gemm_a(uint m, uint k)
+{
+    return dy[dy_at + m * (pc.ho * pc.wo)];
+}
+
+float gemm_b(uint k, uint n)
+{
+    uint ci = n / (K * K);
+    int tap = int(n - ci * (K * K));
+    if (ci == pc.cin)
+        return 1.0;
+    int y = patch_y + tap / K;
+    int x_at = patch_x + tap % K;
+    if (uint(y) >= uint(pc.h) || uint(x_at) >= uint(pc.w_in))
+        return 0.0;
+    return x[((image_cin + ci) * pc.h + y) * pc.w_in + x_at];
+}
+
+uint split;
+
+void gemm_store(uint m, uint n, float v)
+{
+    part[(split * pc.cout + m) * pc.columns + n] = v;
+}
+
+#include "lib/gemm.glsl"
+
+void sum_parts()
+{
+    uint id = nerv_id();
+    uint count = pc.cout * pc.columns;
+    if (id >= count)
+        return;
+    float v = 0.0;
+    for (uint s = 0; s < pc.splits; s++)
+        v += part[s * count + id];
+    uint m = id / pc.columns;
+    uint n = id % pc.columns;
+    uint n_dw = pc.cin * K * K;
+    if (n == n_dw) {
+        if (pc.store_db != 0)
+            db[m] = v;
+    } else if (pc.store_dw != 0) {
+        dw[m * n_dw + n] = v;
+    }
+}
+
+void main()
+{
+    if (SUM != 0) {
+        sum_parts();
+        return;
+    }
+    uint group = nerv_group();
+    uint tiles = pc.tiles_m * pc.tiles_n;
+    if (group >= tiles * pc.splits)
+        return;
+    uint tile = group % tiles;
+    split = group / tiles;
+    uint begin = split * pc.split_pixels;
+    gemm_tile(tile % pc.tiles_m * BM, tile / pc.tiles_m * BN, begin, min(begin + pc.split_pixels, pc.pixels));
+}

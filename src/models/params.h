@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A model's parameters on a device: one buffer, each tensor at an aligned offset, and the way between it and
+ * the flat array of floats (one tensor after the other, in the model's order) that everything off the device
+ * uses.
+ */
+#pragma once
+
+#include "backend/backend.h"
+#include "models/model.h"
+
+typedef struct {
+    const NervModel *model; /* not owned */
+    NervBuffer *buffer;
+    size_t *offset; /* bytes, by parameter */
+    size_t bytes;
+} NervParams;
+
+/* Zeroed parameters. The model and the backend must outlive them. */
+NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **error);
+void nerv_params_free(NervParams *p);
+bool nerv_params_upload(NervParams *p, const float *flat, GError **error);
+bool nerv_params_download(NervParams *p, float *flat, GError **error);
+bool nerv_params_clear(NervParams *p, GError **error);
+
+/* Appends one PARAM leaf per parameter, named prefix + the parameter's name; leaves has room for
+ * model->n_params. */
+void nerv_params_leaves(const NervModel *model, NervTape *tape, const char *prefix, NervTensor **leaves);
+bool nerv_params_bind(NervParams *p, NervExec *exec, NervTensor *const *leaves, GError **error);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Ties the parts of src/vulkan to a NervBackendClass.
+ */
+#include "vulkan/command.h"
+#include "vulkan/exec.h"
+#include "vulkan/memory.h"
+#include "vulkan/pipeline.h"
+
+static void destroy(NervBackend *be)
+{
+    NervVk *vk = (NervVk *)be;
+    if (vk->device)
+        vkDeviceWaitIdle(vk->device);
+    nerv_vk_buffer_free(vk->staging);
+    nerv_vk_pipelines_clear(vk);
+    nerv_vk_command_clear(vk);
+    nerv_vk_device_clear(vk);
+    g_free(vk);
+}
+
+static const NervBackendClass vulkan_class = {
+    .name = "vulkan",
+    .destroy = destroy,
+    .buffer_new = nerv_vk_slot_buffer_new,
+    .buffer_free = nerv_vk_slot_buffer_free,
+    .upload = nerv_vk_slot_upload,
+    .download = nerv_vk_slot_download,
+    .exec_new = nerv_vk_slot_exec_new,
+    .exec_free = nerv_vk_slot_exec_free,
+    .exec_bind = nerv_vk_slot_exec_bind,
+    .exec_write = nerv_vk_slot_exec_write,
+    .exec_read = nerv_vk_slot_exec_read,
+    .exec_run = nerv_vk_slot_exec_run,
+    .exec_wait = nerv_vk_slot_exec_wait,
+};
+
+NervBackend *nerv_vulkan_backend_new(int index, GError **error)
+{
+    NervVk *vk = g_new0(NervVk, 1);
+    vk->base.klass = &vulkan_class;
+    if (!nerv_vk_device_init(vk, index, error) || !nerv_vk_command_init(vk, error) ||
+        !nerv_vk_pipelines_init(vk, error)) {
+        destroy(&vk->base);
+        return NULL;
+    }
+    return &vk->base;
+}

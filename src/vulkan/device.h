@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The Vulkan backend's root object: instance, physical device, logical device, its one compute queue, and the
+ * limits that ops ask for. Everything else in src/vulkan hangs on a NervVk. Vulkan 1.2 core is all that is
+ * required.
+ */
+#pragma once
+
+#include <vulkan/vulkan.h>
+
+#include "backend/backend.h"
+
+typedef struct NervVkBuffer NervVkBuffer;
+typedef struct NervVkPipelines NervVkPipelines;
+
+typedef struct {
+    NervBackend base;
+    /* device.c */
+    VkInstance instance;
+    VkDebugUtilsMessengerEXT messenger; /* VK_NULL_HANDLE without validation */
+    VkPhysicalDevice physical;
+    VkDevice device;
+    uint32_t queue_family;
+    VkQueue queue;
+    VkPhysicalDeviceLimits limits;
+    VkDeviceSize max_allocation_bytes;
+    VkPhysicalDeviceMemoryProperties memory;
+    NervVkCaps caps;
+    bool is_lost; /* after VK_ERROR_DEVICE_LOST nothing is submitted any more */
+    /* command.c */
+    VkCommandPool pool;
+    VkCommandBuffer once;
+    VkFence once_fence;
+    /* memory.c: between the host and device-local buffers; made at the first transfer */
+    NervVkBuffer *staging;
+    /* pipeline.c */
+    NervVkPipelines *pipelines;
+} NervVk;
+
+/* Opens device `index` of the driver's list, or the best hardware GPU for -1, into a zeroed `vk`. On failure
+ * leaves what nerv_vk_device_clear() can free. */
+bool nerv_vk_device_init(NervVk *vk, int index, GError **error);
+void nerv_vk_device_clear(NervVk *vk);
+
+/* True for VK_SUCCESS; otherwise sets the error: NERV_ERROR_MEMORY where memory ran out, else
+ * NERV_ERROR_DEVICE. `what` is what was being done, for "Vulkan: cannot <what>: <result>". */
+bool nerv_vk_check(NervVk *vk, VkResult result, const char *what, GError **error);
+/* False with NERV_ERROR_DEVICE once the device is lost. */
+bool nerv_vk_alive(const NervVk *vk, GError **error);
