@@ -11,8 +11,6 @@
 
 #include "nerv.h"
 
-G_BEGIN_DECLS
-
 /* The sizes and formats that the codec takes and gives. */
 #define GST_NERV_RAW_CAPS "video/x-raw, "                       \
     "format = (string) { RGB, RGBx, BGRx, I420, NV12 }, "       \
@@ -39,6 +37,12 @@ void gst_nerv_video_info_apply (const NervVideoInfo * nerv,
 void gst_nerv_video_info_from_sequence (const NervSequence * seq,
     NervVideoInfo * nerv);
 
+/* When a frame is shown and for how long, as the stream says it; the duration is
+ * NONE for a variable rate. Unlike nerv_sequence_duration(), which counts from the
+ * segment's start, durations here add up exactly over segments. */
+void gst_nerv_frame_times (const NervSequence * seq,
+    const NervFrameHeader * frame, GstClockTime * pts, GstClockTime * duration);
+
 /* Planes of a mapped frame; nothing is copied. */
 void gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv);
 
@@ -51,5 +55,3 @@ void gst_nerv_element_error (gpointer element, const GError * error,
     const gchar * doing, const gchar * file, const gchar * function, gint line);
 #define GST_NERV_ELEMENT_ERROR(el, error, doing) \
     gst_nerv_element_error (el, error, doing, __FILE__, GST_FUNCTION, __LINE__)
-
-G_END_DECLS

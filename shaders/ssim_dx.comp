@@ -8,7 +8,6 @@
  * Bindings: 0 g[1], 1 a[N,C,H,W], 2 b[N,C,H,W], 3 maps[N,3 C,H-10,W-10], 4 da[N,C,H,W].
  */
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 #include "lib/common.glsl"
 #include "lib/window.glsl"
 

@@ -20,3 +20,7 @@ uint32_t nerv_pool_threads(const NervPool *pool);
 /* Runs fn(arg, task, thread) for all tasks, handed out dynamically in increasing order. Blocks until done. Not re-entrant: a
  * task must not call it. One caller at a time. */
 void nerv_pool_run(NervPool *pool, uint32_t n_tasks, NervTaskFunc fn, void *arg);
+
+/* While *cancel (read atomically) is not 0, loops hand out no more tasks and return early with their work undone. NULL: never.
+ * For giving up within milliseconds on a run whose results nobody wants any more. */
+void nerv_pool_set_cancel(NervPool *pool, const int *cancel);

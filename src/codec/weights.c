@@ -1,1 +1,293 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Syntax of the network unit, see weights.h and docs/bitstream.md, section "Network unit". Writer and reader
+ * walk the tensors in the same order with the same adaptive models; keep the pairs write_x/read_x together.
+ */
+#include "codec/weights.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "codec/quant.h"
+#include "codec/rangecoder.h"
+#include "codec/units.h"
+
+#define CODING_ADAPTIVE 0  /* the one way of coding weights that this version knows */
+#define RELEARN_COUNT   20 /* what a tensor's statistics are worth at the start of the next one */
+#define STEP_CLASS      11 /* differences of step codes are below 2^11 */
+
+/* What both sides know when a row begins. */
+typedef struct {
+    NervSymbolModel weights, biases, steps;
+    NervProb zero_row;
+    uint32_t step_mean; /* expected step code, times 16 */
+    bool first_row;     /* no step has been coded in this tensor yet */
+} State;
+
+static void state_init(State *s)
+{
+    nerv_symbol_init(&s->weights);
+    nerv_symbol_init(&s->biases);
+    nerv_symbol_init(&s->steps);
+    nerv_prob_init(&s->zero_row);
+    s->step_mean = NERV_STEP_MIDDLE * 16;
+}
+
+static void state_begin_tensor(State *s)
+{
+    nerv_symbol_relearn(&s->weights, RELEARN_COUNT);
+    s->first_row = true;
+}
+
+static uint32_t expected_step(const State *s)
+{
+    return (s->step_mean + 8) / 16;
+}
+
+/* The first step of a tensor is a fresh start; then an average over about eight rows. */
+static void learn_step(State *s, uint32_t code)
+{
+    s->step_mean = s->first_row ? code * 16 : (s->step_mean * 7 + code * 16 + 4) / 8;
+    s->first_row = false;
+}
+
+/* How a tensor is cut into rows of one step each. */
+typedef struct {
+    int64_t n_rows, row_len;
+    unsigned bits;
+    NervSymbolModel *model;
+} Rows;
+
+static Rows rows_of(const NervParam *param, uint32_t bits, State *s)
+{
+    const int64_t n = nerv_shape_count(param->shape);
+    if (param->role == NERV_PARAM_BIAS)
+        return (Rows){ 1, n, NERV_BIAS_BITS, &s->biases };
+    return (Rows){ param->shape.n, n / param->shape.n, bits, &s->weights };
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------
+ */
+
+static void write_step(State *s, NervRangeEncoder *e, uint32_t code)
+{
+    nerv_range_encode(e, &s->zero_row, code == 0);
+    if (code == 0)
+        return;
+    nerv_symbol_encode(e, &s->steps, STEP_CLASS, (int32_t)code - (int32_t)expected_step(s));
+    learn_step(s, code);
+}
+
+static bool read_step(State *s, NervRangeDecoder *d, uint32_t *code)
+{
+    *code = 0;
+    if (nerv_range_decode(d, &s->zero_row))
+        return true;
+    const int32_t v = (int32_t)expected_step(s) + nerv_symbol_decode(d, &s->steps, STEP_CLASS);
+    if (v < 1 || v >= NERV_STEP_CODES)
+        return false;
+    *code = (uint32_t)v;
+    learn_step(s, *code);
+    return true;
+}
+
+static void write_rows(State *s, NervRangeEncoder *e, const Rows *rows, const float *x, int16_t *index)
+{
+    const int32_t max_index = (1 << (rows->bits - 1)) - 1;
+    for (int64_t r = 0; r < rows->n_rows; r++, x += rows->row_len) {
+        const uint32_t code = nerv_quant_fit(x, (size_t)rows->row_len, max_index);
+        write_step(s, e, code);
+        if (code == 0)
+            continue;
+        nerv_quantise(x, (size_t)rows->row_len, code, max_index, index);
+        for (int64_t i = 0; i < rows->row_len; i++)
+            nerv_symbol_encode(e, rows->model, rows->bits - 1, index[i]);
+    }
+}
+
+static bool read_rows(State *s, NervRangeDecoder *d, const Rows *rows, float *x)
+{
+    for (int64_t r = 0; r < rows->n_rows; r++, x += rows->row_len) {
+        uint32_t code;
+        if (!read_step(s, d, &code) || nerv_range_decode_overrun(d))
+            return false;
+        const float step = nerv_quant_step(code);
+        for (int64_t i = 0; i < rows->row_len; i++)
+            x[i] = code ? (float)nerv_symbol_decode(d, rows->model, rows->bits - 1) * step : 0;
+    }
+    return !nerv_range_decode_overrun(d);
+}
+
+/* --- unit -------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t least_coded_bytes(int64_t n_weights)
+{
+    return ((uint64_t)n_weights + NERV_WEIGHTS_PER_BYTE - 1) / NERV_WEIGHTS_PER_BYTE;
+}
+
+static bool check_params(const NervModel *model, const float *params, GError **error)
+{
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        for (int64_t j = 0; j < n; j++) {
+            if (fabsf(params[j]) <= NERV_QUANT_MAX_VALUE) /* false for a NaN */
+                continue;
+            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                        "parameter %s has the value %g: the network diverged and cannot be written",
+                        model->params[i].name, params[j]);
+            return false;
+        }
+        params += n;
+    }
+    return true;
+}
+
+/* Room for the indices of any row. */
+static int16_t *new_indices(const NervModel *model, GError **error)
+{
+    int64_t longest = 1;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *p = &model->params[i];
+        const int64_t n = nerv_shape_count(p->shape);
+        longest = MAX(longest, p->role == NERV_PARAM_BIAS ? n : n / p->shape.n);
+    }
+    int16_t *index = g_try_new(int16_t, (gsize)longest);
+    if (!index)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "no memory for the indices of %" G_GINT64_FORMAT " weights", longest);
+    return index;
+}
+
+static void write_weights(const NervModel *model, const float *params, uint32_t bits, int16_t *index,
+                          GByteArray *out)
+{
+    const guint start = out->len;
+    State s;
+    NervRangeEncoder e;
+    state_init(&s);
+    nerv_range_encode_begin(&e, out);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const Rows rows = rows_of(&model->params[i], bits, &s);
+        state_begin_tensor(&s);
+        write_rows(&s, &e, &rows, params, index);
+        params += rows.n_rows * rows.row_len;
+    }
+    nerv_range_encode_end(&e);
+    const guint written = out->len - start, least = (guint)least_coded_bytes(model->n_weights);
+    if (written < least) {
+        g_byte_array_set_size(out, start + least);
+        memset(out->data + start + written, 0, least - written);
+    }
+}
+
+bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
+                        GError **error)
+{
+    if (bits < 2 || bits > 8) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "weights of %u bits: 2 to 8 are possible", bits);
+        return false;
+    }
+    if (!check_params(model, params, error))
+        return false;
+    g_autofree int16_t *index = new_indices(model, error);
+    if (!index)
+        return false;
+    const guint start = w->bytes->len;
+    nerv_model_write(model, w);
+    nerv_write_varint(w, CODING_ADAPTIVE);
+    nerv_write_varint(w, bits);
+    nerv_write_varint(w, 0); /* no extension */
+    write_weights(model, params, bits, index, w->bytes);
+    const guint bytes = w->bytes->len - start;
+    if (bytes <= NERV_UNIT_MAX_PAYLOAD)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                "the network takes %u bytes, a stream's unit holds %u: use fewer parameters or bits", bytes,
+                NERV_UNIT_MAX_PAYLOAD);
+    g_byte_array_set_size(w->bytes, start);
+    return false;
+}
+
+/* After the last weight: exactly the padding that the writer adds. */
+static bool ends_properly(const NervRangeDecoder *d, int64_t n_weights)
+{
+    const size_t used = d->pos - 3;
+    if (nerv_range_decode_overrun(d) || d->size != MAX(used, least_coded_bytes(n_weights)))
+        return false;
+    for (size_t i = used; i < d->size; i++)
+        if (d->data[i] != 0)
+            return false;
+    return true;
+}
+
+static float *read_weights(const NervModel *model, uint32_t bits, const uint8_t *coded, size_t bytes,
+                           GError **error)
+{
+    float *params = g_try_new(float, (gsize)model->n_weights);
+    if (!params) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "no memory for a network of %" G_GINT64_FORMAT " parameters", model->n_weights);
+        return NULL;
+    }
+    State s;
+    NervRangeDecoder d;
+    state_init(&s);
+    nerv_range_decode_begin(&d, coded, bytes);
+    bool ok = true;
+    float *x = params;
+    for (uint32_t i = 0; i < model->n_params && ok; i++) {
+        const Rows rows = rows_of(&model->params[i], bits, &s);
+        state_begin_tensor(&s);
+        ok = read_rows(&s, &d, &rows, x);
+        x += rows.n_rows * rows.row_len;
+    }
+    if (ok && ends_properly(&d, model->n_weights))
+        return params;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: the coded weights are damaged");
+    g_free(params);
+    return NULL;
+}
+
+NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
+                             float **params, GError **error)
+{
+    *params = NULL;
+    NervBitReader r;
+    nerv_reader_init(&r, payload, bytes);
+    NervModel *model = nerv_model_read(&r, clip, error);
+    if (!model)
+        return NULL;
+    const uint64_t coding = nerv_read_varint(&r);
+    if (!r.failed && coding != CODING_ADAPTIVE) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                    "weight coding %" G_GUINT64_FORMAT ", this decoder knows %d", coding, CODING_ADAPTIVE);
+        goto error;
+    }
+    const uint32_t bits = (uint32_t)nerv_read_range(&r, 2, 8);
+    nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
+    if (r.failed) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: a field is missing or out of range");
+        goto error;
+    }
+    const size_t left = nerv_reader_left(&r);
+    if (model->n_weights > max_weights) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "the network has %" G_GINT64_FORMAT " parameters, at most %" G_GINT64_FORMAT
+                    " are allowed",
+                    model->n_weights, max_weights);
+        goto error;
+    }
+    if (left < least_coded_bytes(model->n_weights)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
+                    "network unit: %zu bytes cannot hold %" G_GINT64_FORMAT " parameters", left,
+                    model->n_weights);
+        goto error;
+    }
+    *params = read_weights(model, bits, nerv_read_bytes(&r, left), left, error);
+    if (*params)
+        return model;
+error:
+    nerv_model_free(model);
+    return NULL;
+}

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The network unit: a model's configuration and its weights, quantised to 8 bits per channel and range coded.
+ * The network unit: a model's configuration and its weights, quantised to 8 bits or fewer per channel and range coded.
  * docs/bitstream.md, section "Network unit". All arithmetic that decides parsing is integer.
  */
 #pragma once
 
 #include "models/model.h"
 
-/* Appends the network unit's payload. `params`: model->n_weights floats in the model's order (finite; otherwise
- * NERV_ERROR_INVALID). bits: 2..8 per weight. */
+/* Index range of biases: they are few and each shifts a whole channel. */
+#define NERV_BIAS_BITS 12
+/* Every byte of coded weights stands for at most this many: the writer pads, the reader refuses to allocate for fewer. */
+#define NERV_WEIGHTS_PER_BYTE 64
+
+/* Appends the network unit's payload. `params`: model->n_weights floats in the model's order, finite and at most
+ * NERV_QUANT_MAX_VALUE; otherwise NERV_ERROR_INVALID. bits: 2..8 per weight. NERV_ERROR_UNSUPPORTED if the payload would not
+ * fit a unit. On errors the writer is as before. The same arguments give the same bytes. */
 bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w, GError **error);
 
 /* Reads the payload: makes the model (owned by the caller, nerv_model_free) and dequantises its weights into a new
- * array (*params, g_free). Refuses, before any allocation, a network of more than max_weights scalars or one whose
- * coded bytes cannot hold it. Errors: NERV_ERROR_DATA, NERV_ERROR_UNSUPPORTED, NERV_ERROR_MEMORY. */
-NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights, float **params,
-                             GError **error);
+ * array (*params, g_free). Refuses, before any allocation of their size, a network of more than max_weights scalars or
+ * one whose coded bytes cannot hold it. The floats are the same on every machine. Errors: NERV_ERROR_DATA,
+ * NERV_ERROR_UNSUPPORTED, NERV_ERROR_MEMORY. */
+NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
+                             float **params, GError **error);

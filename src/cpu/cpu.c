@@ -215,6 +215,7 @@ static bool cpu_exec_run(NervExec *head, GError **error)
     const NervCpu *cpu = &((CpuBackend *)head->be)->cpu;
     if (!exec->resolved && !resolve_all(exec, error))
         return false;
+    nerv_pool_set_cancel(cpu->pool, head->be->cancel);
     for (uint32_t i = 0; i < head->plan->n_steps; i++) {
         const NervNode *node = head->plan->steps[i].node;
         if (nerv_backend_cancelled(head->be, error))

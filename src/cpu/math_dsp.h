@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Kernels of the math family: pointwise functions, sums, losses, SSIM and Adam, each over one contiguous range or
- * one tile. They know no threads: ops cut their work into pieces that depend on the shapes alone and add partial
- * sums in a fixed order. `act` is a NervAct of ops/ops.h. Pointers need the alignment of a float only.
+ * Kernels of the math family: pointwise functions, sums, losses, SSIM and Adam, each over one contiguous
+ * range or one tile. They know no threads: ops cut their work into pieces that depend on the shapes alone and
+ * add partial sums in a fixed order. `act` is a NervAct of ops/ops.h. Pointers need the alignment of a float
+ * only.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 
 /* What one Adam step needs besides its arrays; host-computed scalars of ops/adam.c. */
 typedef struct {
-    float beta1, beta2, eps;
+    float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
     float decay;     /* 1 - lr * weight_decay */
     float step_size; /* lr / (1 - beta1^t) */
     float v_scale;   /* 1 / sqrt(1 - beta2^t) */
@@ -22,12 +23,15 @@ typedef struct {
 #define NERV_SSIM_TILE_W 112
 #define NERV_SSIM_TILE_H 32
 
-/* One tile of one plane: rows y0..y1-1 and columns x0..x1-1 of the result (windows, or pixels of the gradient). */
+/* One tile of one plane: rows y0..y1-1 and columns x0..x1-1 of the result (windows, or pixels of the
+ * gradient). */
 typedef struct {
     const float *a, *b; /* [h,w] */
-    float *maps;        /* three planes [h-10,w-10], one after another; ssim: written unless NULL; ssim_dx: read */
-    float *da;          /* ssim_dx: [h,w], written */
-    float scale;        /* ssim_dx: g / number of windows */
+    float *maps; /* [h-10,w-10], the second and third `map_stride` and twice that further; ssim: written
+                    unless NULL; ssim_dx: read */
+    size_t map_stride;
+    float *da;   /* ssim_dx: [h,w], written */
+    float scale; /* ssim_dx: g / number of windows */
     int32_t h, w;
     int32_t y0, y1, x0, x1;
 } NervSsimTile;

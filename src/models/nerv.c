@@ -250,6 +250,8 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
     m->head.clip = *clip;
     m->head.input_floats = 2 * c->pe_levels;
     m->config = *c;
+    for (int32_t i = c->n_blocks; i < NERV_NERV_MAX_BLOCKS; i++)
+        m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;
     m->grid_h = ceil_div(clip->height, scale);
     m->grid_w = ceil_div(clip->width, scale);
     m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 3));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Pointwise functions y = f(x): act, and the ops that its gradients need: act_dx = dy f'(x) and
- * act_dxx = g dy f''(x). GELU is Hendrycks & Gimpel's exact form x Phi(x), SiLU is x sigmoid(x). ReLU's derivative at 0 is 0.
- * The gradient of act_dx in dy is act_dx again and in x is act_dxx, which is as far as second-order learning
- * goes: act_dxx itself is not differentiable.
+ * act_dxx = g dy f''(x). GELU is Hendrycks & Gimpel's exact form x Phi(x), SiLU is x sigmoid(x). ReLU's
+ * derivative at 0 is 0. The gradient of act_dx in dy is act_dx again and in x is act_dxx, which is as far as
+ * second-order learning goes: act_dxx itself is not differentiable.
  */
 #include <math.h>
 #include <string.h>
@@ -17,8 +17,9 @@ typedef struct {
 } ActAttr;
 
 static const char *const act_names[NERV_ACT_N] = {
-    [NERV_ACT_NONE] = "none",       [NERV_ACT_GELU] = "gelu", [NERV_ACT_SILU] = "silu",     [NERV_ACT_SIN] = "sin",
-    [NERV_ACT_SIGMOID] = "sigmoid", [NERV_ACT_TANH] = "tanh", [NERV_ACT_TANH01] = "tanh01", [NERV_ACT_RELU] = "relu",
+    [NERV_ACT_NONE] = "none",     [NERV_ACT_GELU] = "gelu",       [NERV_ACT_SILU] = "silu",
+    [NERV_ACT_SIN] = "sin",       [NERV_ACT_SIGMOID] = "sigmoid", [NERV_ACT_TANH] = "tanh",
+    [NERV_ACT_TANH01] = "tanh01", [NERV_ACT_RELU] = "relu",
 };
 
 const char *nerv_act_name(NervAct act)
@@ -127,12 +128,23 @@ static double second_derivative(int act, double x)
     }
 }
 
+double nerv_act_value(NervAct act, double x)
+{
+    return value(act, x);
+}
+
+double nerv_act_slope(NervAct act, double x)
+{
+    return first_derivative(act, x);
+}
+
 /* act(x), act_dx(dy, x), act_dxx(g, dy, x): operands of one shape, which is the output's. */
 static bool act_infer(const NervNode *node, NervOutInfo *out, GError **error)
 {
     const int act = NERV_NODE_ATTR(node, ActAttr)->act;
     if (act < 0 || act >= NERV_ACT_N) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %d is not a known function", node->op->name, act);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %d is not a known function",
+                    node->op->name, act);
         return false;
     }
     return nerv_check_alike(node, 0, node->n_in - 1, error) && nerv_infer_float(out, node->in[0]->shape);
@@ -204,7 +216,8 @@ static uint32_t act_dispatch(const NervNode *node, const NervVkCaps *caps, NervD
     return fits;
 }
 
-static void act_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+static void act_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                     NervTensor **din)
 {
     din[0] = nerv_act_dx(tape, dout[0], node->in[0], NERV_NODE_ATTR(node, ActAttr)->act);
 }

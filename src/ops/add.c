@@ -45,7 +45,8 @@ static uint32_t add_dispatch(const NervNode *node, const NervVkCaps *caps, NervD
     return nerv_dispatch_pointwise(out, node, caps);
 }
 
-static void add_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+static void add_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                     NervTensor **din)
 {
     din[0] = dout[0];
     din[1] = dout[0];

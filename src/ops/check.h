@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The checks that most shape rules share. Each returns false with NERV_ERROR_INVALID set to a sentence that names the
- * op and the operand; the number of operands has been checked by the tape.
+ * The checks that most shape rules share. Each returns false with NERV_ERROR_INVALID set to a sentence that
+ * names the op and the operand; the number of operands has been checked by the tape.
  */
 #pragma once
 
@@ -13,20 +13,23 @@ static inline bool nerv_check_float(const NervNode *node, GError **error)
     for (uint32_t i = 0; i < node->n_in; i++) {
         if (node->in[i]->dtype == NERV_F32)
             continue;
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: operand %u must be of floats", node->op->name, i);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: operand %u must be of floats",
+                    node->op->name, i);
         return false;
     }
     return true;
 }
 
 /* Operand `i` has this shape; `what` says where the shape comes from. */
-static inline bool nerv_check_shape(const NervNode *node, uint32_t i, NervShape want, const char *what, GError **error)
+static inline bool nerv_check_shape(const NervNode *node, uint32_t i, NervShape want, const char *what,
+                                    GError **error)
 {
     const NervShape s = node->in[i]->shape;
     if (nerv_shape_equal(s, want))
         return true;
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: operand %u is %d x %d x %d x %d, not %d x %d x %d x %d as %s",
-                node->op->name, i, s.n, s.c, s.h, s.w, want.n, want.c, want.h, want.w, what);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                "op %s: operand %u is %d x %d x %d x %d, not %d x %d x %d x %d as %s", node->op->name, i, s.n,
+                s.c, s.h, s.w, want.n, want.c, want.h, want.w, what);
     return false;
 }
 

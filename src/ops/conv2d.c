@@ -8,17 +8,14 @@
  * closed under differentiation of any order. The fast CPU form is cpu/conv.h.
  */
 #include "ops/ops.h"
-
-#include "cpu/conv.h"
-#include "cpu/cpu.h"
-#include "ops/dispatch.h"
+#include "ops/gemm.h"
 
 #define MAX_KERNEL 64
 #define MAX_STRIDE 64
 
 static bool invalid(GError **error, const char *op, const char *what)
 {
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", op, what);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %s", op, what);
     return false;
 }
 
@@ -106,7 +103,23 @@ static void ref(const NervNode *node, const NervArgs *args)
     }
 }
 
-static void grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+static uint32_t dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape y = node->out[0]->shape;
+    const bool has_bias = node->n_in > 2;
+
+    if (!nerv_gemm_conv(out, caps, "conv2d", node->in[0]->shape, node->in[1]->shape, y.h, y.w, a->stride,
+                        a->pad))
+        return 0;
+    nerv_dispatch_push(out, has_bias);
+    nerv_dispatch_bind(out, NERV_BIND_OUT, 0);
+    nerv_dispatch_bind(out, NERV_BIND_IN, has_bias ? 2 : 1); /* without bias: bound, not read */
+    return 1;
+}
+
+static void grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                 NervTensor **din)
 {
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
     NervTensor *x = node->in[0], *w = node->in[1], *dy = dout[0];
@@ -176,6 +189,29 @@ static void ref_dx(const NervNode *node, const NervArgs *args)
     }
 }
 
+static uint32_t dispatch_dx(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dy = node->in[0]->shape, w = node->in[1]->shape, dx = node->out[0]->shape;
+    const uint32_t columns = (uint32_t)dx.n * (uint32_t)dx.h * (uint32_t)dx.w;
+    const NervGemm g = nerv_gemm_choose((uint32_t)dx.c, columns, nerv_gemm_min_groups(caps));
+    const uint64_t tiles = (uint64_t)g.tiles_m * g.tiles_n;
+    const uint32_t push[] = { g.tiles_m,      (uint32_t)tiles, (uint32_t)dy.c, (uint32_t)dx.c,
+                              (uint32_t)dx.h, (uint32_t)dx.w,  (uint32_t)dy.h, (uint32_t)dy.w,
+                              columns,        (uint32_t)a->pad };
+
+    nerv_dispatch_init(out, "conv2d_dx");
+    nerv_gemm_spec(out, &g);
+    nerv_dispatch_spec(out, (uint32_t)w.h);
+    nerv_dispatch_spec(out, (uint32_t)a->stride);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(push); i++)
+        nerv_dispatch_push(out, push[i]);
+    nerv_dispatch_bind(out, NERV_BIND_IN, 0);
+    nerv_dispatch_bind(out, NERV_BIND_IN, 1);
+    nerv_dispatch_bind(out, NERV_BIND_OUT, 0);
+    return tiles <= UINT32_MAX && nerv_dispatch_groups(out, caps, tiles) ? 1 : 0;
+}
+
 /* dx is linear in dy and in w: with g = dL/d(dx), dL/d(dy) is the convolution of g, dL/dw its correlation with dy. */
 static void grad_dx(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
                     NervTensor **din)
@@ -208,8 +244,8 @@ static bool infer_dw(const NervNode *node, NervOutInfo *out, GError **error)
     return true;
 }
 
-static double tap_sum(const NervConvAttr *a, NervShape dys, NervShape xs, const float *dy, const float *x, int o,
-                      int c, int i, int j)
+static double tap_sum(const NervConvAttr *a, NervShape dys, NervShape xs, const float *dy, const float *x,
+                      int o, int c, int i, int j)
 {
     double sum = 0.0;
     for (int n = 0; n < dys.n; n++) {
@@ -255,6 +291,74 @@ static void ref_dw(const NervNode *node, const NervArgs *args)
     }
 }
 
+/* How conv2d_dw's sum over all output pixels is split: into enough ranges to fill the device, none shorter than 512 pixels
+ * (the sum of the parts would cost more) nor, for precision, longer than 4096, as far as 64 MiB of parts allow. */
+typedef struct {
+    NervGemm tile;
+    uint32_t columns; /* Cin*K*K + 1: the last one gives db */
+    uint32_t pixels, splits, split_pixels;
+} SplitDw;
+
+static SplitDw split_dw(const NervNode *node, const NervVkCaps *caps)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dy = node->in[0]->shape, x = node->in[1]->shape;
+    SplitDw s = { .columns = (uint32_t)x.c * (uint32_t)(a->k * a->k) + 1,
+                  .pixels = (uint32_t)dy.n * (uint32_t)dy.h * (uint32_t)dy.w };
+
+    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, 1);
+    const uint64_t tiles = (uint64_t)s.tile.tiles_m * s.tile.tiles_n;
+    const uint64_t most = MAX(((uint64_t)1 << 24) / ((uint64_t)dy.c * s.columns), 1);
+    uint64_t splits = 2 * nerv_gemm_min_groups(caps) / tiles;
+    splits = MIN(splits, s.pixels / 512);
+    splits = MAX(splits, s.pixels / 4096 + 1);
+    splits = MIN(splits, most);
+    s.split_pixels = (uint32_t)((s.pixels + splits - 1) / splits);
+    s.split_pixels = (s.split_pixels + NERV_GEMM_BK - 1) / NERV_GEMM_BK * NERV_GEMM_BK;
+    s.splits = (s.pixels + s.split_pixels - 1) / s.split_pixels;
+    return s;
+}
+
+static size_t vk_scratch_dw(const NervNode *node, const NervVkCaps *caps)
+{
+    const SplitDw s = split_dw(node, caps);
+    return (size_t)s.splits * (size_t)node->in[0]->shape.c * s.columns * sizeof(float);
+}
+
+static uint32_t dispatch_dw(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dy = node->in[0]->shape, x = node->in[1]->shape;
+    const SplitDw s = split_dw(node, caps);
+    const uint64_t groups = (uint64_t)s.tile.tiles_m * s.tile.tiles_n * s.splits;
+    const uint64_t elements = (uint64_t)dy.c * s.columns;
+    const uint32_t push[] = { s.tile.tiles_m,   s.tile.tiles_n,    s.splits,         s.split_pixels,
+                              (uint32_t)dy.c,   (uint32_t)x.c,     (uint32_t)x.h,    (uint32_t)x.w,
+                              (uint32_t)dy.h,   (uint32_t)dy.w,    s.pixels,         s.columns,
+                              (uint32_t)a->pad, caps->out_live[0], caps->out_live[1] };
+
+    nerv_dispatch_init(out, "conv2d_dw");
+    nerv_gemm_spec(out, &s.tile);
+    nerv_dispatch_spec(out, (uint32_t)a->k);
+    nerv_dispatch_spec(out, (uint32_t)a->stride);
+    nerv_dispatch_spec(out, 0);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(push); i++)
+        nerv_dispatch_push(out, push[i]);
+    nerv_dispatch_bind(out, NERV_BIND_IN, 0);
+    nerv_dispatch_bind(out, NERV_BIND_IN, 1);
+    nerv_dispatch_bind(out, NERV_BIND_OUT, 0);
+    nerv_dispatch_bind(out, NERV_BIND_OUT, 1);
+    nerv_dispatch_bind(out, NERV_BIND_SCRATCH, 0);
+
+    out[1] = out[0];
+    out[1].spec[6] = 1;
+    out[1].barrier_before = true;
+    if (groups > UINT32_MAX || !nerv_dispatch_groups(&out[0], caps, groups) ||
+        !nerv_dispatch_elements(&out[1], caps, elements, NERV_VK_LOCAL))
+        return 0;
+    return 2;
+}
+
 /* dw and db are linear in dy and in x: with gw, gb their gradients, dL/d(dy) is the convolution of x with gw and
  * bias gb, and dL/dx is conv2d_dx of dy with gw. */
 static void grad_dw(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
@@ -271,6 +375,25 @@ static void grad_dw(NervTape *tape, const NervNode *node, NervTensor *const *dou
         din[1] = nerv_conv2d_dx(tape, dy, gw, a->stride, a->pad, x->shape.h, x->shape.w);
 }
 
+/* One per output pixel (for dx: per pixel of dy) and tap: the three do the same work. */
+static int64_t macs(const NervNode *node)
+{
+    return nerv_shape_count(node->out[0]->shape) * node->in[1]->shape.c * node->in[1]->shape.h *
+           node->in[1]->shape.w;
+}
+
+static int64_t macs_dx(const NervNode *node)
+{
+    return nerv_shape_count(node->in[0]->shape) * node->in[1]->shape.c * node->in[1]->shape.h *
+           node->in[1]->shape.w;
+}
+
+static int64_t macs_dw(const NervNode *node)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    return nerv_shape_count(node->in[0]->shape) * node->in[1]->shape.c * a->k * a->k;
+}
+
 const NervOp nerv_op_conv2d = {
     .name = "conv2d",
     .min_in = 2,
@@ -278,7 +401,9 @@ const NervOp nerv_op_conv2d = {
     .n_out = 1,
     .infer = infer,
     .ref = ref,
+    .dispatch = dispatch,
     .grad = grad,
+    .macs = macs,
     .rtol = 1e-4f,
     .atol = 2e-4f,
 };
@@ -290,7 +415,9 @@ const NervOp nerv_op_conv2d_dx = {
     .n_out = 1,
     .infer = infer_dx,
     .ref = ref_dx,
+    .dispatch = dispatch_dx,
     .grad = grad_dx,
+    .macs = macs_dx,
     .rtol = 1e-4f,
     .atol = 2e-4f,
 };
@@ -302,7 +429,10 @@ const NervOp nerv_op_conv2d_dw = {
     .n_out = 2,
     .infer = infer_dw,
     .ref = ref_dw,
+    .dispatch = dispatch_dw,
+    .vk_scratch = vk_scratch_dw,
     .grad = grad_dw,
+    .macs = macs_dw,
     .rtol = 1e-4f,
     .atol = 1e-3f,
 };

@@ -17,8 +17,8 @@ static bool crop_infer(const NervNode *node, NervOutInfo *out, GError **error)
     const CropAttr *attr = NERV_NODE_ATTR(node, CropAttr);
     const NervShape s = node->in[0]->shape;
     if (attr->h < 1 || attr->w < 1 || attr->h > s.h || attr->w > s.w) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op crop: %d x %d is not within the input's %d x %d", attr->h,
-                    attr->w, s.h, s.w);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "op crop: %d x %d is not within the input's %d x %d", attr->h, attr->w, s.h, s.w);
         return false;
     }
     return nerv_check_float(node, error) && nerv_infer_float(out, nerv_shape(s.n, s.c, attr->h, attr->w));
@@ -68,7 +68,8 @@ static uint32_t crop_dispatch(const NervNode *node, const NervVkCaps *caps, Nerv
     return fits;
 }
 
-static void crop_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+static void crop_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                      NervTensor **din)
 {
     din[0] = nerv_pad(tape, dout[0], node->in[0]->shape.h, node->in[0]->shape.w);
 }

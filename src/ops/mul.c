@@ -45,7 +45,8 @@ static uint32_t mul_dispatch(const NervNode *node, const NervVkCaps *caps, NervD
     return nerv_dispatch_pointwise(out, node, caps);
 }
 
-static void mul_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+static void mul_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                     NervTensor **din)
 {
     if (need[0])
         din[0] = nerv_mul(tape, dout[0], node->in[1]);

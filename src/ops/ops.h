@@ -47,6 +47,8 @@ typedef enum {
 } NervAct;
 const char *nerv_act_name(NervAct act);          /* "none", "gelu", "silu", ... */
 bool nerv_act_parse(const char *name, NervAct *act);
+double nerv_act_value(NervAct act, double x); /* f(x), f'(x): the reference */
+double nerv_act_slope(NervAct act, double x);
 NervTensor *nerv_act(NervTape *t, NervTensor *x, NervAct act);
 NervTensor *nerv_act_dx(NervTape *t, NervTensor *dy, NervTensor *x, NervAct act);                 /* dy f'(x) */
 NervTensor *nerv_act_dxx(NervTape *t, NervTensor *g, NervTensor *dy, NervTensor *x, NervAct act); /* g dy f''(x) */
@@ -79,9 +81,12 @@ NervTensor *nerv_expand(NervTape *t, NervTensor *x, NervShape shape, float scale
 /* --- losses, each a scalar [1,1,1,1]; the gradient flows to both arguments where they are differentiable --- */
 NervTensor *nerv_l1(NervTape *t, NervTensor *a, NervTensor *b);  /* l1.c: mean |a-b| */
 NervTensor *nerv_mse(NervTape *t, NervTensor *a, NervTensor *b); /* mse.c: mean (a-b)^2 */
+/* Their gradients in a, g scalar: g sign(a-b)/n and 2 g (a-b)/n */
+NervTensor *nerv_l1_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *b);
+NervTensor *nerv_mse_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *b);
 /* ssim.c: mean SSIM of images in [0,1] (Wang et al. 2004; 11x11 Gaussian, sigma 1.5, K1 .01, K2 .03, valid windows only,
  * mean over N, C and windows, as pytorch_msssim.ssim(data_range=1)); H, W >= 11. Output 1: maps [N,3*C,H-10,W-10] for the
- * gradient: dS/dmu_a, dS/dE[aa], dS/dE[ab] per window. Differentiable in `a` only */
+ * gradient: dS/dmu_a, dS/dE[aa], dS/dE[ab] per window, map k of channel c in channel kC+c */
 NervTensor *nerv_ssim(NervTape *t, NervTensor *a, NervTensor *b);
 /* da[N,C,H,W] = g * d(mean SSIM)/da, g scalar */
 NervTensor *nerv_ssim_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *b, NervTensor *maps);

@@ -17,8 +17,8 @@ static bool pad_infer(const NervNode *node, NervOutInfo *out, GError **error)
     const PadAttr *attr = NERV_NODE_ATTR(node, PadAttr);
     const NervShape s = node->in[0]->shape;
     if (attr->h < s.h || attr->w < s.w) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op pad: %d x %d is smaller than the input's %d x %d", attr->h,
-                    attr->w, s.h, s.w);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "op pad: %d x %d is smaller than the input's %d x %d", attr->h, attr->w, s.h, s.w);
         return false;
     }
     return nerv_check_float(node, error) && nerv_infer_float(out, nerv_shape(s.n, s.c, attr->h, attr->w));
@@ -71,7 +71,8 @@ static uint32_t pad_dispatch(const NervNode *node, const NervVkCaps *caps, NervD
     return fits;
 }
 
-static void pad_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need, NervTensor **din)
+static void pad_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                     NervTensor **din)
 {
     din[0] = nerv_crop(tape, dout[0], node->in[0]->shape.h, node->in[0]->shape.w);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * How the pointwise ops and the sums over a whole tensor cut their work into pieces of fixed length, on the CPU and
- * on Vulkan. The cut depends on the number of elements alone, so results never depend on the number of threads.
+ * How the pointwise ops and the sums over a whole tensor cut their work into pieces of fixed length, on the
+ * CPU and on Vulkan. The cut depends on the number of elements alone, so results never depend on the number
+ * of threads.
  */
 #pragma once
 
 #include "cpu/cpu.h"
 #include "ops/dispatch.h"
 
-#define NERV_RANGE 16384 /* elements per piece: 64 KiB of each operand, which two or three operands' L2 holds */
+#define NERV_RANGE                                                                                           \
+    16384 /* elements per piece: 64 KiB of each operand, which two or three operands' L2 holds */
 
 static inline uint32_t nerv_n_ranges(size_t n)
 {
@@ -33,7 +35,8 @@ static inline bool nerv_dispatch_pointwise(NervDispatch *d, const NervNode *node
     return nerv_dispatch_elements(d, caps, n, NERV_VK_LOCAL);
 }
 
-/* A Vulkan sum over n elements in two steps: NERV_SUM_RANGE elements per workgroup into one float of scratch each
+/* A Vulkan sum over n elements in two steps: NERV_SUM_RANGE elements per workgroup into one float of scratch
+ * each
  * (`shader` in its first mode, pushed 0), then one workgroup over those (pushed 1). */
 #define NERV_SUM_RANGE 8192
 
@@ -42,8 +45,8 @@ static inline size_t nerv_sum_scratch(uint64_t n)
     return (size_t)((n + NERV_SUM_RANGE - 1) / NERV_SUM_RANGE) * sizeof(float);
 }
 
-static inline uint32_t nerv_dispatch_sum(NervDispatch *d, const NervNode *node, const NervVkCaps *caps, uint64_t n,
-                                         float scale)
+static inline uint32_t nerv_dispatch_sum(NervDispatch *d, const NervNode *node, const NervVkCaps *caps,
+                                         uint64_t n, float scale)
 {
     const uint32_t n_parts = (uint32_t)((n + NERV_SUM_RANGE - 1) / NERV_SUM_RANGE);
     bool fits = true;

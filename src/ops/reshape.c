@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The same values in the same order under another shape. A view: no kernel runs and no shader exists; the plan gives
- * the output its input's memory. Gradient: dy under the input's shape.
+ * The same values in the same order under another shape. A view: no kernel runs and no shader exists; the
+ * plan gives the output its input's memory. Gradient: dy under the input's shape.
  */
 #include "ops/check.h"
 #include "ops/ops.h"
@@ -10,8 +10,9 @@ static bool reshape_infer(const NervNode *node, NervOutInfo *out, GError **error
 {
     const NervShape from = node->in[0]->shape, to = *NERV_NODE_ATTR(node, NervShape);
     if (nerv_shape_count(to) != nerv_shape_count(from)) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op reshape: %d x %d x %d x %d does not fit %d x %d x %d x %d",
-                    from.n, from.c, from.h, from.w, to.n, to.c, to.h, to.w);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "op reshape: %d x %d x %d x %d does not fit %d x %d x %d x %d", from.n, from.c, from.h,
+                    from.w, to.n, to.c, to.h, to.w);
         return false;
     }
     out[0] = (NervOutInfo){ node->in[0]->dtype, to };

@@ -50,6 +50,8 @@ typedef struct {
     int32_t row_bytes, rows;
 } NervPlane;
 
+/* Whether format, width, height (1..65536) and, for the Y'CbCr formats, matrix are ones that this file can handle. */
+bool nerv_pixels_valid(const NervPixels *p);
 /* Planes of the canonical layout: tightly packed, in order. Returns their number (1, 2 or 3). */
 int nerv_pixels_planes(const NervPixels *p, NervPlane planes[3]);
 /* Bytes of one frame in the canonical layout, before padding; 0 if format, width or height are not valid (1..65536). */

@@ -382,24 +382,30 @@ static void record_dispatch(const Exec *exec, const Dispatch *dispatch, VkPipeli
     vkCmdDispatch(exec->cmd, dispatch->d.groups[0], dispatch->d.groups[1], dispatch->d.groups[2]);
 }
 
-static bool record_outputs(const Exec *exec, GError **error)
+static void record_outputs(const Exec *exec)
 {
-    if (!exec->readback)
-        return true;
     nerv_vk_barrier_to_transfer(exec->cmd);
     for (uint32_t i = 0; i < exec->n_tensors; i++) {
         const NervPlace *place = &exec->base.plan->place[i];
         Location at;
-        if (!exec->output[i].buf)
+        if (!exec->output[i].buf || !locate(exec, place, &at, NULL))
             continue;
-        if (!locate(exec, place, &at, error))
-            return false;
         VkBufferCopy region = { .srcOffset = at.offset,
                                 .dstOffset = exec->output[i].offset,
                                 .size = place->bytes };
         vkCmdCopyBuffer(exec->cmd, at.buf->handle, exec->readback->handle, 1, &region);
     }
     nerv_vk_barrier_to_host(exec->cmd);
+}
+
+/* An output may be a parameter that no step reads. */
+static bool check_outputs(const Exec *exec, GError **error)
+{
+    Location at;
+    for (uint32_t i = 0; i < exec->n_tensors; i++) {
+        if (exec->output[i].buf && !locate(exec, &exec->base.plan->place[i], &at, error))
+            return false;
+    }
     return true;
 }
 
@@ -411,13 +417,15 @@ static bool record(Exec *exec, GError **error)
         if (!write_set(exec, &exec->dispatches[i], error))
             return false;
     }
-    if (!nerv_vk_check(exec->vk, vkBeginCommandBuffer(exec->cmd, &info), "begin a command buffer", error))
+    if (!check_outputs(exec, error) ||
+        !nerv_vk_check(exec->vk, vkBeginCommandBuffer(exec->cmd, &info), "begin a command buffer", error))
         return false;
     nerv_vk_barrier_all(exec->cmd);
     for (uint32_t i = 0; i < exec->n_dispatches; i++)
         record_dispatch(exec, &exec->dispatches[i], &bound);
-    if (!record_outputs(exec, error) ||
-        !nerv_vk_check(exec->vk, vkEndCommandBuffer(exec->cmd), "record a plan", error))
+    if (exec->readback)
+        record_outputs(exec);
+    if (!nerv_vk_check(exec->vk, vkEndCommandBuffer(exec->cmd), "record a plan", error))
         return false;
     exec->is_stale = false;
     return true;
@@ -463,7 +471,7 @@ bool nerv_vk_slot_exec_read(NervExec *base, const NervTensor *output, void *dst,
 bool nerv_vk_slot_exec_run(NervExec *base, GError **error)
 {
     Exec *exec = (Exec *)base;
-    if (!nerv_vk_slot_exec_wait(base, error))
+    if (!nerv_vk_slot_exec_wait(base, error) || nerv_backend_cancelled(base->be, error))
         return false;
     if (exec->is_stale && !record(exec, error))
         return false;

@@ -65,13 +65,13 @@ static VkResult allocate_kind(NervVk *vk, NervVkBuffer *buf, NervVkBufferKind ki
 static bool zero(NervVk *vk, NervVkBuffer *buf, GError **error)
 {
     if (buf->mapped) {
-        memset(buf->mapped, 0, buf->allocated_bytes);
+        memset(buf->mapped, 0, buf->reserved_bytes);
         return true;
     }
     VkCommandBuffer cmd = nerv_vk_once_begin(vk, error);
     if (!cmd)
         return false;
-    vkCmdFillBuffer(cmd, buf->handle, 0, buf->allocated_bytes, 0);
+    vkCmdFillBuffer(cmd, buf->handle, 0, buf->reserved_bytes, 0);
     return nerv_vk_once_end(vk, error);
 }
 
@@ -104,11 +104,11 @@ NervVkBuffer *nerv_vk_buffer_new(NervVk *vk, NervVkBufferKind kind, size_t bytes
     if (!nerv_vk_check(vk, vkCreateBuffer(vk->device, &info, NULL, &buf->handle), what, error))
         goto error;
     vkGetBufferMemoryRequirements(vk->device, buf->handle, &need);
+    if (!nerv_backend_reserve(&vk->base, size, error))
+        goto error;
+    buf->reserved_bytes = size;
     if (!nerv_vk_check(vk, allocate_kind(vk, buf, kind, &need), what, error))
         goto error;
-    buf->allocated_bytes = size;
-    vk->base.live_bytes += size;
-    vk->base.peak_bytes = MAX(vk->base.peak_bytes, vk->base.live_bytes);
     if (!nerv_vk_check(vk, vkBindBufferMemory(vk->device, buf->handle, buf->memory, 0), what, error))
         goto error;
     if (kind != NERV_VK_DEVICE &&
@@ -133,7 +133,7 @@ void nerv_vk_buffer_free(NervVkBuffer *buf)
     NervVk *vk = (NervVk *)buf->base.be;
     vkDestroyBuffer(vk->device, buf->handle, NULL);
     vkFreeMemory(vk->device, buf->memory, NULL); /* unmaps */
-    vk->base.live_bytes -= buf->allocated_bytes;
+    nerv_backend_release(&vk->base, buf->reserved_bytes);
     g_free(buf);
 }
 

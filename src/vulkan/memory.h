@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Buffers of the Vulkan backend: one VkBuffer with memory of its own each (a plan has a handful, all large),
- * and the transfers between them and the host through a staging buffer. Counts live and peak bytes.
+ * and the transfers between them and the host through a staging buffer. Accounted with
+ * nerv_backend_reserve().
  */
 #pragma once
 
@@ -19,8 +20,8 @@ struct NervVkBuffer {
     NervBuffer base;
     VkBuffer handle;
     VkDeviceMemory memory;
-    void *mapped;                 /* NULL for NERV_VK_DEVICE */
-    VkDeviceSize allocated_bytes; /* a multiple of NERV_PLAN_ALIGN */
+    void *mapped;                /* NULL for NERV_VK_DEVICE */
+    VkDeviceSize reserved_bytes; /* a multiple of NERV_PLAN_ALIGN */
 };
 
 /* A zeroed buffer, usable for storage and transfers. */

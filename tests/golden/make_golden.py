@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "tools", "peers"))
 from nerv_torch import NeRV, learning_rate, nerv_loss  # noqa: E402
 
 N_STEPS = 10
-PEAK_RATE = 5e-3
+PEAK_RATE = 2e-2
 WARMUP = 0.2
 
 CONFIGS = {
@@ -55,6 +55,10 @@ def four(a):
     return a.reshape({1: (1, -1, 1, 1), 2: a.shape + (1, 1)}.get(a.ndim, a.shape))
 
 
+def numpy_parameters(net):
+    return [(k, p.detach().numpy().copy()) for k, p in net.named_parameters()]
+
+
 def fit(config, initial, frames, order):
     """Ten Adam steps on the frames that order[step] lists; returns losses and final weights."""
     net = NeRV(**config).double()
@@ -85,7 +89,7 @@ def make(name, config):
     order[0] = 1  # not frame 0, whose encoding is all 0 and 1
 
     arrays = [("frames", frames.reshape(n, 1, 1, -1)), ("order", four(np.array(order, np.float32)))]
-    arrays += [("w0." + k, four(v)) for k, v in net.named_parameters_numpy()]
+    arrays += [("w0." + k, four(v)) for k, v in numpy_parameters(net)]
     encoding = net.encode(torch.arange(n) / n).float().double()
     target = torch.from_numpy(frames).permute(0, 3, 1, 2).double() / 255
     with torch.no_grad():
@@ -100,7 +104,7 @@ def make(name, config):
     for label, batches in (("single", [[i] for i in order]), ("full", [list(range(n))] * N_STEPS)):
         losses, fitted = fit(config, initial, frames, batches)
         arrays.append((label + ".losses", four(losses)))
-        arrays += [(f"{label}.w." + k, four(v)) for k, v in fitted.named_parameters_numpy()]
+        arrays += [(f"{label}.w." + k, four(v)) for k, v in numpy_parameters(fitted)]
         print(name, label, " ".join(f"{x:.6f}" for x in losses))
     write(os.path.join(HERE, name + ".golden"), config, arrays)
 
@@ -119,12 +123,6 @@ def write(path, config, arrays):
         f.write(("\n".join(head) + "\n\n").encode() + b"".join(blobs))
     print(path, os.path.getsize(path), "bytes")
 
-
-def named_parameters_numpy(self):
-    return [(k, p.detach().numpy()) for k, p in self.named_parameters()]
-
-
-NeRV.named_parameters_numpy = named_parameters_numpy
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nervdec takes one access unit per buffer and evaluates the network for each
+ * frame that will be seen: frames outside the segment or too late for the clock
+ * are parsed (their network is taken over) but never computed. It converts to
+ * the negotiated format inside libnerv; it does not parse byte streams, which is
+ * nervparse's work.
+ */
+
+/**
+ * SECTION:element-nervdec
+ * @title: nervdec
+ *
+ * Decodes neural video.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=test.nerv ! nervparse ! nervdec ! videoconvert ! autovideosink
+ * ]|
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "nervdec.h"
+#include "nervvideo.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_nerv_dec_debug);
+#define GST_CAT_DEFAULT gst_nerv_dec_debug
+
+struct _GstNervDec
+{
+  GstVideoDecoder parent;
+
+  NervDecoderSettings settings; /* properties, guarded by the object lock */
+
+  /* Guards `dec` as a pointer and `last_stats` against readers of the stats
+   * property; only start() and stop() change the pointer. */
+  GMutex lock;
+  NervDecoder *dec;
+  NervDecoderStats last_stats;
+
+  /* streaming thread */
+  GstVideoCodecState *input_state, *output_state;
+};
+
+enum
+{
+  PROP_0,
+  PROP_DEVICE,
+  PROP_THREADS,
+  PROP_MAX_MEMORY,
+  PROP_STATS,
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("video/x-nerv, parsed = (boolean) true, "
+        "alignment = (string) au"));
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS));
+
+#define gst_nerv_dec_parent_class parent_class
+G_DEFINE_TYPE_WITH_CODE (GstNervDec, gst_nerv_dec, GST_TYPE_VIDEO_DECODER,
+    GST_DEBUG_CATEGORY_INIT (gst_nerv_dec_debug, "nervdec", 0,
+        "neural video decoder"));
+GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
+    GST_TYPE_NERV_DEC);
+
+/* --- output format -------------------------------------------------------- */
+
+/* The stream's own format if downstream takes it, else what downstream likes
+ * best. UNKNOWN if nothing fits. */
+static GstVideoFormat
+choose_format (GstNervDec * self, GstVideoFormat source)
+{
+  GstCaps *allowed =
+      gst_pad_get_allowed_caps (GST_VIDEO_DECODER_SRC_PAD (self));
+  GstVideoFormat format = GST_VIDEO_FORMAT_UNKNOWN;
+  GstCaps *own;
+
+  if (!allowed)                 /* not linked */
+    return source;
+
+  own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
+      gst_video_format_to_string (source), NULL);
+  if (gst_caps_can_intersect (allowed, own)) {
+    format = source;
+  } else if (!gst_caps_is_empty (allowed)) {
+    GstStructure *s;
+
+    allowed = gst_caps_fixate (gst_caps_truncate (allowed));
+    s = gst_caps_get_structure (allowed, 0);
+    if (gst_structure_get_string (s, "format"))
+      format =
+          gst_video_format_from_string (gst_structure_get_string (s, "format"));
+  }
+  gst_caps_unref (own);
+  gst_caps_unref (allowed);
+  return format;
+}
+
+static GstFlowReturn
+update_output (GstNervDec * self)
+{
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
+  NervVideoInfo info;
+  NervPixels pixels;
+  GstVideoFormat format;
+  GError *error = NULL;
+
+  nerv_decoder_get_info (self->dec, &info);
+  format = choose_format (self, gst_nerv_format_to_gst (info.pixels.format));
+  if (format == GST_VIDEO_FORMAT_UNKNOWN)
+    return GST_FLOW_NOT_NEGOTIATED;
+
+  g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
+  self->output_state = gst_video_decoder_set_output_state (decoder, format,
+      info.pixels.width, info.pixels.height, self->input_state);
+  gst_nerv_video_info_apply (&info, &self->output_state->info);
+  if (!gst_nerv_pixels_from_info (&self->output_state->info, &pixels))
+    return GST_FLOW_NOT_NEGOTIATED;
+
+  GST_DEBUG_OBJECT (self, "%dx%d, %s", pixels.width, pixels.height,
+      gst_video_format_to_string (format));
+  if (!nerv_decoder_set_output (self->dec, &pixels, &error)) {
+    GST_NERV_ELEMENT_ERROR (self, error, "setting the output format");
+    g_clear_error (&error);
+    return GST_FLOW_ERROR;
+  }
+  return gst_video_decoder_negotiate (decoder) ? GST_FLOW_OK
+      : GST_FLOW_NOT_NEGOTIATED;
+}
+
+/* --- frames --------------------------------------------------------------- */
+
+/* Whether anyone will see this frame. Tested against input_segment, as there is
+ * no output_segment before the first frame is out. */
+static gboolean
+in_segment (GstNervDec * self, const GstVideoCodecFrame * frame)
+{
+  const GstSegment *segment = &GST_VIDEO_DECODER (self)->input_segment;
+  GstClockTime stop = GST_CLOCK_TIME_NONE;
+
+  if (segment->format != GST_FORMAT_TIME
+      || !GST_CLOCK_TIME_IS_VALID (frame->pts))
+    return TRUE;
+  /* Without a duration it would be cut to the segment's start and shown */
+  if (!GST_CLOCK_TIME_IS_VALID (frame->duration))
+    return frame->pts >= segment->start;
+  stop = frame->pts + frame->duration;
+  return gst_segment_clip (segment, GST_FORMAT_TIME, frame->pts, stop, NULL,
+      NULL);
+}
+
+/* Takes the access unit's headers and network. `handled` tells that the frame
+ * ended here. */
+static GstFlowReturn
+send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
+    NervDecodedInfo * info, gboolean * handled)
+{
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
+  GstFlowReturn ret = GST_FLOW_OK;
+  GError *error = NULL;
+  GstMapInfo map;
+  gboolean ok;
+
+  *handled = TRUE;
+  if (!gst_buffer_map (frame->input_buffer, &map, GST_MAP_READ)) {
+    GST_ELEMENT_ERROR (self, RESOURCE, READ, ("The stream could not be read."),
+        ("gst_buffer_map() failed on %" GST_PTR_FORMAT, frame->input_buffer));
+    gst_video_decoder_release_frame (decoder, frame);
+    return GST_FLOW_ERROR;
+  }
+  ok = nerv_decoder_send (self->dec, map.data, map.size, info, &error);
+  gst_buffer_unmap (frame->input_buffer, &map);
+  if (ok) {
+    *handled = FALSE;
+    return GST_FLOW_OK;
+  }
+
+  if (g_error_matches (error, NERV_ERROR, NERV_ERROR_NEED_SYNC)) {
+    GST_DEBUG_OBJECT (self, "waiting for a sync point");
+    gst_video_decoder_request_sync_point (decoder, frame,
+        GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+  } else if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
+    gst_video_decoder_request_sync_point (decoder, frame,
+        GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
+        ("The stream is damaged."), ("%s", error->message), ret);
+  } else {
+    GST_NERV_ELEMENT_ERROR (self, error, "reading an access unit");
+    ret = GST_FLOW_ERROR;
+  }
+  g_clear_error (&error);
+  gst_video_decoder_release_frame (decoder, frame);
+  return ret;
+}
+
+static GstFlowReturn
+render (GstNervDec * self, GstVideoCodecFrame * frame)
+{
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
+  GstFlowReturn ret = gst_video_decoder_allocate_output_frame (decoder, frame);
+  GstVideoFrame vframe;
+  NervFrame nframe;
+  GError *error = NULL;
+  gboolean ok;
+
+  if (ret != GST_FLOW_OK) {
+    gst_video_decoder_release_frame (decoder, frame);
+    return ret;
+  }
+  if (!gst_video_frame_map (&vframe, &self->output_state->info,
+          frame->output_buffer, GST_MAP_WRITE)) {
+    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
+        ("A video frame could not be written."),
+        ("gst_video_frame_map() failed on %" GST_PTR_FORMAT,
+            frame->output_buffer));
+    gst_video_decoder_release_frame (decoder, frame);
+    return GST_FLOW_ERROR;
+  }
+  gst_nerv_frame_from_gst (&vframe, &nframe);
+  ok = nerv_decoder_render (self->dec, &nframe, &error);
+  gst_video_frame_unmap (&vframe);
+  if (!ok) {
+    GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
+    g_clear_error (&error);
+    gst_video_decoder_release_frame (decoder, frame);
+    return GST_FLOW_ERROR;
+  }
+  return gst_video_decoder_finish_frame (decoder, frame);
+}
+
+static GstFlowReturn
+gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
+    GstVideoCodecFrame * frame)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  NervDecodedInfo info;
+  GstFlowReturn ret;
+  gboolean handled;
+
+  ret = send_unit (self, frame, &info, &handled);
+  if (handled)
+    return ret;
+
+  if (info.info_changed || !self->output_state) {
+    ret = update_output (self);
+    if (ret != GST_FLOW_OK) {
+      gst_video_decoder_release_frame (decoder, frame);
+      return ret;
+    }
+  }
+
+  /* transports without time stamps */
+  if (!GST_CLOCK_TIME_IS_VALID (frame->pts) && info.pts_ns >= 0)
+    frame->pts = info.pts_ns;
+  if (!GST_CLOCK_TIME_IS_VALID (frame->duration) && info.duration_ns > 0)
+    frame->duration = info.duration_ns;
+
+  if (!in_segment (self, frame)) {
+    GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is outside the segment",
+        (guint64) info.frame);
+    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
+    return gst_video_decoder_finish_frame (decoder, frame);
+  }
+  if (gst_video_decoder_get_max_decode_time (decoder, frame) < 0) {
+    GST_DEBUG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is too late",
+        (guint64) info.frame);
+    return gst_video_decoder_drop_frame (decoder, frame);
+  }
+  return render (self, frame);
+}
+
+/* --- GstVideoDecoder ------------------------------------------------------ */
+
+static gboolean
+gst_nerv_dec_start (GstVideoDecoder * decoder)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  NervDecoderSettings settings;
+  NervDecoder *dec;
+  GError *error = NULL;
+
+  GST_OBJECT_LOCK (self);
+  settings = self->settings;
+  settings.device = g_strdup (settings.device);
+  GST_OBJECT_UNLOCK (self);
+
+  dec = nerv_decoder_new (&settings, &error);
+  nerv_decoder_settings_clear (&settings);
+  if (!dec) {
+    GST_NERV_ELEMENT_ERROR (self, error, "opening the device");
+    g_clear_error (&error);
+    return FALSE;
+  }
+  g_mutex_lock (&self->lock);
+  self->dec = dec;
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+static gboolean
+gst_nerv_dec_stop (GstVideoDecoder * decoder)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  NervDecoder *dec;
+
+  g_mutex_lock (&self->lock);
+  dec = self->dec;
+  if (dec)
+    nerv_decoder_get_stats (dec, &self->last_stats);
+  self->dec = NULL;
+  g_mutex_unlock (&self->lock);
+  nerv_decoder_free (dec);
+  g_clear_pointer (&self->input_state, gst_video_codec_state_unref);
+  g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
+  return TRUE;
+}
+
+/* Everything about the video is in the stream's own headers; the caps only serve
+ * as a reference for what those do not say. */
+static gboolean
+gst_nerv_dec_set_format (GstVideoDecoder * decoder, GstVideoCodecState * state)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+
+  g_clear_pointer (&self->input_state, gst_video_codec_state_unref);
+  self->input_state = gst_video_codec_state_ref (state);
+  /* renegotiate at the next frame */
+  g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
+  return TRUE;
+}
+
+/* What comes after a flush may belong to any segment, and a segment's id in a
+ * frame unit is only its low bits. */
+static gboolean
+gst_nerv_dec_flush (GstVideoDecoder * decoder)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+
+  if (self->dec)
+    nerv_decoder_reset (self->dec);
+  return TRUE;
+}
+
+static gboolean
+gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
+{
+  GstBufferPool *pool = NULL;
+  GstStructure *config;
+
+  if (!GST_VIDEO_DECODER_CLASS (parent_class)->decide_allocation (decoder,
+          query))
+    return FALSE;
+  if (!gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL)
+      || gst_query_get_n_allocation_pools (query) == 0)
+    return TRUE;
+
+  gst_query_parse_nth_allocation_pool (query, 0, &pool, NULL, NULL, NULL);
+  if (pool) {
+    config = gst_buffer_pool_get_config (pool);
+    gst_buffer_pool_config_add_option (config,
+        GST_BUFFER_POOL_OPTION_VIDEO_META);
+    gst_buffer_pool_set_config (pool, config);
+    gst_object_unref (pool);
+  }
+  return TRUE;
+}
+
+/* --- properties ----------------------------------------------------------- */
+
+static GstStructure *
+create_stats (GstNervDec * self)
+{
+  NervDecoderStats s;
+
+  g_mutex_lock (&self->lock);
+  if (self->dec)
+    nerv_decoder_get_stats (self->dec, &s);
+  else
+    s = self->last_stats;
+  g_mutex_unlock (&self->lock);
+
+  return gst_structure_new ("nervdec-stats",
+      "segment", G_TYPE_UINT, s.segment_id,
+      "frames", G_TYPE_UINT64, (guint64) s.frames,
+      "render-seconds", G_TYPE_DOUBLE, s.render_seconds,
+      "fps", G_TYPE_DOUBLE,
+      s.render_seconds > 0 ? s.frames / s.render_seconds : 0.0,
+      "device", G_TYPE_STRING, s.device,
+      "model", G_TYPE_STRING, s.model,
+      "parameters", G_TYPE_INT64, (gint64) s.parameters,
+      "network-bytes", G_TYPE_UINT64, (guint64) s.network_bytes,
+      "peak-bytes", G_TYPE_UINT64, (guint64) s.peak_bytes, NULL);
+}
+
+static void
+gst_nerv_dec_set_property (GObject * object, guint id, const GValue * value,
+    GParamSpec * pspec)
+{
+  GstNervDec *self = GST_NERV_DEC (object);
+  const gchar *device;
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_DEVICE:
+      device = g_value_get_string (value);
+      g_free (self->settings.device);
+      self->settings.device = g_strdup (device && *device ? device : "auto");
+      break;
+    case PROP_THREADS:
+      self->settings.threads = g_value_get_uint (value);
+      break;
+    case PROP_MAX_MEMORY:
+      self->settings.max_memory_bytes = g_value_get_uint64 (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_nerv_dec_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
+{
+  GstNervDec *self = GST_NERV_DEC (object);
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, create_stats (self));
+    return;
+  }
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_DEVICE:
+      g_value_set_string (value, self->settings.device);
+      break;
+    case PROP_THREADS:
+      g_value_set_uint (value, self->settings.threads);
+      break;
+    case PROP_MAX_MEMORY:
+      g_value_set_uint64 (value, self->settings.max_memory_bytes);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_nerv_dec_finalize (GObject * object)
+{
+  GstNervDec *self = GST_NERV_DEC (object);
+
+  nerv_decoder_free (self->dec);
+  nerv_decoder_settings_clear (&self->settings);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+gst_nerv_dec_init (GstNervDec * self)
+{
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
+
+  g_mutex_init (&self->lock);
+  nerv_decoder_settings_init (&self->settings);
+  gst_video_decoder_set_packetized (decoder, TRUE);
+  gst_video_decoder_set_needs_format (decoder, TRUE);
+  gst_video_decoder_set_use_default_pad_acceptcaps (decoder, TRUE);
+  GST_PAD_SET_ACCEPT_TEMPLATE (GST_VIDEO_DECODER_SINK_PAD (self));
+}
+
+static void
+gst_nerv_dec_class_init (GstNervDecClass * klass)
+{
+  GObjectClass *gobject_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstVideoDecoderClass *decoder_class = GST_VIDEO_DECODER_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+      | GST_PARAM_MUTABLE_READY;
+  NervDecoderSettings d;
+
+  gobject_class->set_property = gst_nerv_dec_set_property;
+  gobject_class->get_property = gst_nerv_dec_get_property;
+  gobject_class->finalize = gst_nerv_dec_finalize;
+
+  nerv_decoder_settings_init (&d);
+  g_object_class_install_property (gobject_class, PROP_DEVICE,
+      g_param_spec_string ("device", "Device",
+          "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
+          d.device, flags));
+  g_object_class_install_property (gobject_class, PROP_THREADS,
+      g_param_spec_uint ("threads", "Threads",
+          "Threads of the CPU device (0 = one per core)", 0, 256, d.threads,
+          flags));
+  g_object_class_install_property (gobject_class, PROP_MAX_MEMORY,
+      g_param_spec_uint64 ("max-memory", "Maximum memory",
+          "Bound on a network and what its evaluation needs, in bytes "
+          "(0 = 2 GiB)", 0, G_MAXUINT64, d.max_memory_bytes, flags));
+  g_object_class_install_property (gobject_class, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "What was decoded so far: segment, frames, render-seconds, fps, "
+          "device, model, parameters, network-bytes, peak-bytes",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  nerv_decoder_settings_clear (&d);
+
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Neural video decoder",
+      "Codec/Decoder/Video",
+      "Evaluates the neural networks that a video/x-nerv stream is made of",
+      "The nerv project");
+
+  decoder_class->start = GST_DEBUG_FUNCPTR (gst_nerv_dec_start);
+  decoder_class->stop = GST_DEBUG_FUNCPTR (gst_nerv_dec_stop);
+  decoder_class->set_format = GST_DEBUG_FUNCPTR (gst_nerv_dec_set_format);
+  decoder_class->handle_frame = GST_DEBUG_FUNCPTR (gst_nerv_dec_handle_frame);
+  decoder_class->flush = GST_DEBUG_FUNCPTR (gst_nerv_dec_flush);
+  decoder_class->decide_allocation =
+      GST_DEBUG_FUNCPTR (gst_nerv_dec_decide_allocation);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The table of nervenc's properties, and GstStructure to GVariant. Values keep the
+ * type that gst-launch's parser gave them, except that integers of any width
+ * become int32 where they fit: whoever sets the property in C may use guint or
+ * gint64 for a number of channels.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "nervoptions.h"
+
+enum
+{
+  PROP_MODEL = GST_NERV_PROP_STATS + 1,
+  PROP_MODEL_OPTIONS,
+  PROP_SEGMENT_FRAMES,
+  PROP_MAX_MEMORY,
+  PROP_EPOCHS,
+  PROP_BATCH_SIZE,
+  PROP_LEARNING_RATE,
+  PROP_SEED,
+  PROP_BITS,
+  PROP_DEVICE,
+  PROP_THREADS,
+};
+
+/* --- properties ----------------------------------------------------------- */
+
+void
+gst_nerv_settings_install_properties (GObjectClass * klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+      | GST_PARAM_MUTABLE_READY;
+  NervEncoderSettings d;
+
+  nerv_encoder_settings_init (&d);
+  g_object_class_install_property (klass, PROP_MODEL,
+      g_param_spec_string ("model", "Model",
+          "Network: nerv (sized to the video), nerv-s, nerv-m, nerv-l (the "
+          "paper's)", d.model, flags));
+  g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
+      g_param_spec_boxed ("model-options", "Model options",
+          "The model's own settings, by name; for nerv: stem (units), "
+          "base-channels, widths (channels by stage), strides, kernels "
+          "(samples by stage), activation", GST_TYPE_STRUCTURE, flags));
+  g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
+      g_param_spec_uint ("segment-frames", "Segment frames",
+          "Frames per segment, each with a network of its own "
+          "(0 = one segment up to the end, as far as max-memory allows)",
+          0, 65536, d.segment_frames, flags));
+  g_object_class_install_property (klass, PROP_MAX_MEMORY,
+      g_param_spec_uint64 ("max-memory", "Maximum memory",
+          "Bound on stored frames and training state, in bytes (0 = 2 GiB)",
+          0, G_MAXUINT64, d.max_memory_bytes, flags));
+  g_object_class_install_property (klass, PROP_EPOCHS,
+      g_param_spec_uint ("epochs", "Epochs",
+          "Passes over a segment's frames while fitting", 1, 1000000, d.epochs,
+          flags));
+  g_object_class_install_property (klass, PROP_BATCH_SIZE,
+      g_param_spec_uint ("batch-size", "Batch size",
+          "Frames per training step", 1, 65536, d.batch_size, flags));
+  g_object_class_install_property (klass, PROP_LEARNING_RATE,
+      g_param_spec_double ("learning-rate", "Learning rate",
+          "Peak learning rate of Adam", 1e-9, 10.0, d.learning_rate, flags));
+  g_object_class_install_property (klass, PROP_SEED,
+      g_param_spec_uint64 ("seed", "Seed",
+          "Seed of initial weights and shuffling; the same seed gives the same "
+          "bytes", 0, G_MAXUINT64, d.seed, flags));
+  g_object_class_install_property (klass, PROP_BITS,
+      g_param_spec_uint ("bits", "Bits", "Bits per quantised weight", 2, 8,
+          d.bits, flags));
+  g_object_class_install_property (klass, PROP_DEVICE,
+      g_param_spec_string ("device", "Device",
+          "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
+          d.device, flags));
+  g_object_class_install_property (klass, PROP_THREADS,
+      g_param_spec_uint ("threads", "Threads",
+          "Threads of the CPU device (0 = one per core)", 0, 256, d.threads,
+          flags));
+  g_object_class_install_property (klass, GST_NERV_PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Progress of the fit and facts about the network: segment, frames, "
+          "step, steps, loss, psnr (dB), steps-per-second, eta-seconds, "
+          "fit-seconds, device, model, parameters, network-bytes, peak-bytes",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  nerv_encoder_settings_clear (&d);
+}
+
+static void
+set_string (char **dst, const GValue * value, const gchar * fallback)
+{
+  const gchar *s = g_value_get_string (value);
+
+  g_free (*dst);
+  *dst = g_strdup (s && *s ? s : fallback);
+}
+
+gboolean
+gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
+    guint id, const GValue * value)
+{
+  switch (id) {
+    case PROP_MODEL:
+      set_string (&s->model, value, "nerv");
+      break;
+    case PROP_MODEL_OPTIONS:
+      g_clear_pointer (options, gst_structure_free);
+      *options = g_value_dup_boxed (value);
+      break;
+    case PROP_SEGMENT_FRAMES:
+      s->segment_frames = g_value_get_uint (value);
+      break;
+    case PROP_MAX_MEMORY:
+      s->max_memory_bytes = g_value_get_uint64 (value);
+      break;
+    case PROP_EPOCHS:
+      s->epochs = g_value_get_uint (value);
+      break;
+    case PROP_BATCH_SIZE:
+      s->batch_size = g_value_get_uint (value);
+      break;
+    case PROP_LEARNING_RATE:
+      s->learning_rate = g_value_get_double (value);
+      break;
+    case PROP_SEED:
+      s->seed = g_value_get_uint64 (value);
+      break;
+    case PROP_BITS:
+      s->bits = g_value_get_uint (value);
+      break;
+    case PROP_DEVICE:
+      set_string (&s->device, value, "auto");
+      break;
+    case PROP_THREADS:
+      s->threads = g_value_get_uint (value);
+      break;
+    default:
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+gst_nerv_settings_get (const NervEncoderSettings * s,
+    const GstStructure * options, guint id, GValue * value)
+{
+  switch (id) {
+    case PROP_MODEL:
+      g_value_set_string (value, s->model);
+      break;
+    case PROP_MODEL_OPTIONS:
+      g_value_set_boxed (value, options);
+      break;
+    case PROP_SEGMENT_FRAMES:
+      g_value_set_uint (value, s->segment_frames);
+      break;
+    case PROP_MAX_MEMORY:
+      g_value_set_uint64 (value, s->max_memory_bytes);
+      break;
+    case PROP_EPOCHS:
+      g_value_set_uint (value, s->epochs);
+      break;
+    case PROP_BATCH_SIZE:
+      g_value_set_uint (value, s->batch_size);
+      break;
+    case PROP_LEARNING_RATE:
+      g_value_set_double (value, s->learning_rate);
+      break;
+    case PROP_SEED:
+      g_value_set_uint64 (value, s->seed);
+      break;
+    case PROP_BITS:
+      g_value_set_uint (value, s->bits);
+      break;
+    case PROP_DEVICE:
+      g_value_set_string (value, s->device);
+      break;
+    case PROP_THREADS:
+      g_value_set_uint (value, s->threads);
+      break;
+    default:
+      return FALSE;
+  }
+  return TRUE;
+}
+
+GstStructure *
+gst_nerv_stats_to_structure (const NervEncoderStats * s)
+{
+  return gst_structure_new ("nervenc-stats",
+      "segment", G_TYPE_UINT, s->segment,
+      "frames", G_TYPE_UINT, s->frames,
+      "step", G_TYPE_UINT, s->step,
+      "steps", G_TYPE_UINT, s->n_steps,
+      "loss", G_TYPE_DOUBLE, s->loss,
+      "psnr", G_TYPE_DOUBLE, s->psnr,
+      "steps-per-second", G_TYPE_DOUBLE, s->steps_per_second,
+      "eta-seconds", G_TYPE_DOUBLE, s->eta_seconds,
+      "fit-seconds", G_TYPE_DOUBLE, s->fit_seconds,
+      "device", G_TYPE_STRING, s->device,
+      "model", G_TYPE_STRING, s->model,
+      "parameters", G_TYPE_INT64, (gint64) s->parameters,
+      "network-bytes", G_TYPE_UINT64, (guint64) s->network_bytes,
+      "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes, NULL);
+}
+
+/* --- model-options -------------------------------------------------------- */
+
+static gboolean
+integer_value (const GValue * value, gint64 * out)
+{
+  if (G_VALUE_HOLDS_INT (value))
+    *out = g_value_get_int (value);
+  else if (G_VALUE_HOLDS_UINT (value))
+    *out = g_value_get_uint (value);
+  else if (G_VALUE_HOLDS_INT64 (value))
+    *out = g_value_get_int64 (value);
+  else if (G_VALUE_HOLDS_UINT64 (value)
+      && g_value_get_uint64 (value) <= G_MAXINT64)
+    *out = (gint64) g_value_get_uint64 (value);
+  else if (G_VALUE_HOLDS_LONG (value))
+    *out = g_value_get_long (value);
+  else
+    return FALSE;
+  return TRUE;
+}
+
+/* A floating variant, or NULL if the type has no counterpart. */
+static GVariant *
+scalar_to_variant (const GValue * value)
+{
+  gint64 i;
+
+  if (integer_value (value, &i))
+    return i >= G_MININT32 && i <= G_MAXINT32 ? g_variant_new_int32 ((gint32) i)
+        : g_variant_new_int64 (i);
+  if (G_VALUE_HOLDS_DOUBLE (value))
+    return g_variant_new_double (g_value_get_double (value));
+  if (G_VALUE_HOLDS_FLOAT (value))
+    return g_variant_new_double (g_value_get_float (value));
+  if (G_VALUE_HOLDS_BOOLEAN (value))
+    return g_variant_new_boolean (g_value_get_boolean (value));
+  if (G_VALUE_HOLDS_STRING (value) && g_value_get_string (value)
+      && g_utf8_validate (g_value_get_string (value), -1, NULL))
+    return g_variant_new_string (g_value_get_string (value));
+  return NULL;
+}
+
+static guint
+array_size (const GValue * value)
+{
+  return GST_VALUE_HOLDS_ARRAY (value) ? gst_value_array_get_size (value)
+      : gst_value_list_get_size (value);
+}
+
+static const GValue *
+array_get (const GValue * value, guint i)
+{
+  return GST_VALUE_HOLDS_ARRAY (value) ? gst_value_array_get_value (value, i)
+      : gst_value_list_get_value (value, i);
+}
+
+static GVariant *
+array_to_variant (const GValue * value)
+{
+  guint i, n = array_size (value);
+  GVariant **items, *array = NULL;
+
+  if (n == 0)
+    return g_variant_new_array (G_VARIANT_TYPE_INT32, NULL, 0);
+
+  items = g_new0 (GVariant *, n);
+  for (i = 0; i < n; i++) {
+    items[i] = scalar_to_variant (array_get (value, i));
+    if (!items[i] || (i > 0 && !g_variant_is_of_type (items[i],
+                g_variant_get_type (items[0]))))
+      break;
+  }
+  if (i == n)
+    array = g_variant_new_array (NULL, items, n);
+  else
+    for (i = 0; i < n && items[i]; i++)
+      g_variant_unref (g_variant_ref_sink (items[i]));
+  g_free (items);
+  return array;
+}
+
+gboolean
+gst_nerv_options_to_variant (const GstStructure * options, GVariant ** variant,
+    GError ** error)
+{
+  GVariantBuilder builder;
+  gint i, n = options ? gst_structure_n_fields (options) : 0;
+
+  *variant = NULL;
+  if (!options)
+    return TRUE;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE_VARDICT);
+  for (i = 0; i < n; i++) {
+    const gchar *name = gst_structure_nth_field_name (options, i);
+    const GValue *value = gst_structure_get_value (options, name);
+    GVariant *item = GST_VALUE_HOLDS_ARRAY (value)
+        || GST_VALUE_HOLDS_LIST (value) ? array_to_variant (value)
+        : scalar_to_variant (value);
+
+    if (!item) {
+      g_set_error (error, NERV_ERROR, NERV_ERROR_INVALID,
+          "model-options: field \"%s\" has a type that no option has (%s); "
+          "numbers, strings, booleans and arrays of numbers are possible.",
+          name, G_VALUE_TYPE_NAME (value));
+      g_variant_builder_clear (&builder);
+      return FALSE;
+    }
+    g_variant_builder_add (&builder, "{sv}", name, item);
+  }
+  *variant = g_variant_ref_sink (g_variant_builder_end (&builder));
+  return TRUE;
+}
+
+void
+gst_nerv_settings_copy (const NervEncoderSettings * src,
+    NervEncoderSettings * dst)
+{
+  *dst = *src;
+  dst->model = g_strdup (src->model);
+  dst->device = g_strdup (src->device);
+  dst->model_options = NULL;
+}

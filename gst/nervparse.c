@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nervparse splits a byte stream into access units (docs/bitstream.md), reads caps
+ * and time stamps from its headers, skips damage up to the next unit that makes
+ * sense, and keeps an index of segments so that every seek lands on a sync point.
+ *
+ * Time comes from the stream, never from interpolation. Where a container gives
+ * times too, its time line counts, but its times are rounded (Matroska: to
+ * milliseconds): the stream's own time, shifted onto the container's time line,
+ * replaces them as long as both agree within the rounding.
+ */
+
+/**
+ * SECTION:element-nervparse
+ * @title: nervparse
+ *
+ * Parses neural video.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=test.nerv ! nervparse ! nervdec ! videoconvert ! autovideosink
+ * ]|
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "nervindex.h"
+#include "nervparse.h"
+#include "nervvideo.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_nerv_parse_debug);
+#define GST_CAT_DEFAULT gst_nerv_parse_debug
+
+/* How far a container's rounded time may be from the stream's own */
+#define TIME_TOLERANCE GST_MSECOND
+
+struct _GstNervParse
+{
+  GstBaseParse parent;
+
+  GstNervIndex index;           /* guarded by the object lock */
+
+  /* streaming thread */
+  gboolean upstream_time;       /* a container sets the time line */
+  gboolean walked;
+  NervSequence sequence;        /* of the segment that frames belong to */
+  gboolean have_sequence;
+  gboolean damaged, waiting;    /* said so already */
+  gboolean discont;
+  gsize probed;                 /* bytes of an unfinished unit searched already */
+
+  GstClockTime unit_pts;        /* of the unit on its way out */
+  GstClockTime unit_duration;
+  gboolean have_shift;
+  gint64 shift;                 /* container's time minus the stream's */
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS,
+    /* "V_NERV" and "nerv" are private identifiers: stock demuxers hand out
+     * what they do not know in these ways */
+    GST_STATIC_CAPS ("video/x-nerv; "
+        "video/x-unknown, codec-id = (string) V_NERV; "
+        "video/x-gst-fourcc-nerv"));
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("video/x-nerv, stream-format = (string) byte-stream, "
+        "alignment = (string) au, parsed = (boolean) true"));
+
+#define gst_nerv_parse_parent_class parent_class
+G_DEFINE_TYPE_WITH_CODE (GstNervParse, gst_nerv_parse, GST_TYPE_BASE_PARSE,
+    GST_DEBUG_CATEGORY_INIT (gst_nerv_parse_debug, "nervparse", 0,
+        "neural video parser"));
+GST_ELEMENT_REGISTER_DEFINE (nervparse, "nervparse", GST_RANK_PRIMARY + 1,
+    GST_TYPE_NERV_PARSE);
+
+static gboolean
+is_pull (GstNervParse * self)
+{
+  return GST_PAD_MODE (GST_BASE_PARSE_SINK_PAD (self)) == GST_PAD_MODE_PULL;
+}
+
+/* --- index ---------------------------------------------------------------- */
+
+static GstFlowReturn
+read_upstream (gpointer user, guint64 offset, guint size, GstBuffer ** buffer)
+{
+  *buffer = NULL;
+  return gst_pad_pull_range (GST_BASE_PARSE_SINK_PAD (user), offset, size,
+      buffer);
+}
+
+/* A file tells its duration and all its sync points at once. Nothing reads the
+ * index at this time but queries, which find it empty. */
+static GstFlowReturn
+walk_file (GstNervParse * self)
+{
+  GstBaseParse *parse = GST_BASE_PARSE (self);
+  GstNervIndex index;
+  GstFlowReturn ret;
+  gint64 bytes;
+  guint i;
+
+  if (!gst_pad_peer_query_duration (GST_BASE_PARSE_SINK_PAD (self),
+          GST_FORMAT_BYTES, &bytes) || bytes <= 0)
+    return GST_FLOW_OK;
+
+  gst_nerv_index_init (&index);
+  ret = gst_nerv_index_walk (&index, bytes, read_upstream, self);
+  GST_DEBUG_OBJECT (self, "%u segments, %s, ends at %" GST_TIME_FORMAT,
+      index.entries->len, index.complete ? "complete" : "incomplete",
+      GST_TIME_ARGS (index.end));
+  if (ret != GST_FLOW_OK) {
+    gst_nerv_index_clear (&index);
+    return ret == GST_FLOW_FLUSHING ? ret : GST_FLOW_OK;
+  }
+
+  for (i = 0; i < index.entries->len; i++) {
+    GstNervIndexEntry *e = &g_array_index (index.entries, GstNervIndexEntry, i);
+    gst_base_parse_add_index_entry (parse, e->offset, e->time, TRUE, TRUE);
+  }
+  if (index.complete && GST_CLOCK_TIME_IS_VALID (index.end))
+    gst_base_parse_set_duration (parse, GST_FORMAT_TIME, index.end, 0);
+
+  GST_OBJECT_LOCK (self);
+  gst_nerv_index_clear (&self->index);
+  self->index = index;
+  GST_OBJECT_UNLOCK (self);
+  return GST_FLOW_OK;
+}
+
+static void
+note_sync_point (GstNervParse * self, guint64 offset, GstClockTime time)
+{
+  gboolean added;
+
+  GST_OBJECT_LOCK (self);
+  added = gst_nerv_index_add (&self->index, offset, time);
+  GST_OBJECT_UNLOCK (self);
+  if (added)
+    gst_base_parse_add_index_entry (GST_BASE_PARSE (self), offset, time, TRUE,
+        TRUE);
+}
+
+static gboolean
+gst_nerv_parse_convert (GstBaseParse * parse, GstFormat src_format,
+    gint64 src_value, GstFormat dest_format, gint64 * dest_value)
+{
+  GstNervParse *self = GST_NERV_PARSE (parse);
+  gboolean done = FALSE;
+
+  if (src_value > 0 && !self->upstream_time) {
+    GST_OBJECT_LOCK (self);
+    if (src_format == GST_FORMAT_TIME && dest_format == GST_FORMAT_BYTES) {
+      guint64 offset;
+      if ((done = gst_nerv_index_offset (&self->index, src_value, &offset)))
+        *dest_value = offset;
+    } else if (src_format == GST_FORMAT_BYTES && dest_format == GST_FORMAT_TIME) {
+      GstClockTime time;
+      if ((done = gst_nerv_index_time (&self->index, src_value, &time)))
+        *dest_value = time;
+    }
+    GST_OBJECT_UNLOCK (self);
+  }
+  return done || gst_base_parse_convert_default (parse, src_format, src_value,
+      dest_format, dest_value);
+}
+
+/* --- seeking -------------------------------------------------------------- */
+
+/* Where a seek for key units should start. */
+static gint64
+snap (GstNervParse * self, gint64 time, GstSeekFlags flags)
+{
+  gint64 before = -1, after = -1;
+  guint i;
+
+  GST_OBJECT_LOCK (self);
+  for (i = 0; i < self->index.entries->len && after < 0; i++) {
+    gint64 t = g_array_index (self->index.entries, GstNervIndexEntry, i).time;
+    if (t <= time)
+      before = t;
+    if (t >= time)
+      after = t;
+  }
+  GST_OBJECT_UNLOCK (self);
+
+  if (before < 0 || ((flags & GST_SEEK_FLAG_SNAP_NEAREST) ==
+          GST_SEEK_FLAG_SNAP_AFTER && after >= 0))
+    return after >= 0 && (flags & GST_SEEK_FLAG_SNAP_AFTER) ? after : time;
+  if ((flags & GST_SEEK_FLAG_SNAP_NEAREST) == GST_SEEK_FLAG_SNAP_NEAREST
+      && after >= 0 && after - time < time - before)
+    return after;
+  return before;
+}
+
+/* The base class's quick seek takes bytes and time as proportional, which they
+ * are not at all here. Its accurate one goes by the index. */
+static GstEvent *
+make_exact (GstNervParse * self, GstEvent * event)
+{
+  gdouble rate;
+  GstFormat format;
+  GstSeekFlags flags;
+  GstSeekType start_type, stop_type;
+  gint64 start, stop;
+  GstEvent *exact;
+
+  gst_event_parse_seek (event, &rate, &format, &flags, &start_type, &start,
+      &stop_type, &stop);
+  if (format != GST_FORMAT_TIME || start_type != GST_SEEK_TYPE_SET
+      || (flags & GST_SEEK_FLAG_ACCURATE))
+    return event;
+
+  if ((flags & GST_SEEK_FLAG_KEY_UNIT) && rate > 0)
+    start = snap (self, start, flags);
+  exact = gst_event_new_seek (rate, format, flags | GST_SEEK_FLAG_ACCURATE,
+      start_type, start, stop_type, stop);
+  gst_event_set_seqnum (exact, gst_event_get_seqnum (event));
+  gst_event_unref (event);
+  return exact;
+}
+
+static gboolean
+gst_nerv_parse_src_event (GstBaseParse * parse, GstEvent * event)
+{
+  GstNervParse *self = GST_NERV_PARSE (parse);
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_SEEK && !self->upstream_time)
+    event = make_exact (self, event);
+  return GST_BASE_PARSE_CLASS (parent_class)->src_event (parse, event);
+}
+
+/* --- units ---------------------------------------------------------------- */
+
+/* Drops bytes. Forward this goes without the base class's skipping, which gives
+ * up after 2 MiB: less than a damaged network may have. */
+static GstFlowReturn
+drop (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes, gint * skip)
+{
+  GstBaseParse *parse = GST_BASE_PARSE (self);
+
+  self->discont = TRUE;
+  self->probed = 0;
+  gst_base_parse_set_min_frame_size (parse, NERV_UNIT_MIN_BYTES);
+  if (parse->segment.rate < 0.0) {
+    *skip = bytes;
+    return GST_FLOW_OK;
+  }
+  frame->flags |= GST_BASE_PARSE_FRAME_FLAG_DROP;
+  return gst_base_parse_finish_frame (parse, frame, bytes);
+}
+
+static GstFlowReturn
+drop_damaged (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes,
+    gint * skip, const gchar * why)
+{
+  if (!self->damaged)
+    GST_ELEMENT_WARNING (self, STREAM, DECODE,
+        ("The stream is damaged; frames are lost."),
+        ("%s at byte %" G_GUINT64_FORMAT, why, frame->offset));
+  self->damaged = TRUE;
+  return drop (self, frame, bytes, skip);
+}
+
+/* A frame whose segment's network has not come by. */
+static GstFlowReturn
+drop_orphan (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes,
+    gint * skip)
+{
+  if (!self->waiting) {
+    GST_INFO_OBJECT (self, "waiting for a sync point");
+    if (self->upstream_time)
+      gst_pad_push_event (GST_BASE_PARSE_SINK_PAD (self),
+          gst_video_event_new_upstream_force_key_unit (GST_CLOCK_TIME_NONE,
+              TRUE, 0));
+  }
+  self->waiting = TRUE;
+  return drop (self, frame, bytes, skip);
+}
+
+/* An unfinished unit: is there another one inside what it claims? Then its end
+ * never came (a cut file, a lost packet). Returns the inner unit's position, 0
+ * if there is none. */
+static gsize
+find_inner_unit (GstNervParse * self, const guint8 * data, gsize size)
+{
+  NervUnit unit;
+  gsize need, pos = 0;
+
+  while (nerv_unit_scan (data + pos, size - pos, &unit, &need) == NERV_SCAN_OK)
+    pos += unit.unit_bytes;
+
+  pos = MAX (pos + 1, self->probed);
+  while ((pos = nerv_unit_find_sync (data, size, pos)) < size) {
+    NervScan scan = nerv_unit_scan (data + pos, size - pos, &unit, &need);
+
+    if (scan == NERV_SCAN_OK)
+      return pos;
+    if (scan == NERV_SCAN_MORE)
+      break;
+    pos++;
+  }
+  self->probed = MIN (pos, size);
+  return 0;
+}
+
+/* Whether `need` bytes will ever be there. */
+static gboolean
+will_come (GstNervParse * self, GstBaseParseFrame * frame, gsize need)
+{
+  gint64 bytes;
+
+  if (GST_BASE_PARSE_DRAINING (self))
+    return FALSE;
+  if (self->upstream_time)
+    return TRUE;
+  return !gst_pad_peer_query_duration (GST_BASE_PARSE_SINK_PAD (self),
+      GST_FORMAT_BYTES, &bytes) || bytes <= 0
+      || frame->offset + need <= (guint64) bytes;
+}
+
+static void
+use_sequence (GstNervParse * self, const NervSequence * seq)
+{
+  GstPad *pad = GST_BASE_PARSE_SRC_PAD (self);
+  GstCaps *caps = gst_nerv_caps_from_sequence (seq);
+  GstCaps *old = gst_pad_get_current_caps (pad);
+
+  if (!old || !gst_caps_is_equal (old, caps)) {
+    GstTagList *tags = gst_tag_list_new (GST_TAG_VIDEO_CODEC,
+        "Neural Video (NeRV)", NULL);
+
+    GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
+    gst_pad_set_caps (pad, caps);
+    gst_base_parse_set_frame_rate (GST_BASE_PARSE (self), seq->fps_n,
+        seq->fps_d, 0, 0);
+    gst_base_parse_merge_tags (GST_BASE_PARSE (self), tags,
+        GST_TAG_MERGE_REPLACE);
+    gst_tag_list_unref (tags);
+  }
+  g_clear_pointer (&old, gst_caps_unref);
+  gst_caps_unref (caps);
+  self->sequence = *seq;
+  self->have_sequence = TRUE;
+}
+
+static GstFlowReturn
+push_unit (GstNervParse * self, GstBaseParseFrame * frame,
+    const NervAccessUnit * au, const NervFrameHeader * header)
+{
+  GstBaseParse *parse = GST_BASE_PARSE (self);
+
+  gst_nerv_frame_times (&self->sequence, header, &self->unit_pts,
+      &self->unit_duration);
+  self->damaged = self->waiting = FALSE;
+  self->probed = 0;
+  gst_base_parse_set_min_frame_size (parse, NERV_UNIT_MIN_BYTES);
+
+  GST_BUFFER_PTS (frame->buffer) = self->unit_pts;
+  GST_BUFFER_DTS (frame->buffer) = self->unit_pts;
+  GST_BUFFER_DURATION (frame->buffer) = self->unit_duration;
+  if (au->is_sync) {
+    GST_BUFFER_FLAG_UNSET (frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    if (!self->upstream_time)
+      note_sync_point (self, frame->offset, self->unit_pts);
+  } else {
+    GST_BUFFER_FLAG_SET (frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+  }
+  return gst_base_parse_finish_frame (parse, frame, au->bytes);
+}
+
+static GstFlowReturn
+handle_unit (GstNervParse * self, GstBaseParseFrame * frame,
+    const NervAccessUnit * au, gint * skip)
+{
+  NervSequence seq;
+  NervFrameHeader header;
+  GError *error = NULL;
+
+  if (au->is_sync && !nerv_sequence_read (au->sequence.payload,
+          au->sequence.payload_bytes, &seq, &error)) {
+    if (g_error_matches (error, NERV_ERROR, NERV_ERROR_UNSUPPORTED)) {
+      GST_NERV_ELEMENT_ERROR (self, error, "reading a sequence header");
+      g_clear_error (&error);
+      return GST_FLOW_ERROR;
+    }
+    GST_DEBUG_OBJECT (self, "%s", error->message);
+    g_clear_error (&error);
+    return drop_damaged (self, frame, au->bytes, skip, "bad sequence header");
+  }
+  if (!nerv_frame_read (au->frame.payload, au->frame.payload_bytes, &header,
+          NULL))
+    return drop_damaged (self, frame, au->bytes, skip, "bad frame header");
+
+  if (!au->is_sync) {
+    if (!self->have_sequence
+        || header.segment_id != (self->sequence.segment_id & 0xff))
+      return drop_orphan (self, frame, au->bytes, skip);
+    seq = self->sequence;
+  } else if (header.segment_id != (seq.segment_id & 0xff)) {
+    return drop_damaged (self, frame, au->bytes, skip, "strange frame");
+  }
+  if (header.index >= seq.n_frames)
+    return drop_damaged (self, frame, au->bytes, skip, "strange frame number");
+
+  if (au->is_sync)
+    use_sequence (self, &seq);
+  return push_unit (self, frame, au, &header);
+}
+
+static GstFlowReturn
+gst_nerv_parse_handle_frame (GstBaseParse * parse, GstBaseParseFrame * frame,
+    gint * skip)
+{
+  GstNervParse *self = GST_NERV_PARSE (parse);
+  GstFlowReturn ret = GST_FLOW_OK;
+  NervAccessUnit au;
+  GstMapInfo map;
+  gsize need, inner = 0;
+
+  if (!self->walked) {
+    self->walked = TRUE;
+    if (is_pull (self) && (ret = walk_file (self)) != GST_FLOW_OK)
+      return ret;
+  }
+  if (!gst_buffer_map (frame->buffer, &map, GST_MAP_READ)) {
+    GST_ELEMENT_ERROR (self, RESOURCE, READ, ("The stream could not be read."),
+        ("gst_buffer_map() failed on %" GST_PTR_FORMAT, frame->buffer));
+    return GST_FLOW_ERROR;
+  }
+
+  switch (nerv_access_unit_scan (map.data, map.size, &au, &need)) {
+    case NERV_SCAN_OK:
+    {
+      /* the base class takes the data out of its adapter while `au` points into
+       * this buffer's memory */
+      GstBuffer *keep = gst_buffer_ref (frame->buffer);
+
+      frame->buffer = gst_buffer_make_writable (frame->buffer);
+      ret = handle_unit (self, frame, &au, skip);
+      gst_buffer_unmap (keep, &map);
+      gst_buffer_unref (keep);
+      return ret;
+    }
+    case NERV_SCAN_MORE:
+      inner = find_inner_unit (self, map.data, map.size);
+      if (!inner && will_come (self, frame, need)) {
+        /* in doubling steps: a unit of 200 MB must not be scanned 3000 times */
+        gst_base_parse_set_min_frame_size (parse,
+            MIN (need, 2 * MAX (map.size, 4096)));
+        break;
+      }
+      /* fall through */
+    case NERV_SCAN_DAMAGED:
+      if (!inner)
+        inner = nerv_unit_find_sync (map.data, map.size, 1);
+      gst_buffer_unmap (frame->buffer, &map);
+      return drop_damaged (self, frame, MAX (inner, 1), skip,
+          "no whole access unit");
+  }
+  gst_buffer_unmap (frame->buffer, &map);
+  return ret;
+}
+
+/* --- GstBaseParse --------------------------------------------------------- */
+
+/* The stream's time on the container's time line, see the file's head. */
+static GstClockTime
+container_time (GstNervParse * self, GstClockTime theirs)
+{
+  gint64 own = self->unit_pts, offset;
+
+  if (GST_CLOCK_TIME_IS_VALID (theirs)) {
+    offset = (gint64) theirs - own;
+    if (!self->have_shift)
+      self->shift = 0;
+    if (ABS (offset - self->shift) > TIME_TOLERANCE) {
+      GST_DEBUG_OBJECT (self, "time line shifted by %" GST_STIME_FORMAT,
+          GST_STIME_ARGS (offset));
+      self->shift = offset;
+    }
+    self->have_shift = TRUE;
+  }
+  own += self->have_shift ? self->shift : 0;
+  return MAX (0, own);
+}
+
+static GstFlowReturn
+gst_nerv_parse_pre_push_frame (GstBaseParse * parse, GstBaseParseFrame * frame)
+{
+  GstNervParse *self = GST_NERV_PARSE (parse);
+  GstClockTime time = self->unit_pts;
+  GstBuffer *buffer;
+
+  frame->flags |= GST_BASE_PARSE_FRAME_FLAG_CLIP;
+  buffer = frame->buffer = gst_buffer_make_writable (frame->buffer);
+  if (self->upstream_time)
+    time = container_time (self, GST_BUFFER_PTS_IS_VALID (buffer)
+        ? GST_BUFFER_PTS (buffer) : GST_BUFFER_DTS (buffer));
+
+  /* no reordering */
+  GST_BUFFER_PTS (buffer) = GST_BUFFER_DTS (buffer) = time;
+  GST_BUFFER_DURATION (buffer) = self->unit_duration;
+  if (self->discont)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  self->discont = FALSE;
+  return GST_FLOW_OK;
+}
+
+static void
+forget_position (GstNervParse * self)
+{
+  self->have_sequence = FALSE;
+  self->waiting = FALSE;
+  self->probed = 0;
+  self->have_shift = FALSE;
+  gst_base_parse_set_min_frame_size (GST_BASE_PARSE (self),
+      NERV_UNIT_MIN_BYTES);
+}
+
+static gboolean
+gst_nerv_parse_sink_event (GstBaseParse * parse, GstEvent * event)
+{
+  GstNervParse *self = GST_NERV_PARSE (parse);
+  const GstSegment *segment;
+  gboolean ret, is_segment = GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT;
+  gboolean is_flush = GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP;
+  gboolean time = FALSE;
+
+  if (is_segment) {
+    gst_event_parse_segment (event, &segment);
+    time = segment->format == GST_FORMAT_TIME;
+  }
+  /* the base class drains what came before a segment */
+  ret = GST_BASE_PARSE_CLASS (parent_class)->sink_event (parse, event);
+  if (is_segment)
+    self->upstream_time = time;
+  /* A time segment may continue the stream; bytes begin somewhere else */
+  if (is_flush || (is_segment && !time))
+    forget_position (self);
+  return ret;
+}
+
+static gboolean
+gst_nerv_parse_start (GstBaseParse * parse)
+{
+  GstNervParse *self = GST_NERV_PARSE (parse);
+
+  GST_OBJECT_LOCK (self);
+  gst_nerv_index_reset (&self->index);
+  GST_OBJECT_UNLOCK (self);
+  self->upstream_time = FALSE;
+  self->walked = FALSE;
+  self->damaged = FALSE;
+  self->discont = FALSE;
+  forget_position (self);
+  gst_base_parse_set_pts_interpolation (parse, FALSE);
+  gst_base_parse_set_infer_ts (parse, FALSE);
+  return TRUE;
+}
+
+static void
+gst_nerv_parse_finalize (GObject * object)
+{
+  gst_nerv_index_clear (&GST_NERV_PARSE (object)->index);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+gst_nerv_parse_init (GstNervParse * self)
+{
+  gst_nerv_index_init (&self->index);
+  GST_PAD_SET_ACCEPT_INTERSECT (GST_BASE_PARSE_SINK_PAD (self));
+  GST_PAD_SET_ACCEPT_TEMPLATE (GST_BASE_PARSE_SINK_PAD (self));
+}
+
+static void
+gst_nerv_parse_class_init (GstNervParseClass * klass)
+{
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseParseClass *parse_class = GST_BASE_PARSE_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->finalize = gst_nerv_parse_finalize;
+
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Neural video parser",
+      "Codec/Parser/Video",
+      "Cuts neural video streams into access units", "The nerv project");
+
+  parse_class->start = GST_DEBUG_FUNCPTR (gst_nerv_parse_start);
+  parse_class->handle_frame = GST_DEBUG_FUNCPTR (gst_nerv_parse_handle_frame);
+  parse_class->pre_push_frame =
+      GST_DEBUG_FUNCPTR (gst_nerv_parse_pre_push_frame);
+  parse_class->convert = GST_DEBUG_FUNCPTR (gst_nerv_parse_convert);
+  parse_class->sink_event = GST_DEBUG_FUNCPTR (gst_nerv_parse_sink_event);
+  parse_class->src_event = GST_DEBUG_FUNCPTR (gst_nerv_parse_src_event);
+}

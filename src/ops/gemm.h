@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The host's half of shaders/lib/gemm.glsl: which tile a workgroup takes of an M x N product, and the dispatch that conv2d
+ * and upconv2d have in common. Only `dispatch` rules use it.
+ */
+#pragma once
+
+#include "ops/dispatch.h"
+
+#define NERV_GEMM_BK 16u /* GEMM_BK in shaders/lib/gemm.glsl */
+
+typedef struct {
+    uint32_t bm, bn, tm, tn;   /* specialisation constants 0..3 */
+    uint32_t tiles_m, tiles_n;
+} NervGemm;
+
+/* Time of a tiling in arbitrary units: multiply-adds including those outside the matrix, shared-memory reads (1/TM + 1/TN per
+ * multiply-add), staging (1/BM + 1/BN, dearer for its address arithmetic), and cores left idle by too few workgroups. */
+static inline double nerv_gemm_cost(const NervGemm *g, uint32_t min_groups)
+{
+    const double groups = (double)g->tiles_m * g->tiles_n;
+    const double work = (double)g->bm * g->bn;
+    const double per_mac = 1.0 + 1.5 / g->tm + 1.5 / g->tn + 12.0 / g->bm + 12.0 / g->bn;
+    return (groups < min_groups ? (double)min_groups : groups) * work * per_mac;
+}
+
+/* The cheapest tiling by nerv_gemm_cost(). `min_groups`: workgroups that keep the device busy; 1 if the caller splits K. */
+static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_groups)
+{
+    NervGemm best = { 0 };
+    double best_cost = 0.0;
+
+    for (uint32_t rows = 1; rows <= 8; rows *= 2) {
+        const uint32_t cols = NERV_VK_LOCAL / rows;
+        for (uint32_t tn = 1; cols * tn <= NERV_VK_LOCAL; tn *= 2) {
+            for (uint32_t tm = 1; tm <= 8; tm++) {
+                NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn };
+                g.tiles_m = (m + g.bm - 1) / g.bm;
+                g.tiles_n = (n + g.bn - 1) / g.bn;
+                const double cost = nerv_gemm_cost(&g, min_groups);
+                if (best.bm == 0 || cost < best_cost) {
+                    best = g;
+                    best_cost = cost;
+                }
+            }
+        }
+    }
+    return best;
+}
+
+/* Workgroups wanted at the least. */
+static inline uint32_t nerv_gemm_min_groups(const NervVkCaps *caps)
+{
+    return caps->is_software ? 8 : 256;
+}
+
+static inline void nerv_gemm_spec(NervDispatch *d, const NervGemm *g)
+{
+    nerv_dispatch_spec(d, g->bm);
+    nerv_dispatch_spec(d, g->bn);
+    nerv_dispatch_spec(d, g->tm);
+    nerv_dispatch_spec(d, g->tn);
+}
+
+/* Starts the dispatch of a convolution going forward (shaders/lib/conv.glsl): x[N,Cin,H,W] with w[Cout,Cin,K,K] to an output of
+ * `ho` x `wo`. Binds x and w at 0 and 1 and pushes all but the flags has_bias, store_y, store_z. False if the grid is too large. */
+static inline bool nerv_gemm_conv(NervDispatch *d, const NervVkCaps *caps, const char *shader, NervShape x, NervShape w,
+                                  int32_t ho, int32_t wo, int32_t stride, int32_t pad)
+{
+    const uint32_t columns = (uint32_t)x.n * (uint32_t)ho * (uint32_t)wo;
+    const NervGemm g = nerv_gemm_choose((uint32_t)w.n, columns, nerv_gemm_min_groups(caps));
+    const uint64_t tiles = (uint64_t)g.tiles_m * g.tiles_n;
+
+    nerv_dispatch_init(d, shader);
+    nerv_gemm_spec(d, &g);
+    nerv_dispatch_spec(d, (uint32_t)w.h);
+    nerv_dispatch_spec(d, (uint32_t)stride);
+    nerv_dispatch_push(d, g.tiles_m);
+    nerv_dispatch_push(d, (uint32_t)tiles);
+    nerv_dispatch_push(d, (uint32_t)w.n);
+    nerv_dispatch_push(d, (uint32_t)w.c);
+    nerv_dispatch_push(d, (uint32_t)x.h);
+    nerv_dispatch_push(d, (uint32_t)x.w);
+    nerv_dispatch_push(d, (uint32_t)ho);
+    nerv_dispatch_push(d, (uint32_t)wo);
+    nerv_dispatch_push(d, columns);
+    nerv_dispatch_push(d, (uint32_t)pad);
+    nerv_dispatch_bind(d, NERV_BIND_IN, 0);
+    nerv_dispatch_bind(d, NERV_BIND_IN, 1);
+    return tiles <= UINT32_MAX && nerv_dispatch_groups(d, caps, tiles);
+}

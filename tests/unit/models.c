@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * NeRV's configurations: the paper's parameter counts from the built tape, free options and their errors, any
+ * frame size, configuration written and read back.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "models/nerv.h"
+#include "models/params.h"
+
+static GVariant *parse(const char *text)
+{
+    return text ? g_variant_ref_sink(g_variant_new_parsed(text)) : NULL;
+}
+
+static NervModel *make(const char *name, const char *options, int w, int h, int n, GError **error)
+{
+    const NervClip clip = { w, h, n };
+    GVariant *v = parse(options);
+    NervModel *model = nerv_model_new(name, v, &clip, error);
+    if (v)
+        g_variant_unref(v);
+    return model;
+}
+
+/* Builds the network and counts what its tape has in weights; checks the output's shape on the way. */
+static int64_t count_from_tape(const NervModel *model)
+{
+    NervTape *tape = nerv_tape_new();
+    NervTensor **leaves = g_new0(NervTensor *, model->n_params);
+    int64_t count = 0;
+    nerv_params_leaves(model, tape, "", leaves);
+    NervTensor *input =
+        nerv_tape_leaf(tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, model->input_floats, 1, 1), "input");
+    NervTensor *rgb = nerv_model_build(model, tape, leaves, input);
+    GError *error = NULL;
+    nerv_tape_check(tape, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(rgb);
+    g_assert_true(nerv_shape_equal(rgb->shape, nerv_shape(1, 3, model->clip.height, model->clip.width)));
+    for (guint i = 0; i < tape->tensors->len; i++) {
+        const NervTensor *t = g_ptr_array_index(tape->tensors, i);
+        if (t->kind == NERV_TENSOR_PARAM)
+            count += nerv_shape_count(t->shape);
+    }
+    g_free(leaves);
+    nerv_tape_free(tape);
+    return count;
+}
+
+static void test_paper_counts(void)
+{
+    static const struct {
+        const char *name;
+        double millions;
+    } sizes[] = { { "nerv-s", 3.202 }, { "nerv-m", 6.282 }, { "nerv-l", 12.525 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        GError *error = NULL;
+        NervModel *model = make(sizes[i].name, NULL, 1280, 720, 132, &error);
+        g_assert_no_error(error);
+        const int64_t count = count_from_tape(model);
+        g_assert_cmpint(count, ==, model->n_weights);
+        g_assert_cmpfloat(fabs((double)count * 1e-6 - sizes[i].millions), <, 0.0005);
+        nerv_model_free(model);
+    }
+}
+
+/* 1080p uses strides 5,3,2,2,2 and the same base grid. */
+static void test_paper_strides(void)
+{
+    static const struct {
+        int w, h, n, stride[NERV_NERV_MAX_BLOCKS];
+    } cases[] = {
+        { 1280, 720, 5, { 5, 2, 2, 2, 2 } }, { 1920, 1080, 5, { 5, 3, 2, 2, 2 } }, { 320, 180, 3, { 5, 2, 2 } }
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        NervModel *model = make("nerv-s", NULL, cases[i].w, cases[i].h, 1, NULL);
+        const NervNerv *nerv = (const NervNerv *)model;
+        g_assert_cmpint(nerv->config.n_blocks, ==, cases[i].n);
+        g_assert_cmpmem(nerv->config.stride, sizeof(nerv->config.stride), cases[i].stride, sizeof(cases[i].stride));
+        g_assert_cmpint(nerv->grid_h, ==, 9);
+        g_assert_cmpint(nerv->grid_w, ==, 16);
+        nerv_model_free(model);
+    }
+}
+
+static void test_free_configuration(void)
+{
+    GError *error = NULL;
+    NervModel *model =
+        make("nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}", 320, 180, 32, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(count_from_tape(model), ==, 144751);
+    nerv_model_free(model);
+}
+
+static void test_any_size(void)
+{
+    static const int sizes[][2] = { { 16, 16 }, { 17, 16 }, { 97, 61 }, { 16, 8192 }, { 1919, 1081 }, { 8192, 8192 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        GError *error = NULL;
+        NervModel *model = make("nerv", NULL, sizes[i][0], sizes[i][1], 4, &error);
+        g_assert_no_error(error);
+        if (sizes[i][0] < 8192)
+            g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
+        nerv_model_free(model);
+    }
+}
+
+static void test_errors(void)
+{
+    static const struct {
+        const char *model, *options, *said;
+        int w, h;
+    } cases[] = {
+        { "nervous", NULL, "nervous", 64, 64 },
+        { "nerv", "{'stemm': <64>}", "stemm", 64, 64 },
+        { "nerv", "{'stem': <'wide'>}", "stem", 64, 64 },
+        { "nerv", "{'stem': <0>}", "stem", 64, 64 },
+        { "nerv", "{'stem': <100000>}", "stem", 64, 64 },
+        { "nerv", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },
+        { "nerv", "{'strides': <[2,2,2,2,2,2,2,2,2]>}", "strides", 64, 64 },
+        { "nerv", "{'strides': <[16,16,16,16]>}", "strides", 64, 64 },
+        { "nerv", "{'kernels': <[2,3]>, 'strides': <[2,2]>}", "kernels", 64, 64 },
+        { "nerv", "{'activation': <'softplus'>}", "softplus", 64, 64 },
+        { "nerv", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
+        { "nerv", "{'base-channels': <4096>, 'stem': <4096>}", "large", 1280, 720 },
+        { "nerv", NULL, "15", 15, 64 },
+        { "nerv", NULL, "8193", 64, 8193 },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GError *error = NULL;
+        NervModel *model = make(cases[i].model, cases[i].options, cases[i].w, cases[i].h, 4, &error);
+        g_assert_null(model);
+        g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+        g_assert_nonnull(strstr(error->message, cases[i].said));
+        g_clear_error(&error);
+    }
+}
+
+static void test_write_read(void)
+{
+    static const char *const names[] = { "nerv", "nerv-s", "nerv-l" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        GError *error = NULL;
+        NervBitWriter w;
+        NervBitReader r;
+        NervModel *a = make(names[i], NULL, 97, 61, 5, &error);
+        g_assert_no_error(error);
+        nerv_writer_init(&w);
+        nerv_model_write(a, &w);
+        nerv_reader_init(&r, w.bytes->data, w.bytes->len);
+        NervModel *b = nerv_model_read(&r, &a->clip, &error);
+        g_assert_no_error(error);
+        g_assert_cmpmem(&((NervNerv *)a)->config, sizeof(NervNervConfig), &((NervNerv *)b)->config, sizeof(NervNervConfig));
+        g_assert_cmpuint(nerv_reader_left(&r), ==, 0);
+        nerv_model_free(b);
+        /* every truncation is refused */
+        for (size_t n = 0; n < w.bytes->len; n++) {
+            nerv_reader_init(&r, w.bytes->data, n);
+            g_assert_null(nerv_model_read(&r, &a->clip, &error));
+            g_assert_error(error, NERV_ERROR, NERV_ERROR_DATA);
+            g_clear_error(&error);
+        }
+        nerv_writer_clear(&w);
+        nerv_model_free(a);
+    }
+}
+
+/* Equation 1 at some points, and phases that float could not hold. */
+static void test_encoding(void)
+{
+    float x[160];
+    NervModel *model = make("nerv", "{'pe-levels': <80>}", 64, 64, 100, NULL);
+    g_assert_cmpint(model->input_floats, ==, 160);
+    nerv_model_input(model, 37, x);
+    double b = 1.;
+    for (int k = 0; k < 80; k++, b *= 1.25) {
+        g_assert_cmpfloat(fabs(x[2 * k] - sin(b * G_PI * .37)), <, 1e-6);
+        g_assert_cmpfloat(fabs(x[2 * k + 1] - cos(b * G_PI * .37)), <, 1e-6);
+    }
+    nerv_model_free(model);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/models/nerv/paper-counts", test_paper_counts);
+    g_test_add_func("/models/nerv/paper-strides", test_paper_strides);
+    g_test_add_func("/models/nerv/free-configuration", test_free_configuration);
+    g_test_add_func("/models/nerv/any-size", test_any_size);
+    g_test_add_func("/models/nerv/errors", test_errors);
+    g_test_add_func("/models/nerv/write-read", test_write_read);
+    g_test_add_func("/models/nerv/encoding", test_encoding);
+    return g_test_run();
+}

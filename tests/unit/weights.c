@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The network unit: networks of many forms written and read back within the quantiser's error, bit-exactly repeatable;
+ * each truncation and flipped bit survived; networks that are too large for their bytes or for the caller refused before
+ * memory is taken; the cost near the entropy of the indices. Run with --bench for the speed of reading.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "codec/quant.h"
+#include "codec/units.h"
+#include "codec/weights.h"
+
+static const NervClip small_clip = { 33, 18, 5 };
+#define SMALL "{'stem': <16>, 'base-channels': <4>, 'widths': <[6,5]>, 'strides': <[2,2]>}"
+
+static NervModel *make(const char *name, const char *options, const NervClip *clip)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) v = options ? g_variant_ref_sink(g_variant_new_parsed(options)) : NULL;
+    NervModel *model = nerv_model_new(name, v, clip, &error);
+    g_assert_no_error(error);
+    return model;
+}
+
+enum { UNIFORM, PEAKED, ROWS_APART, PRUNED, ZERO, N_SHAPES };
+
+/* Parameters as training might leave them; with ROWS_APART each channel has a scale of its own. */
+static float *make_params(const NervModel *model, int shape, uint64_t seed)
+{
+    NervRng rng;
+    float *params = g_new(float, model->n_weights), *x = params;
+    nerv_rng_init(&rng, seed);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        const int64_t row = n / model->params[i].shape.n;
+        const float bound = model->params[i].init_bound;
+        float scale = 1;
+        for (int64_t j = 0; j < n; j++, x++) {
+            if (shape == ROWS_APART && j % row == 0)
+                scale = expf(nerv_rng_uniform(&rng, -12, 4));
+            *x = nerv_rng_uniform(&rng, -bound, bound) * scale;
+            if (shape == PEAKED)
+                *x *= nerv_rng_uniform(&rng, 0, 1) * nerv_rng_uniform(&rng, 0, 1);
+            if (shape == ZERO || (shape == PRUNED && (nerv_rng_below(&rng, 10) || j / row % 3 == 0)))
+                *x = 0;
+        }
+    }
+    return params;
+}
+
+static GByteArray *write_network(const NervModel *model, const float *params, uint32_t bits)
+{
+    NervBitWriter w;
+    GError *error = NULL;
+    nerv_writer_init(&w);
+    g_assert_true(nerv_network_write(model, params, bits, &w, &error));
+    g_assert_no_error(error);
+    return w.bytes;
+}
+
+/* What the reader must give: the writer's own choice of steps, applied row by row. */
+static float *expected_params(const NervModel *model, const float *params, uint32_t bits)
+{
+    float *out = g_new(float, model->n_weights), *y = out;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *p = &model->params[i];
+        const bool bias = p->role == NERV_PARAM_BIAS;
+        const int64_t n = nerv_shape_count(p->shape), row = bias ? n : n / p->shape.n;
+        const int32_t max_index = (1 << ((bias ? NERV_BIAS_BITS : bits) - 1)) - 1;
+        g_autofree int16_t *index = g_new(int16_t, row);
+        for (int64_t j = 0; j < n; j += row, params += row, y += row) {
+            const uint32_t code = nerv_quant_fit(params, row, max_index);
+            nerv_quantise(params, row, code, max_index, index);
+            for (int64_t k = 0; k < row; k++)
+                y[k] = code ? (float)index[k] * nerv_quant_step(code) : 0;
+        }
+    }
+    return out;
+}
+
+static void check_round_trip(const char *name, const char *options, const NervClip *clip, int shape,
+                             uint32_t bits)
+{
+    GError *error = NULL;
+    NervModel *model = make(name, options, clip);
+    g_autofree float *params = make_params(model, shape, bits);
+    g_autofree float *want = expected_params(model, params, bits);
+    g_autofree float *got = NULL;
+    GByteArray *a = write_network(model, params, bits), *b = write_network(model, params, bits);
+    g_assert_cmpmem(a->data, a->len, b->data, b->len);
+    NervModel *back = nerv_network_read(a->data, a->len, clip, model->n_weights, &got, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(back->n_weights, ==, model->n_weights);
+    g_assert_cmpuint(back->n_params, ==, model->n_params);
+    g_assert_cmpmem(got, model->n_weights * sizeof(float), want, model->n_weights * sizeof(float));
+    nerv_model_free(back);
+    nerv_model_free(model);
+    g_byte_array_unref(a);
+    g_byte_array_unref(b);
+}
+
+static void test_round_trip(void)
+{
+    for (uint32_t bits = 2; bits <= 8; bits++)
+        for (int shape = 0; shape < N_SHAPES; shape++) {
+            check_round_trip("nerv", SMALL, &small_clip, shape, bits);
+            check_round_trip("nerv", NULL, &(NervClip){ 97, 61, 9 }, shape, bits);
+        }
+    check_round_trip("nerv", "{'stem': <1>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[16]>}",
+                     &(NervClip){ 16, 16, 1 }, PEAKED, 8);
+}
+
+/* Reads a copy of exactly n bytes; NULL or a model, and then finite weights. */
+static bool try_read(const uint8_t *data, size_t n, NervErrorCode *code)
+{
+    GError *error = NULL;
+    float *params = NULL;
+    uint8_t *copy = n ? g_memdup2(data, n) : NULL;
+    NervModel *model = nerv_network_read(copy, n, &small_clip, 1 << 20, &params, &error);
+    g_free(copy);
+    if (!model) {
+        g_assert_nonnull(error);
+        g_assert_null(params);
+        *code = (NervErrorCode)error->code;
+        g_error_free(error);
+        return false;
+    }
+    g_assert_no_error(error);
+    for (int64_t i = 0; i < model->n_weights; i++)
+        g_assert_true(isfinite(params[i]));
+    nerv_model_free(model);
+    g_free(params);
+    return true;
+}
+
+static void test_truncated(void)
+{
+    for (int shape = 0; shape < N_SHAPES; shape++) {
+        NervErrorCode code;
+        NervModel *model = make("nerv", SMALL, &small_clip);
+        g_autofree float *params = make_params(model, shape, 1);
+        GByteArray *a = write_network(model, params, 8);
+        g_assert_true(try_read(a->data, a->len, &code));
+        for (guint n = 0; n < a->len; n++) {
+            g_assert_false(try_read(a->data, n, &code));
+            g_assert_cmpint(code, ==, NERV_ERROR_DATA);
+        }
+        g_byte_array_append(a, (const uint8_t *)"", 1);
+        g_assert_false(try_read(a->data, a->len, &code)); /* bytes that nothing accounts for */
+        g_byte_array_unref(a);
+        nerv_model_free(model);
+    }
+}
+
+/* The unit's CRC catches these in a stream; here the reader alone must hold: an error or some finite network. */
+static void test_flipped(void)
+{
+    NervErrorCode code;
+    NervModel *model = make("nerv", SMALL, &small_clip);
+    g_autofree float *params = make_params(model, PEAKED, 1);
+    GByteArray *a = write_network(model, params, 4);
+    int accepted = 0;
+    for (guint bit = 0; bit < a->len * 8; bit++) {
+        a->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        accepted += try_read(a->data, a->len, &code);
+        a->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    g_test_message("%d of %u damaged networks could be read", accepted, a->len * 8);
+    g_byte_array_unref(a);
+    nerv_model_free(model);
+}
+
+static void test_headers(void)
+{
+    NervErrorCode code;
+    NervBitWriter w;
+    NervModel *model = make("nerv", SMALL, &small_clip);
+    g_autofree float *params = make_params(model, UNIFORM, 1);
+    nerv_writer_init(&w);
+    nerv_model_write(model, &w);
+    const guint head = w.bytes->len;
+    nerv_writer_clear(&w);
+    GByteArray *a = write_network(model, params, 8);
+    g_assert_cmpmem(a->data + head, 3, "\x00\x08\x00", 3);
+
+    static const struct {
+        uint8_t coding, bits;
+        NervErrorCode code;
+    } bad[] = { { 1, 8, NERV_ERROR_UNSUPPORTED }, { 0, 1, NERV_ERROR_DATA }, { 0, 9, NERV_ERROR_DATA } };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        a->data[head] = bad[i].coding;
+        a->data[head + 1] = bad[i].bits;
+        g_assert_false(try_read(a->data, a->len, &code));
+        g_assert_cmpint(code, ==, bad[i].code);
+    }
+    a->data[head] = 0;
+    a->data[head + 1] = 8;
+
+    /* A later version's extension is skipped. */
+    GByteArray *b = g_byte_array_new();
+    g_byte_array_append(b, a->data, head + 2);
+    g_byte_array_append(b, (const uint8_t *)"\x04more", 5);
+    g_byte_array_append(b, a->data + head + 3, a->len - head - 3);
+    g_assert_true(try_read(b->data, b->len, &code));
+    b->data[head + 2] = 0x7f; /* longer than what there is: here it would swallow coded weights */
+    g_assert_false(try_read(b->data, b->len, &code));
+    g_byte_array_unref(a);
+    g_byte_array_unref(b);
+    nerv_model_free(model);
+}
+
+/* 268 million weights announced by a few bytes; one more than the caller allows. */
+static void test_absurd(void)
+{
+    const NervClip clip = { 8192, 8192, 1 };
+    GError *error = NULL;
+    float *params = NULL;
+    NervBitWriter w;
+    NervModel *model =
+        make("nerv", "{'stem': <3>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
+    g_assert_cmpint(model->n_weights, >, 200000000);
+    nerv_writer_init(&w);
+    nerv_model_write(model, &w);
+    nerv_write_bytes(&w, "\x00\x08\x00", 3);
+    nerv_write_bytes(&w, "some coded weights", 18);
+    g_assert_null(nerv_network_read(w.bytes->data, w.bytes->len, &clip, INT64_MAX, &params, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_DATA);
+    g_assert_nonnull(strstr(error->message, "cannot hold"));
+    g_clear_error(&error);
+    g_assert_null(
+        nerv_network_read(w.bytes->data, w.bytes->len, &clip, model->n_weights - 1, &params, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_MEMORY);
+    g_clear_error(&error);
+    g_assert_null(params);
+    nerv_writer_clear(&w);
+    nerv_model_free(model);
+}
+
+static void test_invalid(void)
+{
+    static const float bad[] = { NAN, INFINITY, -INFINITY, 0x1p51f };
+    GError *error = NULL;
+    NervBitWriter w;
+    NervModel *model = make("nerv", SMALL, &small_clip);
+    g_autofree float *params = make_params(model, UNIFORM, 1);
+    nerv_writer_init(&w);
+    nerv_write_u8(&w, 7);
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        const int64_t at[] = { 0, model->n_weights / 2, model->n_weights - 1 };
+        for (size_t j = 0; j < G_N_ELEMENTS(at); j++) {
+            const float saved = params[at[j]];
+            params[at[j]] = bad[i];
+            g_assert_false(nerv_network_write(model, params, 8, &w, &error));
+            g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+            g_clear_error(&error);
+            params[at[j]] = saved;
+        }
+    }
+    g_assert_false(nerv_network_write(model, params, 9, &w, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    g_assert_false(nerv_network_write(model, params, 1, &w, NULL));
+    g_assert_cmpuint(w.bytes->len, ==, 1);
+    nerv_writer_clear(&w);
+    nerv_model_free(model);
+}
+
+/* Indices' zero-order entropy, tensor by tensor, in bytes. */
+static double entropy_bytes(const NervModel *model, const float *params, uint32_t bits)
+{
+    const int32_t max_index = (1 << (bits - 1)) - 1;
+    double total = 0;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *p = &model->params[i];
+        const int64_t n = nerv_shape_count(p->shape), row = n / p->shape.n;
+        int count[256] = { 0 };
+        int16_t *index = g_new(int16_t, n);
+        for (int64_t j = 0; p->role == NERV_PARAM_WEIGHT && j < n; j += row) {
+            nerv_quantise(params + j, row, nerv_quant_fit(params + j, row, max_index), max_index, index);
+            for (int64_t k = 0; k < row; k++)
+                count[index[k] + max_index]++;
+        }
+        for (int k = 0; k < 256; k++)
+            if (count[k])
+                total -= count[k] * log2((double)count[k] / n) / 8;
+        params += n;
+        g_free(index);
+    }
+    return total;
+}
+
+/* Everything - steps, biases, headers - within 3 % of the weights' own entropy for a network of 145,000 parameters. */
+static void test_cost(void)
+{
+    const NervClip clip = { 320, 180, 32 };
+    NervModel *model = make(
+        "nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}", &clip);
+    g_assert_cmpint(model->n_weights, ==, 144751);
+    for (int shape = UNIFORM; shape <= PEAKED; shape++)
+        for (uint32_t bits = 4; bits <= 8; bits += 2) {
+            g_autofree float *params = make_params(model, shape, 3);
+            GByteArray *a = write_network(model, params, bits);
+            const double entropy = entropy_bytes(model, params, bits);
+            g_test_message("%u bits: %u bytes, %.2f %% over the weights' entropy", bits, a->len,
+                           100 * (a->len / entropy - 1));
+            g_assert_cmpfloat(a->len, <, entropy * 1.04);
+            g_byte_array_unref(a);
+        }
+    nerv_model_free(model);
+}
+
+static void bench(void)
+{
+    const NervClip clip = { 1280, 720, 132 };
+    NervModel *model = make("nerv-s", NULL, &clip);
+    float *params = make_params(model, PEAKED, 1), *got;
+    gint64 start = g_get_monotonic_time();
+    GByteArray *a = write_network(model, params, 8);
+    g_print("# %" G_GINT64_FORMAT " parameters: written in %.0f ms to %u bytes\n", model->n_weights,
+            (g_get_monotonic_time() - start) / 1e3, a->len);
+    for (int i = 0; i < 3; i++) {
+        start = g_get_monotonic_time();
+        NervModel *back = nerv_network_read(a->data, a->len, &clip, model->n_weights, &got, NULL);
+        g_print("# read in %.0f ms\n", (g_get_monotonic_time() - start) / 1e3);
+        nerv_model_free(back);
+        g_free(got);
+    }
+    g_byte_array_unref(a);
+    g_free(params);
+    nerv_model_free(model);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && g_str_equal(argv[1], "--bench")) {
+        bench();
+        return 0;
+    }
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/weights/round-trip", test_round_trip);
+    g_test_add_func("/weights/truncated", test_truncated);
+    g_test_add_func("/weights/flipped", test_flipped);
+    g_test_add_func("/weights/headers", test_headers);
+    g_test_add_func("/weights/absurd", test_absurd);
+    g_test_add_func("/weights/invalid", test_invalid);
+    g_test_add_func("/weights/cost", test_cost);
+    return g_test_run();
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Runs a test with its output shown and fails it if the Vulkan validation layer said anything. The layer itself is
+# loaded by src/vulkan/device.c where NERV_VULKAN_VALIDATION is set, and its messages begin as below.
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+"$@" >"$log" 2>&1
+status=$?
+cat "$log"
+messages=$(grep -c 'Vulkan validation:' "$log")
+if [ "$messages" -gt 0 ] && [ "$status" -ne 77 ]; then
+    echo "$messages validation messages"
+    exit 1
+fi
+exit "$status"

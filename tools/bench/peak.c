@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Multiply-add peak, see peak.h. Ten independent accumulators hide the latency of the multiply-add (4 cycles, two a
+ * cycle) and stay in registers; each is opaque to the compiler, so that nothing is folded away. Compiled with
+ * -ffp-contract=fast, so that a multiplication and an addition become one instruction where there is one.
+ */
+#include <glib.h>
+
+#include "peak.h"
+
+#define ACCUMULATORS 10
+#define ROUNDS       20000
+
+typedef float Vec4 __attribute__((vector_size(16)));
+typedef float Vec8 __attribute__((vector_size(32)));
+typedef float Vec16 __attribute__((vector_size(64)));
+
+#define ACCUMULATE(i) acc[i] = acc[i] * x + y
+/* Keeps the accumulators in registers and the loop from being shortened. */
+#define HIDE(i)     __asm__ volatile("" : "+x"(acc[i]))
+#define HIDE_512(i) __asm__ volatile("" : "+v"(acc[i]))
+#define ALL(do)                                                                                              \
+    do                                                                                                       \
+        (0);                                                                                                 \
+    do                                                                                                       \
+        (1);                                                                                                 \
+    do                                                                                                       \
+        (2);                                                                                                 \
+    do                                                                                                       \
+        (3);                                                                                                 \
+    do                                                                                                       \
+        (4);                                                                                                 \
+    do                                                                                                       \
+        (5);                                                                                                 \
+    do                                                                                                       \
+        (6);                                                                                                 \
+    do                                                                                                       \
+        (7);                                                                                                 \
+    do                                                                                                       \
+        (8);                                                                                                 \
+    do                                                                                                       \
+    (9)
+
+/* One task: returns a value that depends on all the work. x slightly under one keeps the numbers normal. */
+#define DEFINE_TASK(name, Vec, hide, attribute)                                                              \
+    attribute static void name(void *arg, uint32_t task, uint32_t thread)                                    \
+    {                                                                                                        \
+        const Vec x = (Vec){ 0 } + 0.999f, y = (Vec){ 0 } + 0.001f;                                          \
+        Vec acc[ACCUMULATORS];                                                                               \
+        for (int i = 0; i < ACCUMULATORS; i++)                                                               \
+            acc[i] = (Vec){ 0 } + (float)i;                                                                  \
+        for (int r = 0; r < ROUNDS; r++) {                                                                   \
+            ALL(ACCUMULATE);                                                                                 \
+            ALL(hide);                                                                                       \
+        }                                                                                                    \
+        float sum = 0;                                                                                       \
+        for (int i = 0; i < ACCUMULATORS; i++)                                                               \
+            sum += acc[i][0];                                                                                \
+        ((float *)arg)[thread] = sum;                                                                        \
+    }
+
+#if defined(__x86_64__)
+DEFINE_TASK(peak_baseline, Vec4, HIDE, )
+DEFINE_TASK(peak_avx2, Vec8, HIDE, __attribute__((target("avx2,fma"))))
+DEFINE_TASK(peak_avx512, Vec16, HIDE_512, __attribute__((target("avx512f"))))
+#elif defined(__aarch64__)
+#define HIDE_PORTABLE(i) __asm__ volatile("" : "+w"(acc[i]))
+DEFINE_TASK(peak_baseline, Vec4, HIDE_PORTABLE, )
+#endif
+
+static const struct {
+    NervTaskFunc run;
+    uint32_t lanes;
+} levels[NERV_CPU_N_LEVELS] = {
+#if defined(__x86_64__) || defined(__aarch64__)
+    [NERV_CPU_BASELINE] = { peak_baseline, 4 },
+#endif
+#if defined(__x86_64__)
+    [NERV_CPU_AVX2] = { peak_avx2, 8 },
+    [NERV_CPU_AVX512] = { peak_avx512, 16 },
+#endif
+};
+
+double bench_peak_gmacs(NervCpuLevel level, NervPool *pool)
+{
+    float sink[256];
+    double best = 0;
+    const uint32_t n_tasks = 64 * nerv_pool_threads(pool);
+    if (level > nerv_cpu_level_hardware() || !levels[level].run)
+        return 0;
+    const double macs = (double)n_tasks * ROUNDS * ACCUMULATORS * levels[level].lanes;
+    for (int round = 0; round < 7; round++) {
+        const gint64 start = g_get_monotonic_time();
+        nerv_pool_run(pool, n_tasks, levels[level].run, sink);
+        const double s = (double)(g_get_monotonic_time() - start) * 1e-6;
+        best = MAX(best, macs / s * 1e-9);
+    }
+    return best;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The machine's multiply-add peak, measured, per instruction set and number of threads: what shares are shares of.
+ */
+#pragma once
+
+#include "base/cpuid.h"
+#include "base/threads.h"
+
+/* GMAC/s of float multiply-adds out of registers on all the pool's threads; 0 if the machine lacks the level. */
+double bench_peak_gmacs(NervCpuLevel level, NervPool *pool);

@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The PyTorch peer of nerv-bench: times the same network's training step and decoding, and plain convolutions.
+
+A training step is forward, loss, backward and Adam on one frame; decoding is the forward pass under no_grad.
+With --serve it obeys lines on standard input, so that nerv-bench can take turns with it in one call:
+    train SECONDS | decode SECONDS | conv N CIN COUT H W K SECONDS | quit
+and answers each with one line of JSON. Without, it measures all once and prints one JSON object.
+"""
+import argparse
+import json
+import os
+import sys
+import time
+
+import torch
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from nerv_torch import NeRV, nerv_loss  # noqa: E402
+
+CONV_SHAPES = [  # n, cin, cout, h, w, k
+    (1, 96, 96, 180, 320, 3), (1, 24, 96, 180, 320, 3), (1, 24, 24, 180, 320, 3), (1, 48, 192, 90, 160, 3),
+    (1, 16, 64, 180, 320, 3), (1, 128, 512, 45, 80, 3),
+]
+
+
+def integers(text):
+    return [int(x) for x in text.split(",")]
+
+
+def parse_arguments():
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    p.add_argument("--width", type=int, default=320)
+    p.add_argument("--height", type=int, default=180)
+    p.add_argument("--stem", type=int, default=64)
+    p.add_argument("--base-channels", type=int, default=8)
+    p.add_argument("--widths", type=integers, default=[24, 16, 12])
+    p.add_argument("--strides", type=integers, default=[5, 2, 2])
+    p.add_argument("--kernels", type=integers, default=None)
+    p.add_argument("--activation", default="gelu")
+    p.add_argument("--out-activation", default="tanh01")
+    p.add_argument("--pe-base", type=float, default=1.25)
+    p.add_argument("--pe-levels", type=int, default=40)
+    p.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
+    p.add_argument("--device", default="cpu", help="cpu or cuda")
+    p.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    p.add_argument("--serve", action="store_true")
+    return p.parse_args()
+
+
+class Bench:
+    def __init__(self, args):
+        self.device = torch.device(args.device)
+        self.n_frames = 16
+        torch.manual_seed(1)
+        self.net = NeRV(args.width, args.height, args.stem, args.base_channels, args.widths, args.strides, args.kernels,
+                        args.activation, args.out_activation, args.pe_base, args.pe_levels).to(self.device)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=5e-4, betas=(0.5, 0.999))
+        t = torch.arange(self.n_frames) / self.n_frames
+        self.encoding = self.net.encode(t).to(self.device)
+        self.frames = torch.randint(0, 256, (self.n_frames, 3, args.height, args.width), dtype=torch.uint8).to(self.device)
+        self.step = 0
+
+    def sync(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def train_step(self):
+        i = self.step % self.n_frames
+        self.step += 1
+        target = self.frames[i:i + 1].float() / 255
+        loss = nerv_loss(self.net(self.encoding[i:i + 1]), target)
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam.step()
+
+    def decode_frame(self):
+        i = self.step % self.n_frames
+        self.step += 1
+        with torch.no_grad():
+            self.net(self.encoding[i:i + 1])
+
+    def measure(self, work, seconds):
+        """Seconds of one call of work(), which runs for about `seconds` and at least three times."""
+        work()
+        self.sync()
+        n, start = 0, time.perf_counter()
+        while n < 3 or time.perf_counter() - start < seconds:
+            work()
+            self.sync()
+            n += 1
+        return (time.perf_counter() - start) / n
+
+    def train(self, seconds):
+        return {"seconds": self.measure(self.train_step, seconds)}
+
+    def decode(self, seconds):
+        return {"seconds": self.measure(self.decode_frame, seconds)}
+
+    def conv(self, n, cin, cout, h, w, k, seconds):
+        x = torch.rand(n, cin, h, w, device=self.device)
+        conv = torch.nn.Conv2d(cin, cout, k, padding=(k - 1) // 2).to(self.device)
+        with torch.no_grad():
+            s = self.measure(lambda: conv(x), seconds)
+        return {"seconds": s, "gmacs": n * cin * cout * k * k * h * w / s * 1e-9}
+
+
+def about(args, bench):
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": args.device,
+            "parameters": sum(p.numel() for p in bench.net.parameters())}
+
+
+def serve(args, bench):
+    print(json.dumps(about(args, bench)), flush=True)
+    for line in sys.stdin:
+        words = line.split()
+        if not words or words[0] == "quit":
+            break
+        if words[0] == "conv":
+            answer = bench.conv(*map(int, words[1:7]), float(words[7]))
+        else:
+            answer = {"train": bench.train, "decode": bench.decode}[words[0]](float(words[1]))
+        print(json.dumps(answer), flush=True)
+
+
+def main():
+    args = parse_arguments()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    bench = Bench(args)
+    if args.serve:
+        serve(args, bench)
+        return
+    result = about(args, bench)
+    result["train"] = bench.train(args.seconds)
+    result["decode"] = bench.decode(args.seconds)
+    result["conv2d"] = [dict(zip(("n", "cin", "cout", "h", "w", "k"), s), **bench.conv(*s, args.seconds / 4))
+                        for s in CONV_SHAPES]
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
