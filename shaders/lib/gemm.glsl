@@ -9,7 +9,8 @@
  * and one of these, which work out what the many calls of gemm_b (and gemm_a) that follow have in common:
  *     void gemm_at_n(uint n)  default; an invocation then asks for many k of that n
  *     void gemm_at_k(uint k)  if GEMM_K_FAST is defined; it then asks for many m and n of that k
- * The sizes are specialisation constants 0..3, chosen by src/ops/gemm.h; (BM/TM)(BN/TN) = NERV_LOCAL, and BN divides it.
+ * The sizes are specialisation constants 0..3, chosen by src/ops/gemm.h; (BM/TM)(BN/TN) = NERV_LOCAL,
+ * BN divides it, TM is a multiple of 4 and TN one of 1, 2, 4, 8.
  */
 #ifndef NERV_GEMM_GLSL
 #define NERV_GEMM_GLSL
@@ -20,15 +21,16 @@ layout(constant_id = 2) const uint TM = 8;
 layout(constant_id = 3) const uint TN = 8;
 
 #define GEMM_BK 16
-#define GEMM_LDA (BM + 4) /* padded: the transposing store of A then meets few bank conflicts */
+/* Quads in a staged row. Rows written across k are padded: the transposing store then meets few bank conflicts. */
+#define GEMM_LDA (BM / 4 + 1)
 #ifdef GEMM_K_FAST
-#define GEMM_LDB (BN + 4)
+#define GEMM_LDB (BN / 4 + 1)
 #else
-#define GEMM_LDB BN
+#define GEMM_LDB (BN / 4)
 #endif
 
-shared float gemm_tile_a[GEMM_BK * GEMM_LDA];
-shared float gemm_tile_b[GEMM_BK * GEMM_LDB];
+shared vec4 gemm_tile_a[GEMM_BK * GEMM_LDA];
+shared vec4 gemm_tile_b[GEMM_BK * GEMM_LDB];
 
 /* Stages rows k..k+15 of the two operands; what lies outside becomes zero. */
 void gemm_stage(uint m0, uint n0, uint k, uint k_end)
@@ -39,29 +41,34 @@ void gemm_stage(uint m0, uint n0, uint k, uint k_end)
 #ifdef GEMM_K_FAST
     gemm_at_k(min(k + ka, k_end - 1));
     for (uint n = tid / GEMM_BK; n < BN; n += NERV_LOCAL / GEMM_BK)
-        gemm_tile_b[ka * GEMM_LDB + n] = inside && n0 + n < GEMM_N ? gemm_b(k + ka, n0 + n) : 0.0;
+        gemm_tile_b[ka * GEMM_LDB + n / 4][n % 4] = inside && n0 + n < GEMM_N ? gemm_b(k + ka, n0 + n) : 0.0;
 #else
     uint n = tid % BN;
     for (uint kb = tid / BN; kb < GEMM_BK; kb += NERV_LOCAL / BN)
-        gemm_tile_b[kb * GEMM_LDB + n] = k + kb < k_end && n0 + n < GEMM_N ? gemm_b(k + kb, n0 + n) : 0.0;
+        gemm_tile_b[kb * GEMM_LDB + n / 4][n % 4] = k + kb < k_end && n0 + n < GEMM_N ? gemm_b(k + kb, n0 + n) : 0.0;
 #endif
     for (uint m = tid / GEMM_BK; m < BM; m += NERV_LOCAL / GEMM_BK)
-        gemm_tile_a[ka * GEMM_LDA + m] = inside && m0 + m < GEMM_M ? gemm_a(m0 + m, k + ka) : 0.0;
+        gemm_tile_a[ka * GEMM_LDA + m / 4][m % 4] = inside && m0 + m < GEMM_M ? gemm_a(m0 + m, k + ka) : 0.0;
+}
+
+/* The invocation's column j of 0..TN-1 within the tile, tn being its place among the BN/TN that share rows: quads of neighbouring
+ * columns where TN allows, and neighbours in the workgroup on neighbouring quads. */
+uint gemm_column(uint tn, uint j)
+{
+    return TN < 4 ? j * (BN / TN) + tn : (j / 4 * (BN / TN) + tn) * 4 + j % 4;
 }
 
 /* Computes C[m0.., n0..] summed over k_begin..k_end-1, in order, and hands the elements inside to gemm_store(). All
- * invocations of the workgroup call it with the same arguments. An invocation's columns are BN/TN apart, so that neighbours
- * read neighbouring words and store to neighbouring addresses. */
+ * invocations of the workgroup call it with the same arguments. */
 void gemm_tile(uint m0, uint n0, uint k_begin, uint k_end)
 {
-    const uint cols = BN / TN;
-    uint tn = gl_LocalInvocationIndex % cols;
-    uint tm = gl_LocalInvocationIndex / cols * TM;
-    float acc[TM * TN];
-    float a[TM];
+    uint tn = gl_LocalInvocationIndex % (BN / TN);
+    uint tm = gl_LocalInvocationIndex / (BN / TN) * TM;
+    vec4 acc[TM / 4 * TN]; /* of four rows each */
+    vec4 a[TM / 4];
 
-    [[unroll]] for (uint i = 0; i < TM * TN; i++)
-        acc[i] = 0.0;
+    [[unroll]] for (uint i = 0; i < TM / 4 * TN; i++)
+        acc[i] = vec4(0.0);
 #ifndef GEMM_K_FAST
     gemm_at_n(n0 + gl_LocalInvocationIndex % BN);
 #endif
@@ -69,22 +76,27 @@ void gemm_tile(uint m0, uint n0, uint k_begin, uint k_end)
         gemm_stage(m0, n0, k, k_end);
         barrier();
         for (uint r = 0; r < GEMM_BK; r++) {
-            [[unroll]] for (uint i = 0; i < TM; i++)
-                a[i] = gemm_tile_a[r * GEMM_LDA + tm + i];
+            vec4 b = vec4(0.0);
+            [[unroll]] for (uint i = 0; i < TM / 4; i++)
+                a[i] = gemm_tile_a[r * GEMM_LDA + tm / 4 + i];
             [[unroll]] for (uint j = 0; j < TN; j++) {
-                float b = gemm_tile_b[r * GEMM_LDB + tn + j * cols];
-                [[unroll]] for (uint i = 0; i < TM; i++)
-                    acc[i * TN + j] += a[i] * b;
+                uint n = gemm_column(tn, j);
+                if (TN < 4)
+                    b[j % 4] = gemm_tile_b[r * GEMM_LDB + n / 4][n % 4];
+                else if (j % 4 == 0)
+                    b = gemm_tile_b[r * GEMM_LDB + n / 4];
+                [[unroll]] for (uint i = 0; i < TM / 4; i++)
+                    acc[i * TN + j] += a[i] * b[j % 4];
             }
         }
         barrier();
     }
     [[unroll]] for (uint j = 0; j < TN; j++) {
-        uint n = n0 + tn + j * cols;
+        uint n = n0 + gemm_column(tn, j);
         [[unroll]] for (uint i = 0; i < TM; i++) {
             uint m = m0 + tm + i;
             if (m < GEMM_M && n < GEMM_N)
-                gemm_store(m, n, acc[i * TN + j]);
+                gemm_store(m, n, acc[i / 4 * TN + j][i % 4]);
         }
     }
 }

@@ -8,7 +8,7 @@
 #include "models/model.h"
 
 /* Index range of biases: they are few and each shifts a whole channel. */
-#define NERV_BIAS_BITS 12
+#define NERV_BIAS_BITS 10
 /* Every byte of coded weights stands for at most this many: the writer pads, the reader refuses to allocate for fewer. */
 #define NERV_WEIGHTS_PER_BYTE 64
 

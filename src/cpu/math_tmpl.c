@@ -1,10 +1,285 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The math family's kernels (math_dsp.h), compiled once per instruction set: pointwise functions, sums, losses and Adam. SSIM is
+ * in ssim_tmpl.c. Loops without a special function are plain C, which the compiler turns into vectors by itself.
+ */
 #include "cpu/math_dsp.h"
-#define CAT_(a, b) a##b
-#define CAT(a, b)  CAT_(a, b)
-void CAT(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp);
-void CAT(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp)
+#include "cpu/vmath.h"
+#include "ops/ops.h"
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b)  PASTE_(a, b)
+
+void PASTE(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp);
+void PASTE(nerv_ssim_dsp_init_, NERV_ISA)(NervMathDsp *dsp);
+
+/* --- pointwise functions --- */
+
+INLINE vf gelu(vf x)
 {
-    memset(dsp, 0, sizeof(*dsp));
+    const vf u = vabs(x);
+    return 0.5f * (x + u) - u * vnormal_tail(u, vgauss(x)); /* max(x, 0) less what the tail takes */
+}
+
+INLINE vf normal_cdf(vf x, vf e)
+{
+    const vf q = vnormal_tail(vabs(x), e);
+    return vselect(x > vsplat(0.0f), 1.0f - q, q);
+}
+
+INLINE vf value(vf x, int act)
+{
+    switch (act) {
+    case NERV_ACT_GELU:
+        return gelu(x);
+    case NERV_ACT_SILU:
+        return x * vsigmoid(x);
+    case NERV_ACT_SIN:
+        return vsine(x, 0);
+    case NERV_ACT_SIGMOID:
+        return vsigmoid(x);
+    case NERV_ACT_TANH:
+        return vtanh(x);
+    case NERV_ACT_TANH01:
+        return vsigmoid(x + x);
+    case NERV_ACT_RELU:
+        return vselect(x < vsplat(0.0f), vsplat(0.0f), x);
+    default:
+        return x;
+    }
+}
+
+INLINE vf first_derivative(vf x, int act)
+{
+    vf s;
+    switch (act) {
+    case NERV_ACT_GELU:
+        s = vgauss(x);
+        return normal_cdf(x, s) + x * s * 0.39894228f;
+    case NERV_ACT_SILU:
+        s = vsigmoid(x);
+        return s * (1.0f + x * (1.0f - s));
+    case NERV_ACT_SIN:
+        return vsine(x, 1);
+    case NERV_ACT_SIGMOID:
+        s = vsigmoid(x);
+        return s * (1.0f - s);
+    case NERV_ACT_TANH:
+        s = vtanh(x);
+        return 1.0f - s * s;
+    case NERV_ACT_TANH01:
+        s = vsigmoid(x + x);
+        return 2.0f * s * (1.0f - s);
+    case NERV_ACT_RELU:
+        return vselect(x > vsplat(0.0f), vsplat(1.0f), vsplat(0.0f));
+    default:
+        return vsplat(1.0f);
+    }
+}
+
+INLINE vf second_derivative(vf x, int act)
+{
+    vf s;
+    switch (act) {
+    case NERV_ACT_GELU:
+        return vgauss(x) * 0.39894228f * (2.0f - x * x);
+    case NERV_ACT_SILU:
+        s = vsigmoid(x);
+        return s * (1.0f - s) * (2.0f + x * (1.0f - 2.0f * s));
+    case NERV_ACT_SIN:
+        return -vsine(x, 0);
+    case NERV_ACT_SIGMOID:
+        s = vsigmoid(x);
+        return s * (1.0f - s) * (1.0f - 2.0f * s);
+    case NERV_ACT_TANH:
+        s = vtanh(x);
+        return -2.0f * s * (1.0f - s * s);
+    case NERV_ACT_TANH01:
+        s = vsigmoid(x + x);
+        return 4.0f * s * (1.0f - s) * (1.0f - 2.0f * s);
+    default:
+        return vsplat(0.0f);
+    }
+}
+
+INLINE void map_act(float *y, const float *x, size_t n, int act)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vstore(y + i, value(vload(x + i), act));
+    if (i < n)
+        vstore_part(y + i, value(vload_part(x + i, n - i), act), n - i);
+}
+
+INLINE void map_act_dx(float *dx, const float *dy, const float *x, size_t n, int act)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vstore(dx + i, vload(dy + i) * first_derivative(vload(x + i), act));
+    if (i < n)
+        vstore_part(dx + i, vload_part(dy + i, n - i) * first_derivative(vload_part(x + i, n - i), act),
+                    n - i);
+}
+
+INLINE void map_act_dxx(float *y, const float *g, const float *dy, const float *x, size_t n, int act)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vstore(y + i, vload(g + i) * vload(dy + i) * second_derivative(vload(x + i), act));
+    if (i < n) {
+        const vf v = second_derivative(vload_part(x + i, n - i), act);
+        vstore_part(y + i, vload_part(g + i, n - i) * vload_part(dy + i, n - i) * v, n - i);
+    }
+}
+
+/* One loop per function: the switch is outside it. */
+#define FOR_EACH_ACT(X)                                                                                      \
+    X(NERV_ACT_NONE)                                                                                         \
+    X(NERV_ACT_GELU)                                                                                         \
+    X(NERV_ACT_SILU)                                                                                         \
+    X(NERV_ACT_SIN)                                                                                          \
+    X(NERV_ACT_SIGMOID)                                                                                      \
+    X(NERV_ACT_TANH)                                                                                         \
+    X(NERV_ACT_TANH01)                                                                                       \
+    X(NERV_ACT_RELU)
+
+static void act(float *y, const float *x, size_t n, int f)
+{
+    switch (f) {
+#define CASE(f)                                                                                              \
+    case f:                                                                                                  \
+        map_act(y, x, n, f);                                                                                 \
+        break;
+        FOR_EACH_ACT(CASE)
+#undef CASE
+    }
+}
+
+static void act_dx(float *dx, const float *dy, const float *x, size_t n, int f)
+{
+    switch (f) {
+#define CASE(f)                                                                                              \
+    case f:                                                                                                  \
+        map_act_dx(dx, dy, x, n, f);                                                                         \
+        break;
+        FOR_EACH_ACT(CASE)
+#undef CASE
+    }
+}
+
+static void act_dxx(float *y, const float *g, const float *dy, const float *x, size_t n, int f)
+{
+    switch (f) {
+#define CASE(f)                                                                                              \
+    case f:                                                                                                  \
+        map_act_dxx(y, g, dy, x, n, f);                                                                      \
+        break;
+        FOR_EACH_ACT(CASE)
+#undef CASE
+    }
+}
+
+static void add(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
+}
+
+static void mul(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] * b[i];
+}
+
+static void affine(float *y, const float *x, size_t n, float scale, float shift)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * scale + shift;
+}
+
+/* --- sums --- */
+
+enum { SUM, SUM_ABS, SUM_SQUARES };
+
+INLINE vf term(vf a, vf b, int kind)
+{
+    const vf d = a - b;
+    return kind == SUM ? a : kind == SUM_ABS ? vabs(d) : d * d;
+}
+
+/* Four vectors of partial sums over BLOCK steps, then into a double: no partial sum has more than BLOCK terms. */
+#define BLOCK 64
+INLINE double sum_terms(const float *a, const float *b, size_t n, int kind)
+{
+    double total = 0;
+    size_t i = 0;
+    while (i + 4 * LANES <= n) {
+        vf s[4] = { { 0 } };
+        for (int k = 0; k < BLOCK && i + 4 * LANES <= n; k++, i += 4 * LANES)
+            for (int j = 0; j < 4; j++)
+                s[j] += term(vload(a + i + j * LANES), vload(b + i + j * LANES), kind);
+        total += vsum((s[0] + s[1]) + (s[2] + s[3]));
+    }
+    for (; i + LANES <= n; i += LANES)
+        total += vsum(term(vload(a + i), vload(b + i), kind));
+    if (i < n)
+        total += vsum(term(vload_part(a + i, n - i), vload_part(b + i, n - i), kind));
+    return total;
+}
+
+static double sum(const float *x, size_t n)
+{
+    return sum_terms(x, x, n, SUM);
+}
+
+static double l1(const float *a, const float *b, size_t n)
+{
+    return sum_terms(a, b, n, SUM_ABS);
+}
+
+static double mse(const float *a, const float *b, size_t n)
+{
+    return sum_terms(a, b, n, SUM_SQUARES);
+}
+
+static void l1_dx(float *dx, const float *a, const float *b, size_t n, float g)
+{
+    for (size_t i = 0; i < n; i++)
+        dx[i] = g * (float)((a[i] > b[i]) - (a[i] < b[i]));
+}
+
+static void mse_dx(float *dx, const float *a, const float *b, size_t n, float g)
+{
+    for (size_t i = 0; i < n; i++)
+        dx[i] = g * (a[i] - b[i]);
+}
+
+static void adam(float *restrict w, const float *restrict dw, float *restrict m, float *restrict v, size_t n,
+                 const NervAdamStep *step)
+{
+    const NervAdamStep s = *step;
+    for (size_t i = 0; i < n; i++) {
+        const float mi = s.beta1 * m[i] + s.one_minus_beta1 * dw[i];
+        const float vi_ = s.beta2 * v[i] + s.one_minus_beta2 * dw[i] * dw[i];
+        w[i] = s.decay * w[i] - s.step_size * mi / (sqrtf(vi_) * s.v_scale + s.eps);
+        m[i] = mi;
+        v[i] = vi_;
+    }
+}
+
+void PASTE(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp)
+{
+    dsp->act = act;
+    dsp->act_dx = act_dx;
+    dsp->act_dxx = act_dxx;
+    dsp->add = add;
+    dsp->mul = mul;
+    dsp->affine = affine;
+    dsp->sum = sum;
+    dsp->l1 = l1;
+    dsp->mse = mse;
+    dsp->l1_dx = l1_dx;
+    dsp->mse_dx = mse_dx;
+    dsp->adam = adam;
+    PASTE(nerv_ssim_dsp_init_, NERV_ISA)(dsp);
 }

@@ -29,7 +29,8 @@ typedef struct {
     void (*mix)(float *dst, const float *const row[3], const float w[3], int n);
     /* Planes to luma codes. */
     void (*to_luma)(uint8_t *dst, const float *const rgb[3], int n, const NervColorMatrix *m);
-    /* Padded rows of 2*n clamped values to n codes of each chroma plane, written `step` bytes apart. */
+    /* Padded rows of 2*n clamped values to n codes of each chroma plane; step 1: planes, step 2: pairs, cr being
+     * cb+1. */
     void (*to_chroma)(uint8_t *cb, uint8_t *cr, int step, const float *const rgb[3], int n, bool cosited,
                       const NervColorMatrix *m);
 } NervPixelsDsp;

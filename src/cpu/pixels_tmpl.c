@@ -179,26 +179,31 @@ static void from_yuv(float *const rgb[3], const uint8_t *y, const float *cb, con
     }
 }
 
+/* VF pixels as words R G B 255. */
+static inline vi words(const float *r, const float *g, const float *b)
+{
+    const vi a = __builtin_convertvector(clamp(load(r) * 255, 255) + 0.5f, vi);
+    const vi c = __builtin_convertvector(clamp(load(g) * 255, 255) + 0.5f, vi);
+    const vi d = __builtin_convertvector(clamp(load(b) * 255, 255) + 0.5f, vi);
+    return a | c << 8 | d << 16 | INT32_MIN >> 7;
+}
+
 static void pack(uint8_t *restrict dst, const float *const rgb[3], int n, int pixel_bytes, bool swap)
 {
     const float *restrict a = rgb[swap ? 2 : 0], *restrict g = rgb[1], *restrict b = rgb[swap ? 0 : 2];
     int i = 0;
     if (pixel_bytes == 3) {
-        for (; i + VF <= n; i += VF) {
-            const vb va = code(load(a + i) * 255), vg = code(load(g + i) * 255),
-                     vb_ = code(load(b + i) * 255);
-            for (int j = 0; j < VF; j++) {
-                dst[3 * (i + j)] = va[j];
-                dst[3 * (i + j) + 1] = vg[j];
-                dst[3 * (i + j) + 2] = vb_[j];
-            }
+        /* Each store's fourth byte is overwritten by the next; the row's last pixels are left to the tail. */
+        for (; i + VF < n; i += VF) {
+            const vi x = words(a + i, g + i, b + i);
+            int32_t pixel[VF];
+            memcpy(pixel, &x, sizeof(x));
+            for (int j = 0; j < VF; j++)
+                memcpy(dst + 3 * (i + j), &pixel[j], 4);
         }
     } else {
         for (; i + VF <= n; i += VF) {
-            const vi va = __builtin_convertvector(clamp(load(a + i) * 255, 255) + 0.5f, vi);
-            const vi vg = __builtin_convertvector(clamp(load(g + i) * 255, 255) + 0.5f, vi);
-            const vi vc = __builtin_convertvector(clamp(load(b + i) * 255, 255) + 0.5f, vi);
-            const vi x = va | vg << 8 | vc << 16 | INT32_MIN >> 7;
+            const vi x = words(a + i, g + i, b + i);
             memcpy(dst + 4 * i, &x, sizeof(x));
         }
     }
@@ -260,9 +265,12 @@ static void to_chroma(uint8_t *cb, uint8_t *cr, int step, const float *const rgb
         const vf b = halve(rgb[2] + 2 * i, cosited);
         const vb u = code(m->to[1][0] * r + m->to[1][1] * g + m->to[1][2] * b + m->to_off[1]);
         const vb v = code(m->to[2][0] * r + m->to[2][1] * g + m->to[2][2] * b + m->to_off[2]);
-        for (int j = 0; j < VF; j++) {
-            cb[(i + j) * step] = u[j];
-            cr[(i + j) * step] = v[j];
+        if (step == 1) {
+            memcpy(cb + i, &u, sizeof(u));
+            memcpy(cr + i, &v, sizeof(v));
+        } else {
+            const vb2 pairs = __builtin_shufflevector(u, v, ZIP_L, ZIP_H);
+            memcpy(cb + 2 * i, &pairs, sizeof(pairs));
         }
     }
     for (; i < n; i++) {

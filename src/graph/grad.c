@@ -5,7 +5,6 @@
  * its rule.
  */
 #include "graph/tape.h"
-#include "ops/ops.h"
 
 typedef struct {
     NervTape *tape;
@@ -58,13 +57,8 @@ static void reverse_node(Reverse *r, const NervNode *node)
         if (!need[j] || !din[j])
             continue;
         NervTensor **d = &r->d[node->in[j]->id];
-        *d = *d ? nerv_add(r->tape, *d, din[j]) : din[j];
+        *d = *d ? nerv_grad_ops.sum(r->tape, *d, din[j]) : din[j];
     }
-}
-
-static NervTensor *zeros(NervTape *tape, NervShape shape)
-{
-    return nerv_expand(tape, nerv_tape_scalar(tape, 0.f), shape, 1.f);
 }
 
 void nerv_tape_grad(NervTape *tape, NervTensor *loss, NervTensor *const *wrt, uint32_t n_wrt,
@@ -86,7 +80,7 @@ void nerv_tape_grad(NervTape *tape, NervTensor *loss, NervTensor *const *wrt, ui
     for (guint i = n_nodes; i-- > 0 && !tape->error;)
         reverse_node(&r, g_ptr_array_index(tape->nodes, i));
     for (uint32_t i = 0; i < n_wrt && !tape->error; i++)
-        dwrt[i] = r.d[wrt[i]->id] ? r.d[wrt[i]->id] : zeros(tape, wrt[i]->shape);
+        dwrt[i] = r.d[wrt[i]->id] ? r.d[wrt[i]->id] : nerv_grad_ops.zeros(tape, wrt[i]->shape);
     g_free(r.depends);
     g_free(r.d);
 }

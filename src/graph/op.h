@@ -123,3 +123,10 @@ struct NervOp {
 
 /* All ops, NULL-terminated; checkop fails for one that has no case (src/ops/ops.c). */
 extern const NervOp *const nerv_ops[];
+
+/* What reverse-mode differentiation itself appends (src/ops/ops.c): the sum of two gradients of one shape, and zeros. */
+typedef struct {
+    NervTensor *(*sum)(NervTape *tape, NervTensor *a, NervTensor *b);
+    NervTensor *(*zeros)(NervTape *tape, NervShape shape);
+} NervGradOps;
+extern const NervGradOps nerv_grad_ops;

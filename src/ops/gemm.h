@@ -30,10 +30,10 @@ static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_gro
     NervGemm best = { 0 };
     double best_cost = 0.0;
 
-    for (uint32_t rows = 1; rows <= 8; rows *= 2) {
+    for (uint32_t rows = 1; rows <= 16; rows *= 2) {
         const uint32_t cols = NERV_VK_LOCAL / rows;
         for (uint32_t tn = 1; cols * tn <= NERV_VK_LOCAL; tn *= 2) {
-            for (uint32_t tm = 1; tm <= 8; tm++) {
+            for (uint32_t tm = 4; tm <= 12 && tm * tn <= 64; tm += 4) {
                 NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn };
                 g.tiles_m = (m + g.bm - 1) / g.bm;
                 g.tiles_n = (n + g.bn - 1) / g.bn;

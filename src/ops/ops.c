@@ -2,7 +2,7 @@
  *
  * The list of ops. A new op adds a declaration and a line.
  */
-#include "graph/op.h"
+#include "ops/ops.h"
 
 extern const NervOp nerv_op_act, nerv_op_act_dx, nerv_op_act_dxx, nerv_op_adam, nerv_op_add, nerv_op_affine,
     nerv_op_crop, nerv_op_expand, nerv_op_l1, nerv_op_l1_dx, nerv_op_mse, nerv_op_mse_dx, nerv_op_mul,
@@ -44,3 +44,10 @@ const NervOp *const nerv_ops[] = {
     &nerv_op_upconv2d_dz,
     NULL,
 };
+
+static NervTensor *zeros(NervTape *tape, NervShape shape)
+{
+    return nerv_expand(tape, nerv_tape_scalar(tape, 0.f), shape, 1.f);
+}
+
+const NervGradOps nerv_grad_ops = { nerv_add, zeros };

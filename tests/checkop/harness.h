@@ -62,5 +62,8 @@ bool check_gradient(const CheckCase *kase, const NervOp *op, uint64_t seed, uint
 /* Throughput of one case on one backend, one line per size; bench.c. Returns false if a run fails. */
 bool check_bench(const CheckCase *kase, const NervOp *op, NervBackend *be, const char *label);
 
+/* Whether a node of the tape overwrites this leaf. */
+bool check_is_overwritten(const NervTape *tape, const NervTensor *leaf);
+
 /* Appends "name [n,c,h,w]". */
 void check_describe(GString *out, const NervTensor *t);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Running a trial: through a backend, as users do, and node by node without one. Both surround memory with
- * margins of 0xff bytes (a NaN as a float), so that a stray write is seen and a stray read usually shows too.
+ * margins. Round what is only read they are NaN, so that a stray read shows; round what is written they are another
+ * pattern, because a NaN that strays in and out again would leave no trace.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,11 @@
 #include "harness.h"
 
 #define MARGIN NERV_PLAN_ALIGN
-#define POISON 0xff
+
+enum {
+    POISON_READ = 0xff,    /* as a float a NaN; also what memory to be written holds before */
+    POISON_WRITTEN = 0x7f, /* as a float 3.4e38 */
+};
 
 struct CheckExec {
     const CheckTrial *t;
@@ -23,10 +28,10 @@ static size_t align_up(size_t n)
     return (n + NERV_PLAN_ALIGN - 1) / NERV_PLAN_ALIGN * NERV_PLAN_ALIGN;
 }
 
-static bool is_poisoned(const uint8_t *p, size_t n)
+static bool is_poisoned(const uint8_t *p, size_t n, uint8_t poison)
 {
     for (size_t i = 0; i < n; i++)
-        if (p[i] != POISON)
+        if (p[i] != poison)
             return false;
     return true;
 }
@@ -83,6 +88,11 @@ void check_exec_free(CheckExec *x)
     g_free(x);
 }
 
+static uint8_t leaf_poison(const CheckTrial *t, const NervTensor *leaf)
+{
+    return check_is_overwritten(t->tape, leaf) ? POISON_WRITTEN : POISON_READ;
+}
+
 static bool upload_leaves(CheckExec *x, GString *why)
 {
     GError *error = NULL;
@@ -91,7 +101,7 @@ static bool upload_leaves(CheckExec *x, GString *why)
         if (x->buf[i]) {
             const size_t bytes = nerv_tensor_bytes(leaf), all = 2 * MARGIN + align_up(bytes);
             uint8_t *image = g_malloc(all);
-            memset(image, POISON, all);
+            memset(image, leaf_poison(x->t, leaf), all);
             memcpy(image + MARGIN, x->t->values[i], bytes);
             const bool ok = nerv_buffer_upload(x->buf[i], 0, image, all, &error);
             g_free(image);
@@ -111,11 +121,13 @@ static void *download_leaf(CheckExec *x, const NervTensor *leaf, GString *why)
 {
     GError *error = NULL;
     const size_t bytes = nerv_tensor_bytes(leaf), all = 2 * MARGIN + align_up(bytes);
+    const uint8_t poison = leaf_poison(x->t, leaf);
     uint8_t *image = g_malloc(all);
     void *data = NULL;
     if (!nerv_buffer_download(x->buf[leaf->id], 0, image, all, &error)) {
         take_error(why, "downloading", error);
-    } else if (!is_poisoned(image, MARGIN) || !is_poisoned(image + MARGIN + bytes, all - MARGIN - bytes)) {
+    } else if (!is_poisoned(image, MARGIN, poison) ||
+               !is_poisoned(image + MARGIN + bytes, all - MARGIN - bytes, poison)) {
         g_string_append(why, "something wrote outside leaf ");
         check_describe(why, leaf);
     } else {
@@ -142,7 +154,7 @@ bool check_exec_run(CheckExec *x, CheckResult *r, GString *why)
                 return false;
         } else if (t->is_output) {
             r->data[i] = g_malloc(nerv_tensor_bytes(t));
-            memset(r->data[i], POISON, nerv_tensor_bytes(t));
+            memset(r->data[i], POISON_READ, nerv_tensor_bytes(t));
             if (!nerv_exec_read(x->exec, t, r->data[i], &error))
                 return take_error(why, "reading an output", error);
         }
@@ -165,6 +177,7 @@ bool check_exec_repeat(CheckExec *x, uint32_t times, GString *why)
 typedef struct {
     uint8_t *base;
     size_t bytes;
+    uint8_t poison; /* of the margins */
 } Guarded;
 
 static void *guarded_data(const Guarded *g)
@@ -172,18 +185,20 @@ static void *guarded_data(const Guarded *g)
     return g->base ? g->base + MARGIN : NULL;
 }
 
-static Guarded guarded_new(size_t bytes)
+static Guarded guarded_new(size_t bytes, uint8_t poison)
 {
     void *base = NULL;
     if (posix_memalign(&base, NERV_PLAN_ALIGN, 2 * MARGIN + bytes) != 0)
         return (Guarded){ 0 };
-    memset(base, POISON, 2 * MARGIN + bytes);
-    return (Guarded){ base, bytes };
+    memset(base, poison, 2 * MARGIN + bytes);
+    memset((uint8_t *)base + MARGIN, POISON_READ, bytes);
+    return (Guarded){ base, bytes, poison };
 }
 
 static bool guarded_intact(const Guarded *g)
 {
-    return !g->base || (is_poisoned(g->base, MARGIN) && is_poisoned(g->base + MARGIN + g->bytes, MARGIN));
+    return !g->base || (is_poisoned(g->base, MARGIN, g->poison) &&
+                        is_poisoned(g->base + MARGIN + g->bytes, MARGIN, g->poison));
 }
 
 static bool is_read(const NervTape *tape, const NervTensor *t)
@@ -224,7 +239,7 @@ static bool run_node(const CheckTrial *t, const NervNode *node, const NervCpu *c
         if (op->is_view || op->alias[o]) {
             where[id] = where[node->in[op->is_view ? 0 : op->alias[o] - 1]->id];
         } else if (is_read(t->tape, node->out[o])) {
-            mem[id] = guarded_new(nerv_tensor_bytes(node->out[o]));
+            mem[id] = guarded_new(nerv_tensor_bytes(node->out[o]), POISON_WRITTEN);
             where[id] = guarded_data(&mem[id]);
         }
         args.out[o] = where[id];
@@ -232,7 +247,7 @@ static bool run_node(const CheckTrial *t, const NervNode *node, const NervCpu *c
     if (op->is_view)
         return true;
     if (!plain && op->cpu_scratch) {
-        scratch = guarded_new(op->cpu_scratch(node, cpu));
+        scratch = guarded_new(op->cpu_scratch(node, cpu), POISON_WRITTEN);
         args.scratch = guarded_data(&scratch);
     }
     if (plain)
@@ -266,7 +281,7 @@ bool check_run_direct(const CheckTrial *t, NervCpuLevel level, NervPool *pool, C
     for (uint32_t i = 0; i < t->n_tensors; i++) {
         if (!t->values[i])
             continue;
-        mem[i] = guarded_new(nerv_tensor_bytes(tensor_at(t, i)));
+        mem[i] = guarded_new(nerv_tensor_bytes(tensor_at(t, i)), leaf_poison(t, tensor_at(t, i)));
         where[i] = guarded_data(&mem[i]);
         memcpy(where[i], t->values[i], mem[i].bytes);
     }

@@ -145,8 +145,7 @@ void check_result_clear(CheckResult *r)
     memset(r, 0, sizeof *r);
 }
 
-/* Whether a node of the tape overwrites this leaf. */
-static bool is_overwritten(const NervTape *tape, const NervTensor *leaf)
+bool check_is_overwritten(const NervTape *tape, const NervTensor *leaf)
 {
     for (uint32_t i = 0; i < tape->nodes->len; i++) {
         const NervNode *node = g_ptr_array_index(tape->nodes, i);
@@ -207,7 +206,7 @@ bool check_compare(const CheckTrial *t, const CheckResult *got, const CheckResul
         const NervTensor *x = g_ptr_array_index(t->tape->tensors, i);
         if (!got->data[i])
             continue;
-        const bool read_only = x->kind != NERV_TENSOR_VALUE && !is_overwritten(t->tape, x);
+        const bool read_only = x->kind != NERV_TENSOR_VALUE && !check_is_overwritten(t->tape, x);
         const void *reference = read_only ? t->values[i] : i < want->n_tensors ? want->data[i] : NULL;
         if (!reference) {
             check_describe(why, x);

@@ -49,6 +49,7 @@ GoldenFile *golden_file_read(const char *path, GError **error)
     gsize size = 0;
     GoldenFile *g = g_new0(GoldenFile, 1);
     char **lines = NULL;
+    g_autofree char *head = NULL;
     g->options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g->arrays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, array_free);
     if (!g_file_get_contents(path, &g->contents, &size, error))
@@ -60,7 +61,7 @@ GoldenFile *golden_file_read(const char *path, GError **error)
         goto error;
     }
     const char *at = blank + 2, *end = g->contents + size;
-    g_autofree char *head = g_strndup(g->contents, (gsize)(blank - g->contents));
+    head = g_strndup(g->contents, (gsize)(blank - g->contents));
     lines = g_strsplit(head, "\n", -1);
     for (guint i = 1; lines[i]; i++) {
         if (!read_line(g, lines[i], &at, end)) {

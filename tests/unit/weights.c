@@ -211,7 +211,7 @@ static void test_headers(void)
     nerv_model_free(model);
 }
 
-/* 268 million weights announced by a few bytes; one more than the caller allows. */
+/* 201 million weights announced by a few bytes; one more than the caller allows. */
 static void test_absurd(void)
 {
     const NervClip clip = { 8192, 8192, 1 };
@@ -219,7 +219,7 @@ static void test_absurd(void)
     float *params = NULL;
     NervBitWriter w;
     NervModel *model =
-        make("nerv", "{'stem': <3>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
+        make("nerv", "{'stem': <2>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
     g_assert_cmpint(model->n_weights, >, 200000000);
     nerv_writer_init(&w);
     nerv_model_write(model, &w);
@@ -291,7 +291,7 @@ static double entropy_bytes(const NervModel *model, const float *params, uint32_
     return total;
 }
 
-/* Everything - steps, biases, headers - within 3 % of the weights' own entropy for a network of 145,000 parameters. */
+/* Everything - steps, biases, headers - within 2 % of the weights' own entropy at 8 bits, for 145,000 parameters. */
 static void test_cost(void)
 {
     const NervClip clip = { 320, 180, 32 };
@@ -305,7 +305,7 @@ static void test_cost(void)
             const double entropy = entropy_bytes(model, params, bits);
             g_test_message("%u bits: %u bytes, %.2f %% over the weights' entropy", bits, a->len,
                            100 * (a->len / entropy - 1));
-            g_assert_cmpfloat(a->len, <, entropy * 1.04);
+            g_assert_cmpfloat(a->len, <, entropy * (bits == 8 ? 1.02 : 1.05));
             g_byte_array_unref(a);
         }
     nerv_model_free(model);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Helpers of the element tests, see common.h.
+ */
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+
+gint64 cancel_limit_ms(void)
+{
+    const char *slow = g_getenv("NERV_TEST_SLOW");
+    return 200 * (slow ? MAX(1, atoi(slow)) : 1);
+}
+
+GstElement *tiny_encoder(guint segment_frames)
+{
+    GstElement *enc = gst_element_factory_make("nervenc", NULL);
+    fail_unless(enc != NULL, "no nervenc: is GST_PLUGIN_PATH set?");
+    gst_util_set_object_arg(G_OBJECT(enc), "model-options", TINY_OPTIONS);
+    g_object_set(enc, "epochs", 1, "segment-frames", segment_frames, NULL);
+    return enc;
+}
+
+void video_info(GstVideoInfo *info, GstVideoFormat format, gint width, gint height, gint fps_n, gint fps_d)
+{
+    gst_video_info_set_format(info, format, width, height);
+    GST_VIDEO_INFO_FPS_N(info) = fps_n;
+    GST_VIDEO_INFO_FPS_D(info) = fps_d;
+}
+
+/* Component c (R G B or Y U V) of a pixel. */
+static guint8 sample(guint c, guint x, guint y, guint n)
+{
+    return (guint8)(c == 0   ? 40 + 2 * ((x + 3 * n) % 64)
+                    : c == 1 ? 60 + 2 * (y % 64)
+                             : 200 - (x + y + n) % 64);
+}
+
+GstBuffer *picture(const GstVideoInfo *info, guint n)
+{
+    GstBuffer *buffer = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(info), NULL);
+    GstVideoFrame frame;
+    gst_buffer_memset(buffer, 0, 0, GST_VIDEO_INFO_SIZE(info));
+    fail_unless(gst_video_frame_map(&frame, info, buffer, GST_MAP_WRITE));
+    for (guint c = 0; c < 3; c++) {
+        guint8 *data = GST_VIDEO_FRAME_COMP_DATA(&frame, c);
+        for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&frame, c); y++)
+            for (gint x = 0; x < GST_VIDEO_FRAME_COMP_WIDTH(&frame, c); x++)
+                data[y * GST_VIDEO_FRAME_COMP_STRIDE(&frame, c) +
+                     x * GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, c)] = sample(c, x, y, n);
+    }
+    gst_video_frame_unmap(&frame);
+    if (GST_VIDEO_INFO_FPS_N(info) > 0) {
+        const guint64 frame_ns = GST_SECOND * (guint64)GST_VIDEO_INFO_FPS_D(info);
+        GST_BUFFER_PTS(buffer) = gst_util_uint64_scale(n, frame_ns, GST_VIDEO_INFO_FPS_N(info));
+        GST_BUFFER_DURATION(buffer) =
+            gst_util_uint64_scale(n + 1, frame_ns, GST_VIDEO_INFO_FPS_N(info)) - GST_BUFFER_PTS(buffer);
+    }
+    return buffer;
+}
+
+GBytes *make_stream(guint n, guint segment_frames, gsize *offsets)
+{
+    GstHarness *h = gst_harness_new_with_element(tiny_encoder(segment_frames), "sink", "src");
+    GByteArray *bytes = g_byte_array_new();
+    GstVideoInfo info;
+    GstBuffer *buffer;
+    guint units = 0;
+
+    video_info(&info, GST_VIDEO_FORMAT_RGB, 64, 48, 25, 1);
+    gst_harness_set_src_caps(h, gst_video_info_to_caps(&info));
+    for (guint i = 0; i < n; i++)
+        fail_unless_equals_int(gst_harness_push(h, picture(&info, i)), GST_FLOW_OK);
+    fail_unless(gst_harness_push_event(h, gst_event_new_eos()));
+    while ((buffer = gst_harness_try_pull(h))) {
+        GstMapInfo map;
+        fail_unless(gst_buffer_map(buffer, &map, GST_MAP_READ));
+        if (offsets)
+            offsets[units] = bytes->len;
+        units++;
+        g_byte_array_append(bytes, map.data, (guint)map.size);
+        gst_buffer_unmap(buffer, &map);
+        gst_buffer_unref(buffer);
+    }
+    if (offsets)
+        offsets[units] = bytes->len;
+    fail_unless_equals_int(units, n);
+    g_object_unref(h->element);
+    gst_harness_teardown(h);
+    return g_byte_array_free_to_bytes(bytes);
+}
+
+GstBuffer *slice(GBytes *stream, gsize from, gsize to)
+{
+    gsize size;
+    const guint8 *data = g_bytes_get_data(stream, &size);
+    fail_unless(from <= to && to <= size);
+    return gst_buffer_new_memdup(data + from, to - from);
+}
+
+GPtrArray *decode(GBytes *stream)
+{
+    GstHarness *h = gst_harness_new_parse("nervparse ! nervdec");
+    GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)gst_buffer_unref);
+    GstSegment segment;
+    GstBuffer *buffer;
+
+    gst_harness_set_src_caps_str(h, "video/x-nerv");
+    gst_segment_init(&segment, GST_FORMAT_BYTES);
+    gst_harness_push_event(h, gst_event_new_segment(&segment));
+    fail_unless_equals_int(gst_harness_push(h, slice(stream, 0, g_bytes_get_size(stream))), GST_FLOW_OK);
+    gst_harness_push_event(h, gst_event_new_eos());
+    while ((buffer = gst_harness_try_pull(h)))
+        g_ptr_array_add(out, buffer);
+    gst_harness_teardown(h);
+    return out;
+}
+
+double mse(GstBuffer *a, GstBuffer *b)
+{
+    GstMapInfo x, y;
+    double sum = 0.;
+    fail_unless(gst_buffer_map(a, &x, GST_MAP_READ));
+    fail_unless(gst_buffer_map(b, &y, GST_MAP_READ));
+    fail_unless_equals_int(x.size, y.size);
+    for (gsize i = 0; i < x.size; i++)
+        sum += ((double)x.data[i] - y.data[i]) * ((double)x.data[i] - y.data[i]);
+    sum /= (double)x.size;
+    gst_buffer_unmap(a, &x);
+    gst_buffer_unmap(b, &y);
+    return sum;
+}
+
+char *write_temp(GBytes *stream)
+{
+    char *path = NULL;
+    gsize size;
+    const void *data = g_bytes_get_data(stream, &size);
+    const int fd = g_file_open_tmp("nerv-test-XXXXXX.nerv", &path, NULL);
+    fail_unless(fd >= 0);
+    close(fd);
+    fail_unless(g_file_set_contents(path, data, (gssize)size, NULL));
+    return path;
+}
+
+/* --- pipelines --------------------------------------------------------------------------------------------
+ */
+
+static bool note_message(RunResult *r, GstMessage *message)
+{
+    GstProgressType type;
+    switch (GST_MESSAGE_TYPE(message)) {
+    case GST_MESSAGE_EOS:
+        r->eos = true;
+        return true;
+    case GST_MESSAGE_ERROR:
+        gst_message_parse_error(message, &r->error, &r->debug);
+        return true;
+    case GST_MESSAGE_WARNING:
+        r->warnings++;
+        return false;
+    case GST_MESSAGE_PROGRESS:
+        gst_message_parse_progress(message, &type, NULL, NULL);
+        r->progress[type & 7]++;
+        return false;
+    case GST_MESSAGE_ELEMENT:
+        r->elements += gst_message_has_name(message, "nerv-progress");
+        return false;
+    default:
+        return false;
+    }
+}
+
+void run_pipeline(const char *description, guint seconds, PipelineFunc setup, PipelineFunc done,
+                  gpointer user, RunResult *result)
+{
+    const gint64 end = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+    GError *error = NULL;
+    GstElement *pipeline = gst_parse_launch(description, &error);
+    bool over = false;
+
+    fail_unless(pipeline != NULL && !error, "%s: %s", description, error ? error->message : "");
+    memset(result, 0, sizeof(*result));
+    if (setup)
+        setup(pipeline, user);
+    GstBus *bus = gst_element_get_bus(pipeline);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    while (!over && g_get_monotonic_time() < end) {
+        GstMessage *message = gst_bus_timed_pop(bus, 100 * GST_MSECOND);
+        if (message) {
+            over = note_message(result, message);
+            gst_message_unref(message);
+        }
+    }
+    if (done)
+        done(pipeline, user);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(pipeline);
+    fail_unless(over, "neither end nor error after %u s: %s", seconds, description);
+}
+
+void run_result_clear(RunResult *result)
+{
+    g_clear_error(&result->error);
+    g_clear_pointer(&result->debug, g_free);
+}

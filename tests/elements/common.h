@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What the element tests share: a network so small that a fit takes milliseconds, test pictures, streams made
+ * once and cut up, pipelines that run to their end.
+ */
+#pragma once
+
+#include <gst/check/gstcheck.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The model of all tests, as gst-launch writes it. */
+#define TINY_OPTIONS "options,stem=8,base-channels=2,widths=<4,3>,strides=<2,2>"
+#define TINY_ENC     "nervenc epochs=1 model-options=\"" TINY_OPTIONS "\""
+
+/* Milliseconds in which a cancelled fit must be over; an environment variable NERV_TEST_SLOW multiplies it (for
+ * sanitizers). */
+gint64 cancel_limit_ms(void);
+
+/* A nervenc with the tiny model, one epoch and segments of `segment_frames`. */
+GstElement *tiny_encoder(guint segment_frames);
+
+/* Picture number n of a moving gradient, in any of the five formats, tightly packed as GStreamer has it. */
+GstBuffer *picture(const GstVideoInfo *info, guint n);
+/* Info of "format,width,height,fps". */
+void video_info(GstVideoInfo *info, GstVideoFormat format, gint width, gint height, gint fps_n, gint fps_d);
+
+/* A byte stream of n 64x48 RGB frames at 25/1 in segments of `segment_frames`; offsets[i] (n + 1 of them, may be
+ * NULL) is where access unit i begins. Picture i is picture(i). */
+GBytes *make_stream(guint n, guint segment_frames, gsize *offsets);
+
+/* A buffer of bytes [from, to) of a stream. */
+GstBuffer *slice(GBytes *stream, gsize from, gsize to);
+
+/* Decodes a whole byte stream through nervparse and nervdec: the raw buffers, in order. */
+GPtrArray *decode(GBytes *stream);
+
+/* Mean of squared differences of two mapped buffers of the same size. */
+double mse(GstBuffer *a, GstBuffer *b);
+
+/* A temporary file with the stream's bytes; unlink() and g_free() it. */
+char *write_temp(GBytes *stream);
+
+/* What a pipeline did. */
+typedef struct {
+    bool eos;
+    GError *error;     /* of the first error message */
+    char *debug;       /* its debug text */
+    guint warnings;    /* warning messages */
+    guint progress[8]; /* progress messages by GstProgressType */
+    guint elements;    /* "nerv-progress" messages */
+} RunResult;
+
+/* Runs a description to EOS or the first error, at most `seconds`, and takes it down. `setup` (may be NULL) sees
+ * the pipeline before it runs, `done` while it is still up. */
+typedef void (*PipelineFunc)(GstElement *pipeline, gpointer user);
+void run_pipeline(const char *description, guint seconds, PipelineFunc setup, PipelineFunc done,
+                  gpointer user, RunResult *result);
+void run_result_clear(RunResult *result);

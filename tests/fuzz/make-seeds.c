@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Writes the fuzz targets' seeds: fuzz-make-seeds DIR. Run it again whenever the bitstream changes, and commit the result
+ * (tests/fuzz/seeds). Everything is drawn from fixed seeds: the same program writes the same files.
+ */
+#include <string.h>
+
+#include "base/rng.h"
+#include "codec/units.h"
+#include "codec/weights.h"
+
+#define TINY "{'stem': <2>, 'base-channels': <1>, 'widths': <[2,1]>, 'strides': <[2,4]>, 'pe-levels': <3>}"
+#define WIDE                                                                                                 \
+    "{'stem': <8>, 'base-channels': <4>, 'widths': <[6]>, 'strides': <[5]>, 'kernels': <[5]>, "              \
+    "'activation': <'sin'>}"
+
+static const char *directory;
+
+static void save(const char *target, const char *name, const GByteArray *data)
+{
+    GError *error = NULL;
+    g_autofree char *dir = g_build_filename(directory, target, NULL);
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    g_mkdir_with_parents(dir, 0755);
+    if (!g_file_set_contents(path, (const char *)data->data, data->len, &error))
+        g_error("%s", error->message);
+}
+
+/* --- pieces ----------------------------------------------------------------------------------------------- */
+
+static void append_network(GByteArray *out, const char *options, const NervClip *clip, uint32_t bits,
+                           float keep)
+{
+    GError *error = NULL;
+    NervBitWriter w = { .bytes = out };
+    NervRng rng;
+    g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
+    NervModel *model = nerv_model_new("nerv", v, clip, &error);
+    if (!model)
+        g_error("%s", error->message);
+    g_autofree float *params = g_new(float, model->n_weights);
+    nerv_rng_init(&rng, bits);
+    for (int64_t i = 0; i < model->n_weights; i++)
+        params[i] = nerv_rng_uniform(&rng, 0, 1) < keep ? nerv_rng_uniform(&rng, -.3f, .3f) : 0;
+    if (!nerv_network_write(model, params, bits, &w, &error))
+        g_error("%s", error->message);
+    nerv_model_free(model);
+}
+
+static void append_sync(GByteArray *out, const char *options, uint32_t segment, uint32_t n_frames,
+                        uint32_t rate)
+{
+    const NervSequence s = { .version = NERV_STREAM_VERSION,
+                             .segment_id = segment,
+                             .first_frame = segment * 2,
+                             .n_frames = n_frames,
+                             .width = 17,
+                             .height = 16,
+                             .fps_n = rate,
+                             .fps_d = rate ? 1001 : 1,
+                             .par_n = 1,
+                             .par_d = 1,
+                             .matrix = NERV_MATRIX_BT601,
+                             .primaries = 1,
+                             .transfer = 1,
+                             .format = NERV_PIXELS_I420,
+                             .h_cosited = 1,
+                             .pts_ns = segment * 1000000 };
+    const NervClip clip = { 17, 16, (int32_t)n_frames };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_sequence_write(&s, &w);
+    nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
+    g_byte_array_set_size(w.bytes, 0);
+    append_network(w.bytes, options, &clip, 4 + segment, 1);
+    nerv_unit_write(out, NERV_UNIT_NETWORK, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
+static void append_frame(GByteArray *out, uint32_t segment, uint32_t index, int64_t delta)
+{
+    const NervFrameHeader f = { .segment_id = segment & 255, .index = index, .pts_delta_ns = delta };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_frame_write(&f, &w);
+    nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
+/* --- seeds ------------------------------------------------------------------------------------------------ */
+
+static void weights_seeds(void)
+{
+    static const uint8_t head[3] = { 1, 0, 1 }; /* 17 x 16, 2 frames */
+    const NervClip clip = { 17, 16, 2 };
+    static const struct {
+        const char *name, *options;
+        uint32_t bits;
+        float keep;
+    } seeds[] = { { "ok-tiny-8", TINY, 8, 1 },
+                  { "ok-tiny-2", TINY, 2, 1 },
+                  { "ok-pruned-6", TINY, 6, .2f },
+                  { "ok-zero", TINY, 8, 0 },
+                  { "ok-wide-3", WIDE, 3, 1 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
+        GByteArray *a = g_byte_array_new();
+        g_byte_array_append(a, head, sizeof head);
+        append_network(a, seeds[i].options, &clip, seeds[i].bits, seeds[i].keep);
+        save("weights", seeds[i].name, a);
+        if (i == 0) {
+            g_byte_array_set_size(a, a->len / 2);
+            save("weights", "truncated", a);
+        }
+        g_byte_array_unref(a);
+    }
+}
+
+static void stream_seeds(void)
+{
+    GByteArray *a = g_byte_array_new();
+    append_sync(a, TINY, 0, 2, 30000);
+    append_frame(a, 0, 0, 0);
+    append_frame(a, 0, 1, 0);
+    append_sync(a, TINY, 1, 2, 30000);
+    append_frame(a, 1, 0, 0);
+    append_frame(a, 1, 1, 0);
+    save("decoder", "ok-two-segments", a);
+    save("units", "ok-two-segments", a);
+    a->data[60] ^= 0xff;
+    save("decoder", "damaged", a);
+    save("units", "damaged", a);
+    g_byte_array_set_size(a, 0);
+    append_sync(a, WIDE, 0, 2, 0);
+    append_frame(a, 0, 1, -5);
+    append_frame(a, 0, 0, 12345678);
+    save("decoder", "ok-variable-rate", a);
+    g_byte_array_set_size(a, 0);
+    append_frame(a, 200, 65535, INT64_C(-1000000000000));
+    save("units", "ok-frame", a);
+    append_frame(a, 200, 1, 0);
+    nerv_unit_write(a, 64, "skip me", 7);
+    append_frame(a, 200, 2, 0);
+    save("units", "ok-skippable", a);
+    save("decoder", "no-sync-point", a);
+    nerv_unit_write(a, 5, "must understand", 15);
+    append_frame(a, 200, 3, 0);
+    save("units", "reserved", a);
+    g_byte_array_unref(a);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        g_printerr("usage: fuzz-make-seeds DIR\n");
+        return 2;
+    }
+    directory = argv[1];
+    weights_seeds();
+    stream_seeds();
+    return 0;
+}
