@@ -378,6 +378,7 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   NervEncoder *enc = NULL;
   GstStructure *options = NULL;
   GstVideoCodecState *output;
+  GstVideoInfo described;
   GError *error = NULL;
   guint segment_frames;
 
@@ -421,8 +422,11 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
           "alignment", G_TYPE_STRING, "au", "profile", G_TYPE_STRING, "main",
           "parsed", G_TYPE_BOOLEAN, TRUE, NULL), state);
   output->info.interlace_mode = GST_VIDEO_INTERLACE_MODE_PROGRESSIVE;
-  /* as the stream's header will say it */
-  gst_nerv_video_info_apply (&self->info, &output->info);
+  /* as the stream's header will say it; the output's own format is "encoded" */
+  described = self->input;
+  gst_nerv_video_info_apply (&self->info, &described);
+  output->info.colorimetry = described.colorimetry;
+  output->info.chroma_site = described.chroma_site;
   gst_video_codec_state_unref (output);
 
   update_latency (self, segment_frames);

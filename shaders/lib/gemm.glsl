@@ -10,7 +10,7 @@
  *     void gemm_at_n(uint n)  default; an invocation then asks for many k of that n
  *     void gemm_at_k(uint k)  if GEMM_K_FAST is defined; it then asks for many m and n of that k
  * The sizes are specialisation constants 0..3, chosen by src/ops/gemm.h; (BM/TM)(BN/TN) = NERV_LOCAL,
- * BN divides it, TM is a multiple of 4 and TN one of 1, 2, 4, 8.
+ * BN divides it or is a multiple of it, TM is a multiple of 4 and TN one of 1, 2, 4, 8.
  */
 #ifndef NERV_GEMM_GLSL
 #define NERV_GEMM_GLSL
@@ -43,9 +43,12 @@ void gemm_stage(uint m0, uint n0, uint k, uint k_end)
     for (uint n = tid / GEMM_BK; n < BN; n += NERV_LOCAL / GEMM_BK)
         gemm_tile_b[ka * GEMM_LDB + n / 4][n % 4] = inside && n0 + n < GEMM_N ? gemm_b(k + ka, n0 + n) : 0.0;
 #else
-    uint n = tid % BN;
-    for (uint kb = tid / BN; kb < GEMM_BK; kb += NERV_LOCAL / BN)
-        gemm_tile_b[kb * GEMM_LDB + n / 4][n % 4] = k + kb < k_end && n0 + n < GEMM_N ? gemm_b(k + kb, n0 + n) : 0.0;
+    for (uint n = tid % BN; n < BN; n += NERV_LOCAL) {
+        if (BN > NERV_LOCAL)
+            gemm_at_n(n0 + n);
+        for (uint kb = tid / BN; kb < GEMM_BK; kb += max(NERV_LOCAL / BN, 1))
+            gemm_tile_b[kb * GEMM_LDB + n / 4][n % 4] = k + kb < k_end && n0 + n < GEMM_N ? gemm_b(k + kb, n0 + n) : 0.0;
+    }
 #endif
     for (uint m = tid / GEMM_BK; m < BM; m += NERV_LOCAL / GEMM_BK)
         gemm_tile_a[ka * GEMM_LDA + m / 4][m % 4] = inside && m0 + m < GEMM_M ? gemm_a(m0 + m, k + ka) : 0.0;

@@ -44,7 +44,8 @@ typedef struct {
     void (*add)(float *a, const float *b, size_t n);
 
     /* y[i*ldy + j] = b[j] + sum over l of x[i*k + l] w[j*k + l], for i < n, j < m; b may be NULL. */
-    void (*linear)(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t n, size_t m, size_t k);
+    void (*linear)(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t n, size_t m,
+                   size_t k);
     /* dx[i*k + l] = sum over j < m of dy[i*ldy + j] w[j*k + l], for i < n, l < k. */
     void (*linear_dx)(float *dx, const float *dy, size_t ldy, const float *w, size_t n, size_t m, size_t k);
     /* dw[j*k + l] = sum over i < n of dy[i*ldy + j] x[i*k + l], for j < m, l < k. */

@@ -57,43 +57,39 @@ INLINE vf splat(float x)
 /* --- conv --- */
 
 /* One tile: `rows` output channels by `nv` vectors of pixels, both constants where this is inlined. */
-INLINE void conv_tile(float *out, size_t ldo, const float *in, const int32_t *off, size_t n_taps, const float *w,
-                      const float *bias, bool add, const int rows, const int nv)
+INLINE void conv_tile(float *out, size_t ldo, const float *in, const int32_t *off, size_t n_taps,
+                      const float *w, const float *bias, bool add, const int rows, const int nv)
 {
     vf sum[BLOCK][3];
 
     UNROLL for (int r = 0; r < rows; r++)
     {
-        UNROLL for (int v = 0; v < nv; v++)
-            sum[r][v] = add ? load(out + r * ldo + v * VF) : splat(bias[r]);
+        UNROLL for (int v = 0; v < nv; v++) sum[r][v] = add ? load(out + r * ldo + v * VF) : splat(bias[r]);
     }
     for (size_t t = 0; t < n_taps; t++, w += rows) {
         const float *p = in + off[t];
         vf x[3];
-        UNROLL for (int v = 0; v < nv; v++)
-            x[v] = load(p + v * VF);
+        UNROLL for (int v = 0; v < nv; v++) x[v] = load(p + v * VF);
         UNROLL for (int r = 0; r < rows; r++)
         {
             const vf weight = splat(w[r]);
-            UNROLL for (int v = 0; v < nv; v++)
-                sum[r][v] += weight * x[v];
+            UNROLL for (int v = 0; v < nv; v++) sum[r][v] += weight * x[v];
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
     {
-        UNROLL for (int v = 0; v < nv; v++)
-            store(out + r * ldo + v * VF, sum[r][v]);
+        UNROLL for (int v = 0; v < nv; v++) store(out + r * ldo + v * VF, sum[r][v]);
     }
 }
 
-typedef void (*ConvTile)(float *out, size_t ldo, const float *in, const int32_t *off, size_t n_taps, const float *w,
-                         const float *bias, bool add);
+typedef void (*ConvTile)(float *out, size_t ldo, const float *in, const int32_t *off, size_t n_taps,
+                         const float *w, const float *bias, bool add);
 
-#define CONV_TILE(rows, nv)                                                                                            \
-    static void conv_##rows##_##nv(float *out, size_t ldo, const float *in, const int32_t *off, size_t n_taps,         \
-                                   const float *w, const float *bias, bool add)                                        \
-    {                                                                                                                  \
-        conv_tile(out, ldo, in, off, n_taps, w, bias, add, rows, nv);                                                  \
+#define CONV_TILE(rows, nv)                                                                                  \
+    static void conv_##rows##_##nv(float *out, size_t ldo, const float *in, const int32_t *off,              \
+                                   size_t n_taps, const float *w, const float *bias, bool add)               \
+    {                                                                                                        \
+        conv_tile(out, ldo, in, off, n_taps, w, bias, add, rows, nv);                                        \
     }
 
 #if BLOCK == 8
@@ -115,9 +111,11 @@ static void conv(float *out, size_t ldo, const float *in, const int32_t *off, si
                  const float *bias, size_t n_out, size_t n_pixels, bool add)
 {
 #if BLOCK == 8
-    static const ConvTile whole[3] = { conv_8_1, conv_8_2, conv_8_3 }, half[3] = { conv_4_1, conv_4_2, conv_4_3 };
+    static const ConvTile whole[3] = { conv_8_1, conv_8_2, conv_8_3 },
+                          half[3] = { conv_4_1, conv_4_2, conv_4_3 };
 #else
-    static const ConvTile whole[3] = { conv_4_1, conv_4_2, conv_4_3 }, half[3] = { conv_2_1, conv_2_2, conv_2_3 };
+    static const ConvTile whole[3] = { conv_4_1, conv_4_2, conv_4_3 },
+                          half[3] = { conv_2_1, conv_2_2, conv_2_3 };
 #endif
     size_t n_vectors = (n_pixels + VF - 1) / VF;
 
@@ -129,8 +127,8 @@ static void conv(float *out, size_t ldo, const float *in, const int32_t *off, si
             float start[BLOCK] = { 0 };
             if (bias)
                 memcpy(start, bias + o, (left < BLOCK ? left : BLOCK) * sizeof *start);
-            (left > BLOCK / 2 ? whole : half)[nv - 1](out + o * ldo + p, ldo, in + p, off, n_taps, w + o * n_taps,
-                                                      start, add);
+            (left > BLOCK / 2 ? whole : half)[nv - 1](out + o * ldo + p, ldo, in + p, off, n_taps,
+                                                      w + o * n_taps, start, add);
         }
         p += nv * VF;
         n_vectors -= nv;
@@ -140,8 +138,8 @@ static void conv(float *out, size_t ldo, const float *in, const int32_t *off, si
 /* --- corr --- */
 
 /* One tile: `rows` taps by `nv` vectors of output channels. */
-INLINE void corr_tile(float *acc, size_t lda, const float *in, const int32_t *off, const float *dy, size_t n_pixels,
-                      const int rows, const int nv)
+INLINE void corr_tile(float *acc, size_t lda, const float *in, const int32_t *off, const float *dy,
+                      size_t n_pixels, const int rows, const int nv)
 {
     const float *x[BLOCK];
     vf sum[BLOCK][NERV_CONV_MAX_STRIP];
@@ -149,29 +147,25 @@ INLINE void corr_tile(float *acc, size_t lda, const float *in, const int32_t *of
     UNROLL for (int r = 0; r < rows; r++)
     {
         x[r] = in + off[r];
-        UNROLL for (int v = 0; v < nv; v++)
-            sum[r][v] = load(acc + r * lda + v * VF);
+        UNROLL for (int v = 0; v < nv; v++) sum[r][v] = load(acc + r * lda + v * VF);
     }
     for (size_t p = 0; p < n_pixels; p++, dy += nv * VF) {
         vf d[NERV_CONV_MAX_STRIP];
-        UNROLL for (int v = 0; v < nv; v++)
-            d[v] = load(dy + v * VF);
+        UNROLL for (int v = 0; v < nv; v++) d[v] = load(dy + v * VF);
         UNROLL for (int r = 0; r < rows; r++)
         {
             const vf pixel = splat(x[r][p]);
-            UNROLL for (int v = 0; v < nv; v++)
-                sum[r][v] += pixel * d[v];
+            UNROLL for (int v = 0; v < nv; v++) sum[r][v] += pixel * d[v];
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
     {
-        UNROLL for (int v = 0; v < nv; v++)
-            store(acc + r * lda + v * VF, sum[r][v]);
+        UNROLL for (int v = 0; v < nv; v++) store(acc + r * lda + v * VF, sum[r][v]);
     }
 }
 
-INLINE void corr_strip(float *acc, size_t lda, const float *in, const int32_t *off, size_t n_taps, const float *dy,
-                       size_t n_pixels, const int nv)
+INLINE void corr_strip(float *acc, size_t lda, const float *in, const int32_t *off, size_t n_taps,
+                       const float *dy, size_t n_pixels, const int nv)
 {
     size_t t = 0;
     for (; t + BLOCK <= n_taps; t += BLOCK)
@@ -213,8 +207,10 @@ static void column_sum(float *acc, const float *dy, int n_vectors, size_t n_pixe
 
 INLINE void transpose4(v4 m[4])
 {
-    const v4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5), b = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7);
-    const v4 c = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5), d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
+    const v4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5),
+             b = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7);
+    const v4 c = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5),
+             d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
     m[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
     m[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
     m[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
@@ -256,10 +252,10 @@ INLINE void transpose_rows4(float *dst, ptrdiff_t ldd, const float *src, size_t 
 {
     size_t c = 0;
     for (; c + 4 <= n_columns; c += 4) {
-        v4 m[4] = { load4(src + c), load4(src + lds + c), load4(src + 2 * lds + c), load4(src + 3 * lds + c) };
+        v4 m[4] = { load4(src + c), load4(src + lds + c), load4(src + 2 * lds + c),
+                    load4(src + 3 * lds + c) };
         transpose4(m);
-        UNROLL for (int i = 0; i < 4; i++)
-            store4(dst + (ptrdiff_t)(c + i) * ldd, m[i]);
+        UNROLL for (int i = 0; i < 4; i++) store4(dst + (ptrdiff_t)(c + i) * ldd, m[i]);
     }
     for (; c < n_columns; c++) {
         const v4 m = { src[c], src[lds + c], src[2 * lds + c], src[3 * lds + c] };
@@ -295,9 +291,10 @@ static void transpose(float *dst, ptrdiff_t ldd, const float *src, size_t lds, s
 
 #if VF == 16
 #define ZIP_LO(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define ZIP_HI(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#define EVEN(a, b)   __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define ODD(a, b)    __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define ZIP_HI(a, b)                                                                                         \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 #elif VF == 8
 #define ZIP_LO(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define ZIP_HI(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
@@ -377,21 +374,19 @@ INLINE float sum_lanes(vf v)
 }
 
 /* `ni` rows of x by `nj` rows of w. */
-INLINE void linear_tile(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t k, const int ni,
-                        const int nj)
+INLINE void linear_tile(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t k,
+                        const int ni, const int nj)
 {
     vf sum[4][4] = { 0 };
     size_t l = 0;
 
     for (; l + VF <= k; l += VF) {
         vf a[4];
-        UNROLL for (int i = 0; i < ni; i++)
-            a[i] = load(x + i * k + l);
+        UNROLL for (int i = 0; i < ni; i++) a[i] = load(x + i * k + l);
         UNROLL for (int j = 0; j < nj; j++)
         {
             const vf weight = load(w + j * k + l);
-            UNROLL for (int i = 0; i < ni; i++)
-                sum[i][j] += a[i] * weight;
+            UNROLL for (int i = 0; i < ni; i++) sum[i][j] += a[i] * weight;
         }
     }
     UNROLL for (int i = 0; i < ni; i++)
@@ -406,8 +401,8 @@ INLINE void linear_tile(float *y, size_t ldy, const float *x, const float *w, co
     }
 }
 
-INLINE void linear_rows(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t m, size_t k,
-                        const int ni)
+INLINE void linear_rows(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t m,
+                        size_t k, const int ni)
 {
     size_t j = 0;
     for (; j + 4 <= m; j += 4)
@@ -416,7 +411,8 @@ INLINE void linear_rows(float *y, size_t ldy, const float *x, const float *w, co
         linear_tile(y + j, ldy, x, w + j * k, b ? b + j : NULL, k, ni, 1);
 }
 
-static void linear(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t n, size_t m, size_t k)
+static void linear(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t n, size_t m,
+                   size_t k)
 {
     size_t i = 0;
     for (; i + 2 <= n; i += 2)
@@ -434,7 +430,8 @@ static void linear_dx(float *dx, const float *dy, size_t ldy, const float *w, si
                     *w3 = rows > 3 ? w2 + k : w0;
         for (size_t i = 0; i < n; i++) {
             const float *d = dy + i * ldy + j;
-            const float d0 = d[0], d1 = rows > 1 ? d[1] : 0, d2 = rows > 2 ? d[2] : 0, d3 = rows > 3 ? d[3] : 0;
+            const float d0 = d[0], d1 = rows > 1 ? d[1] : 0, d2 = rows > 2 ? d[2] : 0,
+                        d3 = rows > 3 ? d[3] : 0;
             float *out = dx + i * k;
             size_t l = 0;
             for (; l + VF <= k; l += VF)

@@ -49,27 +49,35 @@ INLINE vf value(vf x, int act)
     }
 }
 
+/* s = sigmoid(x) and c = 1 - s = sigmoid(-x), neither by a difference, so that products with a large x stay exact. */
+INLINE void sigmoids(vf x, vf *s, vf *c)
+{
+    const vf e = vexp(-x);
+    *s = 1.0f / (1.0f + e);
+    *c = e * *s;
+}
+
 INLINE vf first_derivative(vf x, int act)
 {
-    vf s;
+    vf s, c;
     switch (act) {
     case NERV_ACT_GELU:
         s = vgauss(x);
         return normal_cdf(x, s) + x * s * 0.39894228f;
     case NERV_ACT_SILU:
-        s = vsigmoid(x);
-        return s * (1.0f + x * (1.0f - s));
+        sigmoids(x, &s, &c);
+        return s * (1.0f + x * c);
     case NERV_ACT_SIN:
         return vsine(x, 1);
     case NERV_ACT_SIGMOID:
-        s = vsigmoid(x);
-        return s * (1.0f - s);
+        sigmoids(x, &s, &c);
+        return s * c;
     case NERV_ACT_TANH:
-        s = vtanh(x);
-        return 1.0f - s * s;
+        sigmoids(x + x, &s, &c);
+        return 4.0f * s * c;
     case NERV_ACT_TANH01:
-        s = vsigmoid(x + x);
-        return 2.0f * s * (1.0f - s);
+        sigmoids(x + x, &s, &c);
+        return 2.0f * s * c;
     case NERV_ACT_RELU:
         return vselect(x > vsplat(0.0f), vsplat(1.0f), vsplat(0.0f));
     default:
@@ -79,24 +87,24 @@ INLINE vf first_derivative(vf x, int act)
 
 INLINE vf second_derivative(vf x, int act)
 {
-    vf s;
+    vf s, c;
     switch (act) {
     case NERV_ACT_GELU:
         return vgauss(x) * 0.39894228f * (2.0f - x * x);
     case NERV_ACT_SILU:
-        s = vsigmoid(x);
-        return s * (1.0f - s) * (2.0f + x * (1.0f - 2.0f * s));
+        sigmoids(x, &s, &c);
+        return s * c * (2.0f + x * (c - s));
     case NERV_ACT_SIN:
         return -vsine(x, 0);
     case NERV_ACT_SIGMOID:
-        s = vsigmoid(x);
-        return s * (1.0f - s) * (1.0f - 2.0f * s);
+        sigmoids(x, &s, &c);
+        return s * c * (c - s);
     case NERV_ACT_TANH:
-        s = vtanh(x);
-        return -2.0f * s * (1.0f - s * s);
+        sigmoids(x + x, &s, &c);
+        return 8.0f * s * c * (c - s);
     case NERV_ACT_TANH01:
-        s = vsigmoid(x + x);
-        return 4.0f * s * (1.0f - s) * (1.0f - 2.0f * s);
+        sigmoids(x + x, &s, &c);
+        return 4.0f * s * c * (c - s);
     default:
         return vsplat(0.0f);
     }

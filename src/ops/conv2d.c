@@ -7,8 +7,11 @@
  * Each of the three is linear in both of its operands, and each one's gradients are the other two, so the set is
  * closed under differentiation of any order. The fast CPU form is cpu/conv.h.
  */
-#include "ops/ops.h"
+#include "cpu/conv.h"
 #include "ops/gemm.h"
+#include "ops/ops.h"
+
+#include <string.h>
 
 #define MAX_KERNEL 64
 #define MAX_STRIDE 64
@@ -103,6 +106,61 @@ static void ref(const NervNode *node, const NervArgs *args)
     }
 }
 
+static NervConvGeom geometry(const NervConvAttr *a, NervShape x, NervShape y, int32_t k)
+{
+    return (NervConvGeom){ x.n, x.c, x.h, x.w, k, k, a->stride, a->pad, a->pad, y.c, y.h, y.w, 1 };
+}
+
+static NervConvGeom forward_geometry(const NervNode *node)
+{
+    return geometry(NERV_NODE_ATTR(node, NervConvAttr), node->in[0]->shape, node->out[0]->shape,
+                    node->in[1]->shape.h);
+}
+
+/* Where a piece of a result goes: row i of the piece's is row first_y + step*i of the image, columns alike. */
+typedef struct {
+    float *y;
+    NervShape shape;
+    int32_t step, first_y, first_x;
+    int32_t n_columns;
+} StoreTo;
+
+static void store(void *ctx, const NervConvPiece *p)
+{
+    const StoreTo *to = ctx;
+
+    for (int32_t o = 0; o < p->n_out; o++) {
+        float *plane =
+            to->y + ((size_t)p->image * to->shape.c + p->first_out + o) * to->shape.h * to->shape.w;
+        for (int32_t r = 0; r < p->n_rows; r++) {
+            const float *from = p->sums + o * p->ld + (size_t)r * p->pitch;
+            float *row =
+                plane + (size_t)(to->first_y + to->step * (p->first_row + r)) * to->shape.w + to->first_x;
+            if (to->step == 1) {
+                memcpy(row, from, to->n_columns * sizeof *row);
+            } else {
+                for (int32_t x = 0; x < to->n_columns; x++)
+                    row[(size_t)x * to->step] = from[x];
+            }
+        }
+    }
+}
+
+static void cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const NervConvGeom g = forward_geometry(node);
+    const int32_t k = g.kh;
+    const NervConvWeights w = { args->in[1], (ptrdiff_t)g.c_in * k * k, k * k, k, 1 };
+    StoreTo to = { args->out[0], node->out[0]->shape, 1, 0, 0, g.out_w };
+    nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, node->n_in > 2 ? args->in[2] : NULL, store, &to);
+}
+
+static size_t cpu_scratch(const NervNode *node, const NervCpu *cpu)
+{
+    const NervConvGeom g = forward_geometry(node);
+    return nerv_conv_scratch(&g, cpu);
+}
+
 static uint32_t dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
@@ -189,12 +247,73 @@ static void ref_dx(const NervNode *node, const NervArgs *args)
     }
 }
 
+/* One dimension of one phase of dx: the rows u = first + S*r, r < n_rows. With u + P = S*q + a they are
+ * dx[u] = sum over j < n_taps of dy[q - j] w[S*j + a], a convolution of stride 1 with the taps in reverse order. */
+typedef struct {
+    int32_t first, n_rows, n_taps, pad, last_tap;
+} Phase;
+
+static Phase phase(int32_t a, int32_t size, int32_t k, const NervConvAttr *attr)
+{
+    const int32_t S = attr->stride, P = attr->pad;
+    const int32_t q = P > a ? (P - a + S - 1) / S : 0;
+    Phase p = { .first = S * q + a - P, .n_taps = k > a ? (k - a + S - 1) / S : 0 };
+    p.n_rows = p.first < size ? (size - 1 - p.first) / S + 1 : 0;
+    p.pad = p.n_taps - 1 - q;
+    p.last_tap = S * (p.n_taps - 1) + a;
+    return p;
+}
+
+static NervConvGeom dx_geometry(const NervNode *node, const Phase *y, const Phase *x)
+{
+    const NervShape dy = node->in[0]->shape, dx = node->out[0]->shape;
+    return (NervConvGeom){ dy.n,   dy.c,   dy.h, dy.w,      y->n_taps, x->n_taps, 1,
+                           y->pad, x->pad, dx.c, y->n_rows, x->n_rows, 1 };
+}
+
+static void cpu_dx(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dx = node->out[0]->shape;
+    const int32_t S = a->stride, K = node->in[1]->shape.h;
+
+    for (int32_t i = 0; i < S * S; i++) {
+        const Phase y = phase(i / S, dx.h, K, a), x = phase(i % S, dx.w, K, a);
+        if (y.n_rows == 0 || x.n_rows == 0)
+            continue;
+        const NervConvGeom g = dx_geometry(node, &y, &x);
+        const float *last = args->in[1];
+        if (y.n_taps > 0 && x.n_taps > 0)
+            last += y.last_tap * K + x.last_tap;
+        const NervConvWeights w = { last, K * K, (ptrdiff_t)dx.c * K * K, -S * K, -S };
+        StoreTo to = { args->out[0], dx, S, y.first, x.first, x.n_rows };
+        nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, NULL, store, &to);
+    }
+}
+
+static size_t cpu_scratch_dx(const NervNode *node, const NervCpu *cpu)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    const NervShape dx = node->out[0]->shape;
+    const int32_t S = a->stride, K = node->in[1]->shape.h;
+    size_t most = 0;
+
+    for (int32_t i = 0; i < S * S; i++) {
+        const Phase y = phase(i / S, dx.h, K, a), x = phase(i % S, dx.w, K, a);
+        if (y.n_rows == 0 || x.n_rows == 0)
+            continue;
+        const NervConvGeom g = dx_geometry(node, &y, &x);
+        most = MAX(most, nerv_conv_scratch(&g, cpu));
+    }
+    return most;
+}
+
 static uint32_t dispatch_dx(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
     const NervShape dy = node->in[0]->shape, w = node->in[1]->shape, dx = node->out[0]->shape;
     const uint32_t columns = (uint32_t)dx.n * (uint32_t)dx.h * (uint32_t)dx.w;
-    const NervGemm g = nerv_gemm_choose((uint32_t)dx.c, columns, nerv_gemm_min_groups(caps));
+    const NervGemm g = nerv_gemm_choose((uint32_t)dx.c, columns, nerv_gemm_min_groups(caps), caps);
     const uint64_t tiles = (uint64_t)g.tiles_m * g.tiles_n;
     const uint32_t push[] = { g.tiles_m,      (uint32_t)tiles, (uint32_t)dy.c, (uint32_t)dx.c,
                               (uint32_t)dx.h, (uint32_t)dx.w,  (uint32_t)dy.h, (uint32_t)dy.w,
@@ -291,6 +410,24 @@ static void ref_dw(const NervNode *node, const NervArgs *args)
     }
 }
 
+static NervConvGeom dw_geometry(const NervNode *node)
+{
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
+    return geometry(a, node->in[1]->shape, node->in[0]->shape, a->k);
+}
+
+static void cpu_dw(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const NervConvGeom g = dw_geometry(node);
+    nerv_conv_dw_run(&g, cpu, args->scratch, args->in[0], args->in[1], args->out[0], args->out[1]);
+}
+
+static size_t cpu_scratch_dw(const NervNode *node, const NervCpu *cpu)
+{
+    const NervConvGeom g = dw_geometry(node);
+    return nerv_conv_dw_scratch(&g, cpu);
+}
+
 /* How conv2d_dw's sum over all output pixels is split: into enough ranges to fill the device, none shorter than 512 pixels
  * (the sum of the parts would cost more) nor, for precision, longer than 4096, as far as 64 MiB of parts allow. */
 typedef struct {
@@ -306,7 +443,7 @@ static SplitDw split_dw(const NervNode *node, const NervVkCaps *caps)
     SplitDw s = { .columns = (uint32_t)x.c * (uint32_t)(a->k * a->k) + 1,
                   .pixels = (uint32_t)dy.n * (uint32_t)dy.h * (uint32_t)dy.w };
 
-    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, 1);
+    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, 1, caps);
     const uint64_t tiles = (uint64_t)s.tile.tiles_m * s.tile.tiles_n;
     const uint64_t most = MAX(((uint64_t)1 << 24) / ((uint64_t)dy.c * s.columns), 1);
     uint64_t splits = 2 * nerv_gemm_min_groups(caps) / tiles;
@@ -401,6 +538,8 @@ const NervOp nerv_op_conv2d = {
     .n_out = 1,
     .infer = infer,
     .ref = ref,
+    .cpu = cpu,
+    .cpu_scratch = cpu_scratch,
     .dispatch = dispatch,
     .grad = grad,
     .macs = macs,
@@ -415,6 +554,8 @@ const NervOp nerv_op_conv2d_dx = {
     .n_out = 1,
     .infer = infer_dx,
     .ref = ref_dx,
+    .cpu = cpu_dx,
+    .cpu_scratch = cpu_scratch_dx,
     .dispatch = dispatch_dx,
     .grad = grad_dx,
     .macs = macs_dx,
@@ -429,6 +570,8 @@ const NervOp nerv_op_conv2d_dw = {
     .n_out = 2,
     .infer = infer_dw,
     .ref = ref_dw,
+    .cpu = cpu_dw,
+    .cpu_scratch = cpu_scratch_dw,
     .dispatch = dispatch_dw,
     .vk_scratch = vk_scratch_dw,
     .grad = grad_dw,

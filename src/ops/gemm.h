@@ -14,30 +14,39 @@ typedef struct {
     uint32_t tiles_m, tiles_n;
 } NervGemm;
 
+/* Workgroups wanted at the least. */
+static inline uint32_t nerv_gemm_min_groups(const NervVkCaps *caps)
+{
+    return caps->is_software ? 8 : 256;
+}
+
 /* Time of a tiling in arbitrary units: multiply-adds including those outside the matrix, shared-memory reads (1/TM + 1/TN per
- * multiply-add), staging (1/BM + 1/BN, dearer for its address arithmetic), and cores left idle by too few workgroups. */
-static inline double nerv_gemm_cost(const NervGemm *g, uint32_t min_groups)
+ * multiply-add), staging (1/BM + 1/BN, dearer for its address arithmetic), and cores left idle by too few workgroups. A software
+ * device gathers from memory lane by lane, an order of magnitude dearer than arithmetic. */
+static inline double nerv_gemm_cost(const NervGemm *g, uint32_t min_groups, bool software)
 {
     const double groups = (double)g->tiles_m * g->tiles_n;
-    const double work = (double)g->bm * g->bn;
-    const double per_mac = 1.0 + 1.5 / g->tm + 1.5 / g->tn + 12.0 / g->bm + 12.0 / g->bn;
-    return (groups < min_groups ? (double)min_groups : groups) * work * per_mac;
+    const double read = software ? 15.0 : 1.5, stage = software ? 60.0 : 12.0;
+    const double per_mac = 1.0 + read / g->tm + read / g->tn + stage / g->bm + stage / g->bn;
+    return MAX(groups, (double)min_groups) * g->bm * g->bn * per_mac;
 }
 
 /* The cheapest tiling by nerv_gemm_cost(). `min_groups`: workgroups that keep the device busy; 1 if the caller splits K. */
-static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_groups)
+static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_groups, const NervVkCaps *caps)
 {
     NervGemm best = { 0 };
     double best_cost = 0.0;
 
     for (uint32_t rows = 1; rows <= 16; rows *= 2) {
         const uint32_t cols = NERV_VK_LOCAL / rows;
-        for (uint32_t tn = 1; cols * tn <= NERV_VK_LOCAL; tn *= 2) {
+        for (uint32_t tn = 1; tn <= 8; tn *= 2) {
             for (uint32_t tm = 4; tm <= 12 && tm * tn <= 64; tm += 4) {
                 NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn };
+                if ((g.bm + 4 + g.bn + 4) * NERV_GEMM_BK * sizeof(float) > MIN(caps->shared_bytes, 24576))
+                    continue;
                 g.tiles_m = (m + g.bm - 1) / g.bm;
                 g.tiles_n = (n + g.bn - 1) / g.bn;
-                const double cost = nerv_gemm_cost(&g, min_groups);
+                const double cost = nerv_gemm_cost(&g, min_groups, caps->is_software);
                 if (best.bm == 0 || cost < best_cost) {
                     best = g;
                     best_cost = cost;
@@ -46,12 +55,6 @@ static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_gro
         }
     }
     return best;
-}
-
-/* Workgroups wanted at the least. */
-static inline uint32_t nerv_gemm_min_groups(const NervVkCaps *caps)
-{
-    return caps->is_software ? 8 : 256;
 }
 
 static inline void nerv_gemm_spec(NervDispatch *d, const NervGemm *g)
@@ -68,7 +71,7 @@ static inline bool nerv_gemm_conv(NervDispatch *d, const NervVkCaps *caps, const
                                   int32_t ho, int32_t wo, int32_t stride, int32_t pad)
 {
     const uint32_t columns = (uint32_t)x.n * (uint32_t)ho * (uint32_t)wo;
-    const NervGemm g = nerv_gemm_choose((uint32_t)w.n, columns, nerv_gemm_min_groups(caps));
+    const NervGemm g = nerv_gemm_choose((uint32_t)w.n, columns, nerv_gemm_min_groups(caps), caps);
     const uint64_t tiles = (uint64_t)g.tiles_m * g.tiles_n;
 
     nerv_dispatch_init(d, shader);

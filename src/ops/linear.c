@@ -3,8 +3,14 @@
  * The fully connected layer and its two gradients: y = x w^T + b, dx = dy w, dw = dy^T x, db = sum over N of dy, with
  * x[N,K], w[M,K], b[M], y[N,M]. Each is linear in both of its operands, and each one's gradients are the other two.
  */
-#include "ops/ops.h"
+#include "cpu/cpu.h"
 #include "ops/dispatch.h"
+#include "ops/ops.h"
+
+#include <string.h>
+
+#define TASK_FLOATS 16384 /* of weights in one CPU task */
+#define MAX_SPLITS  16    /* of linear_dx's sum */
 
 static bool invalid(GError **error, const char *op, const char *what)
 {
@@ -54,6 +60,42 @@ static void ref(const NervNode *node, const NervArgs *args)
             y[(size_t)n * M + m] = (float)sum;
         }
     }
+}
+
+/* The CPU's share of w's rows in one task; the same for the three. */
+typedef struct {
+    const NervConvDsp *dsp;
+    const float *x, *w, *b, *dy;
+    float *y, *dx, *dw, *db;
+    size_t n, m, k;
+    size_t rows; /* in a task */
+} Job;
+
+static uint32_t cut_rows(Job *job)
+{
+    job->rows = (MAX(TASK_FLOATS / job->k, 1) + 3) / 4 * 4;
+    return (uint32_t)((job->m + job->rows - 1) / job->rows);
+}
+
+static void task(void *arg, uint32_t index, uint32_t thread)
+{
+    const Job *job = arg;
+    const size_t j = index * job->rows;
+    job->dsp->linear(job->y + j, job->m, job->x, job->w + j * job->k, job->b ? job->b + j : NULL, job->n,
+                     MIN(job->rows, job->m - j), job->k);
+}
+
+static void cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    Job job = { .dsp = &cpu->dsp->conv,
+                .x = args->in[0],
+                .w = args->in[1],
+                .b = node->n_in > 2 ? args->in[2] : NULL,
+                .y = args->out[0],
+                .n = node->in[0]->shape.n,
+                .m = node->in[1]->shape.n,
+                .k = node->in[1]->shape.c };
+    nerv_pool_run(cpu->pool, cut_rows(&job), task, &job);
 }
 
 static uint32_t dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
@@ -116,6 +158,47 @@ static void ref_dx(const NervNode *node, const NervArgs *args)
             dx[(size_t)n * K + k] = (float)sum;
         }
     }
+}
+
+/* dx sums over w's rows: ranges of rows, as many as the shapes alone say, have sums of their own, added in order. */
+static uint32_t n_splits(const NervNode *node)
+{
+    const NervShape w = node->in[1]->shape;
+    return (uint32_t)CLAMP((int64_t)w.n * w.c / TASK_FLOATS, 1, MIN(MAX_SPLITS, w.n));
+}
+
+static void task_dx(void *arg, uint32_t index, uint32_t thread)
+{
+    const Job *job = arg;
+    const size_t first = index * job->rows, end = MIN(first + job->rows, job->m);
+    float *dx = job->dx + index * job->n * job->k;
+    job->dsp->linear_dx(dx, job->dy + first, job->m, job->w + first * job->k, job->n,
+                        end > first ? end - first : 0, job->k);
+}
+
+static void cpu_dx(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const uint32_t splits = n_splits(node);
+    Job job = { .dsp = &cpu->dsp->conv,
+                .dy = args->in[0],
+                .w = args->in[1],
+                .dx = splits > 1 ? args->scratch : args->out[0],
+                .n = node->in[0]->shape.n,
+                .m = node->in[0]->shape.c,
+                .k = node->in[1]->shape.c };
+    job.rows = (job.m + splits - 1) / splits;
+    nerv_pool_run(cpu->pool, splits, task_dx, &job);
+    if (splits > 1) {
+        memcpy(args->out[0], job.dx, job.n * job.k * sizeof(float));
+        for (uint32_t i = 1; i < splits; i++)
+            job.dsp->add(args->out[0], job.dx + i * job.n * job.k, job.n * job.k);
+    }
+}
+
+static size_t cpu_scratch_dx(const NervNode *node, const NervCpu *cpu)
+{
+    const uint32_t splits = n_splits(node);
+    return splits > 1 ? splits * nerv_tensor_bytes(node->out[0]) : 0;
 }
 
 /* linear_dx sums over M in ranges of at least 32 rows, side by side as far as the device has use for them and 64 MiB of
@@ -207,6 +290,35 @@ static void ref_dw(const NervNode *node, const NervArgs *args)
     }
 }
 
+static void task_dw(void *arg, uint32_t index, uint32_t thread)
+{
+    const Job *job = arg;
+    const size_t first = index * job->rows, end = MIN(first + job->rows, job->m);
+
+    if (job->dw)
+        job->dsp->linear_dw(job->dw + first * job->k, job->dy + first, job->m, job->x, job->n, end - first,
+                            job->k);
+    for (size_t j = first; job->db && j < end; j++) {
+        float sum = 0;
+        for (size_t i = 0; i < job->n; i++)
+            sum += job->dy[i * job->m + j];
+        job->db[j] = sum;
+    }
+}
+
+static void cpu_dw(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    Job job = { .dsp = &cpu->dsp->conv,
+                .dy = args->in[0],
+                .x = args->in[1],
+                .dw = args->out[0],
+                .db = args->out[1],
+                .n = node->in[0]->shape.n,
+                .m = node->in[0]->shape.c,
+                .k = node->in[1]->shape.c };
+    nerv_pool_run(cpu->pool, cut_rows(&job), task_dw, &job);
+}
+
 static uint32_t dispatch_dw(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
     const NervShape dy = node->in[0]->shape, x = node->in[1]->shape;
@@ -257,6 +369,7 @@ const NervOp nerv_op_linear = {
     .n_out = 1,
     .infer = infer,
     .ref = ref,
+    .cpu = cpu,
     .dispatch = dispatch,
     .grad = grad,
     .macs = macs,
@@ -271,6 +384,8 @@ const NervOp nerv_op_linear_dx = {
     .n_out = 1,
     .infer = infer_dx,
     .ref = ref_dx,
+    .cpu = cpu_dx,
+    .cpu_scratch = cpu_scratch_dx,
     .dispatch = dispatch_dx,
     .vk_scratch = vk_scratch_dx,
     .grad = grad_dx,
@@ -286,6 +401,7 @@ const NervOp nerv_op_linear_dw = {
     .n_out = 2,
     .infer = infer_dw,
     .ref = ref_dw,
+    .cpu = cpu_dw,
     .dispatch = dispatch_dw,
     .grad = grad_dw,
     .macs = macs_dw,

@@ -3,8 +3,9 @@
  * PixelShuffle (Shi et al. 2016): x[N,C*S*S,H,W] -> y[N,C,H*S,W*S], y[n,c,h*S+i,w*S+j] = x[n,(c*S+i)*S+j,h,w].
  * Its gradient is its inverse, pixel_unshuffle.
  */
-#include "ops/ops.h"
+#include "cpu/cpu.h"
 #include "ops/dispatch.h"
+#include "ops/ops.h"
 
 #define MAX_SCALE 16
 
@@ -54,6 +55,36 @@ static void ref(const NervNode *node, const NervArgs *args)
     }
 }
 
+typedef struct {
+    const NervConvDsp *dsp;
+    const float *x;
+    float *y;
+    NervShape small; /* the shape with the more channels */
+    int32_t s;
+} Job;
+
+/* One channel of the large image. */
+static void task(void *arg, uint32_t channel, uint32_t thread)
+{
+    const Job *job = arg;
+    const int32_t S = job->s, h = job->small.h, w = job->small.w;
+    const size_t plane = (size_t)h * w;
+
+    for (int32_t r = 0; r < h * S; r++) {
+        const size_t big = ((size_t)channel * h * S + r) * w * S;
+        const size_t small = ((size_t)channel * S + r % S) * S * plane + (size_t)(r / S) * w;
+        job->dsp->interleave(job->y + big, job->x + small, plane, w, S);
+    }
+}
+
+static void cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const int32_t s = NERV_NODE_ATTR(node, ShuffleAttr)->s;
+    const NervShape small = node->in[0]->shape;
+    Job job = { &cpu->dsp->conv, args->in[0], args->out[0], small, s };
+    nerv_pool_run(cpu->pool, (uint32_t)(small.n * (small.c / (s * s))), task, &job);
+}
+
 static uint32_t dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
     const NervShape x = node->in[0]->shape;
@@ -83,6 +114,7 @@ const NervOp nerv_op_pixel_shuffle = {
     .n_out = 1,
     .infer = infer,
     .ref = ref,
+    .cpu = cpu,
     .dispatch = dispatch,
     .grad = grad,
 };

@@ -5,8 +5,11 @@
  * Gradient: dz = pixel_unshuffle(dy) * act'(z), the op upconv2d_dz; then dx, dw, db are those of conv2d on dz. Where z is
  * read by somebody else (a gradient of the gradient), what flows into it is added to dz.
  */
-#include "ops/ops.h"
+#include "cpu/conv.h"
 #include "ops/gemm.h"
+#include "ops/ops.h"
+
+#include <string.h>
 
 #define MAX_SCALE 16
 
@@ -98,6 +101,73 @@ static void ref(const NervNode *node, const NervArgs *args)
     }
 }
 
+static NervConvGeom geometry(const NervNode *node)
+{
+    const NervShape x = node->in[0]->shape, w = node->in[1]->shape;
+    const int32_t s = NERV_NODE_ATTR(node, NervUpconvAttr)->s, pad = (w.h - 1) / 2;
+    return (NervConvGeom){ x.n, x.c, x.h, x.w, w.h, w.h, 1, pad, pad, w.n, x.h, x.w, s * s };
+}
+
+typedef struct {
+    const NervDsp *dsp;
+    float *y, *z;
+    NervShape ys, zs;
+    int32_t s, act;
+} StoreTo;
+
+static void store_z(const StoreTo *to, const NervConvPiece *p)
+{
+    for (int32_t o = 0; o < p->n_out; o++) {
+        float *z =
+            to->z + (((size_t)p->image * to->zs.c + p->first_out + o) * to->zs.h + p->first_row) * to->zs.w;
+        for (int32_t r = 0; r < p->n_rows; r++)
+            memcpy(z + (size_t)r * to->zs.w, p->sums + o * p->ld + (size_t)r * p->pitch,
+                   to->zs.w * sizeof *z);
+    }
+}
+
+/* The activation goes over whole vectors, columns that don't count included: then a value does not depend on where the
+ * piece was cut. */
+static void store(void *ctx, const NervConvPiece *p)
+{
+    const StoreTo *to = ctx;
+    const size_t vf = to->dsp->conv.vector_floats;
+    const size_t n = ((size_t)(p->n_rows - 1) * p->pitch + to->zs.w + vf - 1) / vf * vf;
+    const int32_t S = to->s;
+
+    if (to->z)
+        store_z(to, p);
+    if (!to->y)
+        return;
+    for (int32_t o = 0; o < p->n_out; o += S) {
+        const int32_t c = (p->first_out + o) / (S * S), i = (p->first_out + o) / S % S;
+        float *y = to->y + (((size_t)p->image * to->ys.c + c) * to->ys.h + p->first_row * S + i) * to->ys.w;
+        float *from = p->sums + o * p->ld;
+        for (int32_t j = 0; to->act != NERV_ACT_NONE && j < S; j++)
+            to->dsp->math.act(from + j * p->ld, from + j * p->ld, n, to->act);
+        for (int32_t r = 0; r < p->n_rows; r++)
+            to->dsp->conv.interleave(y + (size_t)r * S * to->ys.w, from + (size_t)r * p->pitch, p->ld,
+                                     to->zs.w, S);
+    }
+}
+
+static void cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const NervUpconvAttr *a = NERV_NODE_ATTR(node, NervUpconvAttr);
+    const NervConvGeom g = geometry(node);
+    const int32_t k = g.kh;
+    const NervConvWeights w = { args->in[1], (ptrdiff_t)g.c_in * k * k, k * k, k, 1 };
+    StoreTo to = { cpu->dsp, args->out[0], args->out[1], node->out[0]->shape, node->out[1]->shape,
+                   a->s,     a->act };
+    nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, node->n_in > 2 ? args->in[2] : NULL, store, &to);
+}
+
+static size_t cpu_scratch(const NervNode *node, const NervCpu *cpu)
+{
+    const NervConvGeom g = geometry(node);
+    return nerv_conv_scratch(&g, cpu);
+}
+
 static uint32_t dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
     const NervUpconvAttr *a = NERV_NODE_ATTR(node, NervUpconvAttr);
@@ -175,6 +245,48 @@ static void ref_dz(const NervNode *node, const NervArgs *args)
     }
 }
 
+#define TASK_FLOATS 8192 /* of dz; three arrays of so many fit the L2 cache, one nearly the L1 cache */
+
+typedef struct {
+    const NervDsp *dsp;
+    const float *dy, *z;
+    float *dz;
+    NervShape zs;
+    int32_t s, act;
+    int32_t rows, n_bands; /* rows of z in a task, tasks per channel of y */
+} DzJob;
+
+static void dz_task(void *arg, uint32_t task, uint32_t thread)
+{
+    const DzJob *job = arg;
+    const int32_t S = job->s, h = job->zs.h, w = job->zs.w;
+    const int32_t row = (int32_t)(task % job->n_bands) * job->rows, n_rows = MIN(job->rows, h - row);
+    const size_t channel = task / job->n_bands, plane = (size_t)h * w, n = (size_t)n_rows * w;
+    const float *dy = job->dy + (channel * h + row) * S * S * w;
+
+    for (int32_t i = 0; i < S; i++) {
+        const size_t at = (channel * S + i) * S * plane + (size_t)row * w;
+        for (int32_t r = 0; r < n_rows; r++)
+            job->dsp->conv.deinterleave(job->dz + at + (size_t)r * w, plane, dy + (size_t)(r * S + i) * S * w,
+                                        w, S);
+        for (int32_t j = 0; job->act != NERV_ACT_NONE && j < S; j++) {
+            float *dz = job->dz + at + j * plane;
+            job->dsp->math.act_dx(dz, dz, job->z + at + j * plane, n, job->act);
+        }
+    }
+}
+
+static void cpu_dz(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
+{
+    const NervUpconvAttr *a = NERV_NODE_ATTR(node, NervUpconvAttr);
+    const NervShape zs = node->in[1]->shape;
+    DzJob job = { cpu->dsp, args->in[0], args->in[1], args->out[0], zs, a->s, a->act, .rows = 1 };
+
+    job.rows = CLAMP(TASK_FLOATS / ((int64_t)a->s * a->s * zs.w), 1, zs.h);
+    job.n_bands = (zs.h + job.rows - 1) / job.rows;
+    nerv_pool_run(cpu->pool, (uint32_t)(zs.n * (zs.c / (a->s * a->s)) * job.n_bands), dz_task, &job);
+}
+
 static uint32_t dispatch_dz(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
     const NervUpconvAttr *a = NERV_NODE_ATTR(node, NervUpconvAttr);
@@ -219,6 +331,8 @@ const NervOp nerv_op_upconv2d = {
     .n_out = 2,
     .infer = infer,
     .ref = ref,
+    .cpu = cpu,
+    .cpu_scratch = cpu_scratch,
     .dispatch = dispatch,
     .grad = grad,
     .macs = macs,
@@ -233,6 +347,7 @@ const NervOp nerv_op_upconv2d_dz = {
     .n_out = 1,
     .infer = infer_dz,
     .ref = ref_dz,
+    .cpu = cpu_dz,
     .dispatch = dispatch_dz,
     .grad = grad_dz,
     .rtol = 1e-5f,

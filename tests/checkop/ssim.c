@@ -43,7 +43,7 @@ static void fill(const NervTensor *leaf, NervRng *rng, void *data)
         const float texture = sinf(1.7f * (i % s.w)) * cosf(2.3f * (i / s.w % s.h));
         v[i] = nerv_rng_uniform(rng, -1.0f, 1.0f);
         if (leaf->name[0] == 'a' || leaf->name[0] == 'b')
-            v[i] = 0.15f + 0.5f * x + 0.3f * (x - 0.4f) * y + 0.2f * y * texture + 0.08f * v[i];
+            v[i] = 0.15f + 0.5f * x + 0.3f * (x - 0.4f) * y + 0.2f * y * texture + 0.15f * v[i];
     }
 }
 

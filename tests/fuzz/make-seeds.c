@@ -11,8 +11,8 @@
 
 #define TINY "{'stem': <2>, 'base-channels': <1>, 'widths': <[2,1]>, 'strides': <[2,4]>, 'pe-levels': <3>}"
 #define WIDE                                                                                                 \
-    "{'stem': <8>, 'base-channels': <4>, 'widths': <[6]>, 'strides': <[5]>, 'kernels': <[5]>, "              \
-    "'activation': <'sin'>}"
+    "{'stem': <4>, 'base-channels': <2>, 'widths': <[3]>, 'strides': <[5]>, 'kernels': <[5]>, 'pe-levels': " \
+    "<4>, 'activation': <'sin'>}"
 
 static const char *directory;
 

@@ -99,9 +99,9 @@ static const Bound bounds[] = {
     { NERV_ACT_SILU, 0, silu, 1.2e-7, 4 },
     { NERV_ACT_SILU, 1, silu1, 2e-7, 2 },
     { NERV_ACT_SILU, 2, silu2, 2e-7, 2 },
-    { NERV_ACT_SIN, 0, sin, 1.2e-7, 0 },
-    { NERV_ACT_SIN, 1, cos, 1.2e-7, 0 },
-    { NERV_ACT_SIN, 2, minus_sin, 1.2e-7, 0 },
+    { NERV_ACT_SIN, 0, sin, 1.4e-7, 0 },
+    { NERV_ACT_SIN, 1, cos, 1.4e-7, 0 },
+    { NERV_ACT_SIN, 2, minus_sin, 1.4e-7, 0 },
     { NERV_ACT_SIGMOID, 0, sigmoid, 1.2e-7, 0 },
     { NERV_ACT_SIGMOID, 1, sigmoid1, 1.2e-7, 0 },
     { NERV_ACT_SIGMOID, 2, sigmoid2, 1.2e-7, 0 },
@@ -157,11 +157,12 @@ static void test_accuracy(gconstpointer data)
                 worst = error;
                 at = i;
             }
-            if (exact != 0)
+            if (fabs(exact) > 1e-3)
                 worst_ulp = fmax(worst_ulp, error / fabs(exact) * 0x1p24);
         }
-        g_test_message("%s, derivative %d: %d bad, worst error %.3g at %.8g; %.3g of 2^-24 relative",
-                       nerv_act_name(b->act), b->order, n_bad, worst, x[at], worst_ulp);
+        g_test_message(
+            "%s, derivative %d: %d bad, worst error %.3g at %.8g; where above 1e-3, %.3g of 2^-24 relative",
+            nerv_act_name(b->act), b->order, n_bad, worst, x[at], worst_ulp);
         g_assert_cmpint(n_bad, ==, 0);
     }
     g_free(x);

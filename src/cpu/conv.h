@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Convolutions on the CPU, over the kernels of conv_dsp.h: how images are cut into pieces for threads and caches, padded,
+ * multiplied and handed to the op that stores them. conv2d, its gradients and upconv2d are a geometry, a view of the
+ * weights and a store each. Images are n x c x h x w, dense.
+ */
+#pragma once
+
+#include "cpu/cpu.h"
+
+/* out[o][y][x] = bias[o] + sum over c,i,j of w[o][c][i][j] src[c][step*y + i - pad_y][step*x + j - pad_x], src being zero outside
+ * its borders. pad_* may be negative; kh and kw may be 0, and then out is the bias. */
+typedef struct {
+    int32_t n, c_in, h, w;
+    int32_t kh, kw, step, pad_y, pad_x;
+    int32_t c_out, out_h, out_w;
+    int32_t group; /* output channels that one store must see together; at least 1, a divisor of c_out */
+} NervConvGeom;
+
+/* Weights w[o][c][i][j] anywhere in memory, by their distances in floats. */
+typedef struct {
+    const float *w;
+    ptrdiff_t out_stride, in_stride, row_stride, col_stride;
+} NervConvWeights;
+
+/* A piece of a result: sums[o*ld + y*pitch + x] is channel first_out+o, row first_row+y, column x of an image. Of each row the
+ * first out_w columns count, the rest may be overwritten, as may up to ld floats of each channel. */
+typedef struct {
+    float *sums;
+    size_t ld;
+    int32_t pitch;
+    int32_t image, first_row, n_rows, first_out, n_out;
+} NervConvPiece;
+
+/* Stores a piece; called from any of the pool's threads. */
+typedef void (*NervConvStore)(void *ctx, const NervConvPiece *piece);
+
+/* Bytes of scratch for nerv_conv_run() and nerv_conv_dw_run(). */
+size_t nerv_conv_scratch(const NervConvGeom *g, const NervCpu *cpu);
+size_t nerv_conv_dw_scratch(const NervConvGeom *g, const NervCpu *cpu);
+
+/* The convolution of n images; bias[c_out] may be NULL. `scratch` is aligned to 64 bytes. Results do not depend on the number
+ * of threads. */
+void nerv_conv_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, const float *src,
+                   const NervConvWeights *weights, const float *bias, NervConvStore store, void *ctx);
+
+/* The gradient of its weights: dw[c_out][c_in][kh][kw] and db[c_out], either may be NULL, from dy[n][c_out][out_h][out_w]. */
+void nerv_conv_dw_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, const float *dy,
+                      const float *src, float *dw, float *db);
+
+/* --- shared by conv.c and conv_dw.c --- */
+
+/* A padded copy of rows of some channels. With step 1 the zeros right of a row are those left of the next one, so that rows lie
+ * only pad_x apart; with step s each channel has s*s planes, one for each remainder of row and column modulo s. */
+typedef struct {
+    int32_t pitch;              /* floats from row to row */
+    int32_t phases_y, phases_x; /* planes per channel */
+    int32_t extra_rows;         /* rows beyond those of the output */
+    bool in_place;              /* the source serves as it is: a 1x1 window */
+} NervConvLayout;
+
+void nerv_conv_layout(const NervConvGeom *g, NervConvLayout *l);
+/* Floats of one plane for n_rows of output, with room for `slack` floats to be read behind it. */
+size_t nerv_conv_plane(const NervConvGeom *g, const NervConvLayout *l, int32_t n_rows, size_t slack);
+/* Copies what n_rows rows of output from first_row on need of n_channels channels. */
+void nerv_conv_copy(const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
+                    const float *src, int32_t n_channels, int32_t first_row, int32_t n_rows);
+/* Offsets of the taps of n_channels channels, in the order of the weights. */
+void nerv_conv_offsets(const NervConvGeom *g, const NervConvLayout *l, int32_t *off, size_t plane,
+                       int32_t n_channels);

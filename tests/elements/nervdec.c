@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Behaviour of nervdec on access units pushed one by one: round trips in every format, what it does without a
+ * sync point, with damage, outside the segment and behind the clock.
+ */
+#include "common.h"
+
+#define N 6
+
+static const char parsed_caps[] =
+    "video/x-nerv,stream-format=byte-stream,alignment=au,parsed=true,width=64,height=48,framerate=25/1";
+
+typedef struct {
+    GBytes *stream;
+    gsize offset[N + 1];
+    GstHarness *h;
+} Fixture;
+
+/* Six frames in segments of three and a decoder, caps set. */
+static void begin(Fixture *f)
+{
+    f->stream = make_stream(N, 3, f->offset);
+    f->h = gst_harness_new("nervdec");
+    gst_harness_set_src_caps_str(f->h, parsed_caps);
+}
+
+static void end(Fixture *f)
+{
+    gst_harness_teardown(f->h);
+    g_bytes_unref(f->stream);
+}
+
+/* Access unit i as nervparse would hand it on. */
+static GstBuffer *unit(Fixture *f, guint i)
+{
+    GstBuffer *buffer = slice(f->stream, f->offset[i], f->offset[i + 1]);
+    GST_BUFFER_PTS(buffer) = GST_BUFFER_DTS(buffer) = i * 40 * GST_MSECOND;
+    GST_BUFFER_DURATION(buffer) = 40 * GST_MSECOND;
+    if (i % 3 != 0)
+        GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    return buffer;
+}
+
+static void push_unit(Fixture *f, guint i)
+{
+    fail_unless_equals_int(gst_harness_push(f->h, unit(f, i)), GST_FLOW_OK);
+}
+
+static guint64 rendered(Fixture *f)
+{
+    GstStructure *stats;
+    guint64 frames = 0;
+    g_object_get(f->h->element, "stats", &stats, NULL);
+    fail_unless(gst_structure_get_uint64(stats, "frames", &frames));
+    gst_structure_free(stats);
+    return frames;
+}
+
+static guint force_key_units(GstHarness *h)
+{
+    guint n = 0;
+    GstEvent *event;
+    while ((event = gst_harness_try_pull_upstream_event(h))) {
+        n += gst_video_event_is_force_key_unit(event);
+        gst_event_unref(event);
+    }
+    return n;
+}
+
+GST_START_TEST(test_decode)
+{
+    Fixture f;
+    GstCaps *caps, *want;
+    begin(&f);
+    for (guint i = 0; i < N; i++) {
+        GstBuffer *buffer;
+        push_unit(&f, i);
+        buffer = gst_harness_try_pull(f.h);
+        fail_unless(buffer != NULL);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), i * 40 * GST_MSECOND);
+        fail_unless_equals_uint64(GST_BUFFER_DURATION(buffer), 40 * GST_MSECOND);
+        fail_unless_equals_int(gst_buffer_get_size(buffer), 64 * 48 * 3);
+        gst_buffer_unref(buffer);
+    }
+    caps = gst_pad_get_current_caps(f.h->sinkpad);
+    want = gst_caps_from_string("video/x-raw,format=RGB,width=64,height=48,framerate=25/1,colorimetry=sRGB,"
+                                "pixel-aspect-ratio=1/1,interlace-mode=progressive");
+    fail_unless(gst_caps_is_subset(caps, want), "%s", gst_caps_to_string(caps));
+    gst_caps_unref(want);
+    gst_caps_unref(caps);
+    fail_unless_equals_uint64(rendered(&f), N);
+    end(&f);
+}
+GST_END_TEST;
+
+/* Downstream's choice of format: the stream's own where it is possible, else what is asked for. */
+GST_START_TEST(test_output_format)
+{
+    static const struct {
+        const char *allowed, *chosen;
+    } cases[] = {
+        { "video/x-raw,format={ I420, NV12, BGRx, RGB }", "RGB" },
+        { "video/x-raw,format={ NV12, I420 }", "NV12" },
+        { "video/x-raw,format=BGRx", "BGRx" },
+        { "video/x-raw,format={ GRAY8, RGBx }", "RGBx" },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Fixture f;
+        GstCaps *caps;
+        begin(&f);
+        gst_harness_set_sink_caps_str(f.h, cases[i].allowed);
+        push_unit(&f, 0);
+        caps = gst_pad_get_current_caps(f.h->sinkpad);
+        fail_unless(caps != NULL);
+        fail_unless_equals_string(gst_structure_get_string(gst_caps_get_structure(caps, 0), "format"),
+                                  cases[i].chosen);
+        gst_caps_unref(caps);
+        fail_unless_equals_int(gst_harness_buffers_received(f.h), 1);
+        end(&f);
+    }
+}
+GST_END_TEST;
+
+/* The pictures agree in whatever format they come out: BGRx has RGB's values, in another order. */
+GST_START_TEST(test_formats_agree)
+{
+    Fixture f;
+    GstBuffer *rgb, *bgrx;
+    GstMapInfo a, b;
+    begin(&f);
+    push_unit(&f, 0);
+    rgb = gst_harness_pull(f.h);
+    end(&f);
+    begin(&f);
+    gst_harness_set_sink_caps_str(f.h, "video/x-raw,format=BGRx");
+    push_unit(&f, 0);
+    bgrx = gst_harness_pull(f.h);
+    end(&f);
+    gst_buffer_map(rgb, &a, GST_MAP_READ);
+    gst_buffer_map(bgrx, &b, GST_MAP_READ);
+    fail_unless_equals_int(b.size, 64 * 48 * 4);
+    for (guint i = 0; i < 64 * 48; i++)
+        for (guint c = 0; c < 3; c++)
+            fail_unless_equals_int(a.data[3 * i + c], b.data[4 * i + 2 - c]);
+    gst_buffer_unmap(rgb, &a);
+    gst_buffer_unmap(bgrx, &b);
+    gst_buffer_unref(rgb);
+    gst_buffer_unref(bgrx);
+}
+GST_END_TEST;
+
+/* Joined in the middle: nothing comes out before a sync point and upstream is asked for one. */
+GST_START_TEST(test_starts_mid_stream)
+{
+    Fixture f;
+    begin(&f);
+    push_unit(&f, 1);
+    push_unit(&f, 2);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 0);
+    fail_unless(force_key_units(f.h) >= 1, "upstream was not asked for a key unit");
+    push_unit(&f, 3);
+    push_unit(&f, 4);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 2);
+    fail_unless_equals_int(force_key_units(f.h), 0);
+    end(&f);
+}
+GST_END_TEST;
+
+/* A segment's first unit is lost: its frames are not decoded with the segment before's network. */
+GST_START_TEST(test_lost_sync_point)
+{
+    Fixture f;
+    begin(&f);
+    push_unit(&f, 0);
+    push_unit(&f, 4);
+    push_unit(&f, 5);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 1);
+    fail_unless(force_key_units(f.h) >= 1);
+    end(&f);
+}
+GST_END_TEST;
+
+/* Damage is a warning; the decoder goes on at the next sync point. */
+GST_START_TEST(test_damage)
+{
+    Fixture f;
+    GstBus *bus = gst_bus_new();
+    GstMessage *message;
+    GstBuffer *buffer;
+    GstMapInfo map;
+
+    begin(&f);
+    gst_element_set_bus(f.h->element, bus);
+    buffer = unit(&f, 0);
+    fail_unless(gst_buffer_map(buffer, &map, GST_MAP_READWRITE));
+    map.data[map.size / 2] ^= 0x10;
+    gst_buffer_unmap(buffer, &map);
+    fail_unless_equals_int(gst_harness_push(f.h, buffer), GST_FLOW_OK);
+    message = gst_bus_pop_filtered(bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+    fail_unless(message != NULL && GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING);
+    gst_message_unref(message);
+    push_unit(&f, 1);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 0);
+    push_unit(&f, 3);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 1);
+    gst_element_set_bus(f.h->element, NULL);
+    gst_object_unref(bus);
+    end(&f);
+}
+GST_END_TEST;
+
+/* After a flush the network is forgotten: what comes may belong to any segment. */
+GST_START_TEST(test_flush)
+{
+    Fixture f;
+    GstSegment segment;
+    begin(&f);
+    push_unit(&f, 0);
+    gst_harness_push_event(f.h, gst_event_new_flush_start());
+    gst_harness_push_event(f.h, gst_event_new_flush_stop(TRUE));
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(f.h, gst_event_new_segment(&segment));
+    push_unit(&f, 1);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 1);
+    push_unit(&f, 3);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 2);
+    end(&f);
+}
+GST_END_TEST;
+
+/* Frames outside the segment are read but never computed. */
+GST_START_TEST(test_outside_segment)
+{
+    Fixture f;
+    GstSegment segment;
+    GstBuffer *buffer;
+    begin(&f);
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    segment.start = segment.time = segment.position = 80 * GST_MSECOND;
+    segment.stop = 160 * GST_MSECOND;
+    gst_harness_push_event(f.h, gst_event_new_segment(&segment));
+    for (guint i = 0; i < N; i++)
+        push_unit(&f, i);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 2);
+    fail_unless_equals_uint64(rendered(&f), 2);
+    buffer = gst_harness_pull(f.h);
+    fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), 80 * GST_MSECOND);
+    gst_buffer_unref(buffer);
+    end(&f);
+}
+GST_END_TEST;
+
+/* A sink that is late: frames that cannot be in time are dropped before they are computed. */
+GST_START_TEST(test_qos)
+{
+    Fixture f;
+    begin(&f);
+    push_unit(&f, 0);
+    gst_harness_push_upstream_event(
+        f.h, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2., 10 * GST_MSECOND, 40 * GST_MSECOND));
+    push_unit(&f, 1);
+    push_unit(&f, 2);
+    push_unit(&f, 3);
+    push_unit(&f, 4);
+    fail_unless(rendered(&f) < 5);
+    fail_unless(rendered(&f) >= 2, "the first late enough frame was dropped as well");
+    fail_unless_equals_uint64(rendered(&f), gst_harness_buffers_received(f.h));
+    end(&f);
+}
+GST_END_TEST;
+
+/* A transport without time stamps: the stream's own are used. */
+GST_START_TEST(test_no_timestamps)
+{
+    Fixture f;
+    begin(&f);
+    for (guint i = 0; i < 2; i++) {
+        GstBuffer *buffer = unit(&f, i);
+        GST_BUFFER_PTS(buffer) = GST_BUFFER_DTS(buffer) = GST_BUFFER_DURATION(buffer) = GST_CLOCK_TIME_NONE;
+        fail_unless_equals_int(gst_harness_push(f.h, buffer), GST_FLOW_OK);
+        buffer = gst_harness_pull(f.h);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), i * 40 * GST_MSECOND);
+        fail_unless_equals_uint64(GST_BUFFER_DURATION(buffer), 40 * GST_MSECOND);
+        gst_buffer_unref(buffer);
+    }
+    end(&f);
+}
+GST_END_TEST;
+
+GST_START_TEST(test_memory_bound)
+{
+    Fixture f;
+    GstBus *bus = gst_bus_new();
+    GstElement *dec = gst_element_factory_make("nervdec", NULL);
+    GstMessage *message;
+    GError *error;
+
+    g_object_set(dec, "max-memory", (guint64)1000, NULL);
+    f.stream = make_stream(N, 3, f.offset);
+    f.h = gst_harness_new_with_element(dec, "sink", "src");
+    gst_object_unref(dec);
+    gst_element_set_bus(f.h->element, bus);
+    gst_harness_set_src_caps_str(f.h, parsed_caps);
+    fail_unless_equals_int(gst_harness_push(f.h, unit(&f, 0)), GST_FLOW_ERROR);
+    message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+    fail_unless(message != NULL);
+    gst_message_parse_error(message, &error, NULL);
+    fail_unless(g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT), "%s",
+                error->message);
+    g_error_free(error);
+    gst_message_unref(message);
+    gst_element_set_bus(f.h->element, NULL);
+    gst_object_unref(bus);
+    end(&f);
+}
+GST_END_TEST;
+
+/* No driver: an element error at start that names what is missing. */
+GST_START_TEST(test_no_vulkan_driver)
+{
+    GstElement *dec = gst_element_factory_make("nervdec", NULL);
+    GstBus *bus = gst_bus_new();
+    GstMessage *message;
+    GError *error;
+
+    g_setenv("VK_ICD_FILENAMES", "/nonexistent/driver.json", TRUE);
+    g_setenv("VK_DRIVER_FILES", "/nonexistent/driver.json", TRUE);
+    g_object_set(dec, "device", "vulkan", NULL);
+    gst_element_set_bus(dec, bus);
+    fail_unless_equals_int(gst_element_set_state(dec, GST_STATE_PAUSED), GST_STATE_CHANGE_FAILURE);
+    message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+    fail_unless(message != NULL);
+    gst_message_parse_error(message, &error, NULL);
+    fail_unless(g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND), "%s",
+                error->message);
+    fail_unless(strstr(error->message, "ulkan") != NULL, "%s", error->message);
+    g_error_free(error);
+    gst_message_unref(message);
+    gst_element_set_state(dec, GST_STATE_NULL);
+    gst_element_set_bus(dec, NULL);
+    gst_object_unref(dec);
+    gst_object_unref(bus);
+    g_unsetenv("VK_ICD_FILENAMES");
+    g_unsetenv("VK_DRIVER_FILES");
+}
+GST_END_TEST;
+
+static Suite *nervdec_suite(void)
+{
+    Suite *s = suite_create("nervdec");
+    TCase *tc = tcase_create("nervdec");
+    tcase_set_timeout(tc, 120);
+    suite_add_tcase(s, tc);
+    tcase_add_test(tc, test_decode);
+    tcase_add_test(tc, test_output_format);
+    tcase_add_test(tc, test_formats_agree);
+    tcase_add_test(tc, test_starts_mid_stream);
+    tcase_add_test(tc, test_lost_sync_point);
+    tcase_add_test(tc, test_damage);
+    tcase_add_test(tc, test_flush);
+    tcase_add_test(tc, test_outside_segment);
+    tcase_add_test(tc, test_qos);
+    tcase_add_test(tc, test_no_timestamps);
+    tcase_add_test(tc, test_memory_bound);
+    tcase_add_test(tc, test_no_vulkan_driver);
+    return s;
+}
+
+GST_CHECK_MAIN(nervdec);
