@@ -75,29 +75,30 @@ GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
 static GstVideoFormat
 choose_format (GstNervDec * self, GstVideoFormat source)
 {
+  GstPad *pad = GST_VIDEO_DECODER_SRC_PAD (self);
+  /* without a filter, as that would impose this element's order */
+  GstCaps *peer = gst_pad_peer_query_caps (pad, NULL);
+  GstCaps *template = gst_pad_get_pad_template_caps (pad);
   GstCaps *allowed =
-      gst_pad_get_allowed_caps (GST_VIDEO_DECODER_SRC_PAD (self));
-  GstVideoFormat format = GST_VIDEO_FORMAT_UNKNOWN;
-  GstCaps *own;
-
-  if (!allowed)                 /* not linked */
-    return source;
-
-  own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
+      gst_caps_intersect_full (peer, template, GST_CAPS_INTERSECT_FIRST);
+  GstCaps *own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
       gst_video_format_to_string (source), NULL);
-  if (gst_caps_can_intersect (allowed, own)) {
+  GstVideoFormat format = GST_VIDEO_FORMAT_UNKNOWN;
+  const gchar *name;
+
+  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own)) {
     format = source;
   } else if (!gst_caps_is_empty (allowed)) {
-    GstStructure *s;
-
     allowed = gst_caps_fixate (gst_caps_truncate (allowed));
-    s = gst_caps_get_structure (allowed, 0);
-    if (gst_structure_get_string (s, "format"))
-      format =
-          gst_video_format_from_string (gst_structure_get_string (s, "format"));
+    name = gst_structure_get_string (gst_caps_get_structure (allowed, 0),
+        "format");
+    if (name)
+      format = gst_video_format_from_string (name);
   }
   gst_caps_unref (own);
   gst_caps_unref (allowed);
+  gst_caps_unref (template);
+  gst_caps_unref (peer);
   return format;
 }
 
@@ -187,6 +188,8 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   } else if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
     gst_video_decoder_request_sync_point (decoder, frame,
         GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    GST_ELEMENT_WARNING (self, STREAM, DECODE,
+        ("The stream is damaged; frames are lost."), ("%s", error->message));
     GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
         ("The stream is damaged."), ("%s", error->message), ret);
   } else {

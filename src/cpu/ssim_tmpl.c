@@ -30,8 +30,14 @@ static const float window[K] = { 1.028380084e-03f, 7.598758135e-03f, 3.600077213
                                  2.130055377e-01f, 2.660117249e-01f, 2.130055377e-01f, 1.093606895e-01f,
                                  3.600077213e-02f, 7.598758135e-03f, 1.028380084e-03f };
 
+/* One row of the pictures or maps. The padding keeps rows from falling into the same few sets of the first cache. */
 typedef struct {
-    _Alignas(VBYTES) float ring[RING][SUMS][WIDTH];
+    _Alignas(64) float sum[SUMS][WIDTH];
+    float padding[16];
+} Row;
+
+typedef struct {
+    Row ring[RING];
     _Alignas(VBYTES) float down[SUMS][ROWS][WIDTH]; /* filtered downwards */
 } Tile;
 
@@ -43,7 +49,7 @@ INLINE void filter_down(Tile *t, int32_t y, int n_sums, int n)
             vf sum[ROWS] = { { 0 } };
 #pragma GCC unroll 14
             for (int i = 0; i < ROWS + K - 1; i++) {
-                const vf v = *(const vf *)&t->ring[(y + i) % RING][s][x];
+                const vf v = *(const vf *)&t->ring[(y + i) % RING].sum[s][x];
 #pragma GCC unroll 4
                 for (int r = 0; r < ROWS; r++)
                     if (i - r >= 0 && i - r < K)
@@ -71,9 +77,9 @@ INLINE vf filter_along(const Tile *t, int s, int r, int x)
 /* Row y of the pictures from column x0, n floats, into the ring: a, b, aa+bb, ab. Rows below the picture are not needed. */
 INLINE void fill_pictures(Tile *t, const NervSsimTile *tile, int32_t y, int n)
 {
-    float(*row)[WIDTH] = t->ring[y % RING];
+    float(*row)[WIDTH] = t->ring[y % RING].sum;
     if (y >= tile->h) {
-        memset(row, 0, sizeof t->ring[0]);
+        memset(row, 0, sizeof t->ring[0].sum);
         return;
     }
     const float *a = tile->a + (size_t)y * tile->w + tile->x0, *b = tile->b + (size_t)y * tile->w + tile->x0;
@@ -146,7 +152,7 @@ INLINE void fill_maps(Tile *t, const NervSsimTile *tile, int32_t y)
 {
     const int32_t mh = tile->h - K + 1, mw = tile->w - K + 1, x0 = tile->x0 - (K - 1);
     const int32_t first = x0 < 0 ? 0 : x0, last = tile->x1 < mw ? tile->x1 : mw;
-    float(*row)[WIDTH] = t->ring[(y + K - 1) % RING];
+    float(*row)[WIDTH] = t->ring[(y + K - 1) % RING].sum;
     memset(row, 0, 3 * sizeof row[0]);
     if (y < 0 || y >= mh || first >= last)
         return;

@@ -38,15 +38,15 @@ typedef enum {
 typedef struct {
     int32_t format; /* NervPixelFormat */
     int32_t width, height;
-    int32_t matrix;      /* NervMatrix; ignored for the RGB formats */
-    int32_t full_range;  /* 0 limited, 1 full; ignored for the RGB formats, which are full */
+    int32_t matrix;               /* NervMatrix; ignored for the RGB formats */
+    int32_t full_range;           /* 0 limited, 1 full; ignored for the RGB formats, which are full */
     int32_t h_cosited, v_cosited; /* chroma siting; 0 centred between two luma samples, 1 on the first */
 } NervPixels;
 
 /* One plane of a frame in the canonical layout. */
 typedef struct {
-    size_t offset;    /* bytes from the frame's start */
-    int32_t stride;   /* bytes from row to row */
+    size_t offset;  /* bytes from the frame's start */
+    int32_t stride; /* bytes from row to row */
     int32_t row_bytes, rows;
 } NervPlane;
 
