@@ -573,7 +573,6 @@ static void
 gst_nerv_parse_init (GstNervParse * self)
 {
   gst_nerv_index_init (&self->index);
-  GST_PAD_SET_ACCEPT_INTERSECT (GST_BASE_PARSE_SINK_PAD (self));
   GST_PAD_SET_ACCEPT_TEMPLATE (GST_BASE_PARSE_SINK_PAD (self));
 }
 

@@ -347,6 +347,18 @@ done:
     return ok;
 }
 
+/* Others' work on the machine spoils a measurement; PyTorch's spinning threads suffer most. */
+static void report_load(Json *j)
+{
+    double load = NAN;
+    if (getloadavg(&load, 1) != 1)
+        load = NAN;
+    json_number(j, "load_average", load);
+    if (load > 0.5 * g_get_num_processors())
+        g_print("The machine is busy (load %.1f on %u cores): these numbers will not mean much.\n", load,
+                g_get_num_processors());
+}
+
 static bool bench_all(Json *j, const NervModel *model, BenchPeer *peer, guint threads, GError **error)
 {
     g_auto(GStrv) devices = g_strsplit(opt_devices, ",", -1);
@@ -358,6 +370,7 @@ static bool bench_all(Json *j, const NervModel *model, BenchPeer *peer, guint th
     json_number(j, "seconds_per_measurement", opt_seconds);
     json_integer(j, "threads", threads);
     json_string(j, "peer", peer ? bench_peer_about(peer) : NULL);
+    report_load(j);
     g_print("%s\n", description);
     const double peak = report_peaks(j, threads);
     json_open(j, "devices", '[');

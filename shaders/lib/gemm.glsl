@@ -31,6 +31,8 @@ layout(constant_id = 3) const uint TN = 8;
 
 shared vec4 gemm_tile_a[GEMM_BK * GEMM_LDA];
 shared vec4 gemm_tile_b[GEMM_BK * GEMM_LDB];
+/* An invocation's own quad on its way out: lets the store be a loop rather than 64 copies of itself, each with its activation. */
+shared vec4 gemm_quad[NERV_LOCAL];
 
 /* Stages rows k..k+15 of the two operands; what lies outside becomes zero. */
 void gemm_stage(uint m0, uint n0, uint k, uint k_end)
@@ -96,10 +98,13 @@ void gemm_tile(uint m0, uint n0, uint k_begin, uint k_end)
     }
     [[unroll]] for (uint j = 0; j < TN; j++) {
         uint n = n0 + gemm_column(tn, j);
-        [[unroll]] for (uint i = 0; i < TM; i++) {
-            uint m = m0 + tm + i;
-            if (m < GEMM_M && n < GEMM_N)
-                gemm_store(m, n, acc[i / 4 * TN + j][i % 4]);
+        [[unroll]] for (uint i = 0; i < TM / 4; i++) {
+            gemm_quad[gl_LocalInvocationIndex] = acc[i * TN + j];
+            [[dont_unroll]] for (uint e = 0; e < 4; e++) {
+                uint m = m0 + tm + i * 4 + e;
+                if (m < GEMM_M && n < GEMM_N)
+                    gemm_store(m, n, gemm_quad[gl_LocalInvocationIndex][e]);
+            }
         }
     }
 }

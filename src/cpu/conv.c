@@ -53,45 +53,70 @@ size_t nerv_conv_plane(const NervConvGeom *g, const NervConvLayout *l, int32_t n
     return (floats / ALIGN_FLOATS / 2 * 2 + 3) * ALIGN_FLOATS;
 }
 
-/* One row of one plane: columns step*c + phase - pad_x of the source's row `src`. */
-static void copy_row(const NervConvGeom *g, float *dst, int32_t pitch, const float *src, int32_t phase)
+/* Step 1: rows y0..y0+rows-1 of one channel, some of which may lie outside the source. */
+static void copy_plane(const NervConvDsp *dsp, const NervConvGeom *g, float *dst, int32_t pitch, const float *src,
+                       int32_t y0, int32_t rows)
 {
-    const int32_t shift = g->pad_x - phase;
-    const int32_t first = shift > 0 ? MIN(ceil_div(shift, g->step), pitch) : 0;
-    const int32_t end = g->w + shift > 0 ? MIN(ceil_div(g->w + shift, g->step), pitch) : 0;
+    const int32_t above = CLAMP(-y0, 0, rows), inside = CLAMP(g->h - MAX(y0, 0), 0, rows - above);
+    const int32_t left = MIN(MAX(g->pad_x, 0), pitch), skip = MAX(-g->pad_x, 0);
+    const int32_t w = CLAMP(g->w - skip, 0, pitch - left);
 
-    if (end <= first) {
-        memset(dst, 0, pitch * sizeof *dst);
-        return;
-    }
-    memset(dst, 0, first * sizeof *dst);
-    src += (ptrdiff_t)g->step * first - shift;
-    if (g->step == 1) {
-        memcpy(dst + first, src, (end - first) * sizeof *dst);
-    } else {
-        for (int32_t c = first; c < end; c++, src += g->step)
-            dst[c] = *src;
-    }
-    memset(dst + end, 0, (pitch - end) * sizeof *dst);
+    memset(dst, 0, (size_t)above * pitch * sizeof *dst);
+    if (inside > 0)
+        dsp->copy_rows(dst + (size_t)above * pitch, pitch, left, pitch, src + (size_t)MAX(y0, 0) * g->w + skip, g->w,
+                       w, inside);
+    memset(dst + (size_t)(above + inside) * pitch, 0, (size_t)(rows - above - inside) * pitch * sizeof *dst);
 }
 
-void nerv_conv_copy(const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
+/* Columns c0..c1-1 of one phase: column c is column step*c + phase - pad_x of the source's row, or 0. */
+static void split_columns(const NervConvGeom *g, float *dst, const float *src, int32_t phase, int32_t c0, int32_t c1)
+{
+    for (int32_t c = c0; c < c1; c++) {
+        const int32_t x = g->step * c + phase - g->pad_x;
+        dst[c] = x >= 0 && x < g->w ? src[x] : 0.0f;
+    }
+}
+
+/* One row of all phases. */
+static void split_row(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
+                      const float *src)
+{
+    int32_t first = l->pitch, end = l->pitch;
+
+    if (l->phases_x == g->step) {
+        /* Columns first..end-1 lie inside the source in all phases. */
+        first = MIN(ceil_div(MAX(g->pad_x, 0), g->step), l->pitch);
+        end = CLAMP((g->w + g->pad_x) / g->step, first, l->pitch);
+        dsp->deinterleave(dst + first, plane, src + (ptrdiff_t)g->step * first - g->pad_x, end - first, g->step);
+    }
+    for (int32_t j = 0; j < l->phases_x; j++, dst += plane) {
+        split_columns(g, dst, src, j, 0, first);
+        split_columns(g, dst, src, j, end, l->pitch);
+    }
+}
+
+void nerv_conv_copy(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
                     const float *src, int32_t n_channels, int32_t first_row, int32_t n_rows)
 {
     const int32_t rows = n_rows + l->extra_rows;
     const size_t used = (size_t)rows * l->pitch;
 
     for (int32_t c = 0; c < n_channels; c++, src += (size_t)g->h * g->w) {
-        for (int32_t i = 0; i < l->phases_y; i++) {
-            for (int32_t j = 0; j < l->phases_x; j++, dst += plane) {
-                for (int32_t r = 0; r < rows; r++) {
-                    const int32_t y = g->step * (first_row + r) + i - g->pad_y;
-                    if (y >= 0 && y < g->h)
-                        copy_row(g, dst + (size_t)r * l->pitch, l->pitch, src + (size_t)y * g->w, j);
-                    else
-                        memset(dst + (size_t)r * l->pitch, 0, l->pitch * sizeof *dst);
-                }
-                memset(dst + used, 0, (plane - used) * sizeof *dst);
+        for (int32_t i = 0; i < l->phases_y; i++, dst += plane * l->phases_x) {
+            for (int32_t j = 0; j < l->phases_x; j++)
+                memset(dst + j * plane + used, 0, (plane - used) * sizeof *dst);
+            if (g->step == 1) {
+                copy_plane(dsp, g, dst, l->pitch, src, first_row - g->pad_y, rows);
+                continue;
+            }
+            for (int32_t r = 0; r < rows; r++) {
+                const int32_t y = g->step * (first_row + r) + i - g->pad_y;
+                float *row = dst + (size_t)r * l->pitch;
+                if (y >= 0 && y < g->h)
+                    split_row(dsp, g, l, row, plane, src + (size_t)y * g->w);
+                else
+                    for (int32_t j = 0; j < l->phases_x; j++)
+                        memset(row + j * plane, 0, l->pitch * sizeof *dst);
             }
         }
     }
@@ -298,7 +323,7 @@ static void piece_task(void *arg, uint32_t task, uint32_t thread)
         if (in_place) {
             in += (size_t)piece.first_row * g->w;
         } else {
-            nerv_conv_copy(g, l, buffer, cut->plane, in, n_ci, piece.first_row, piece.n_rows);
+            nerv_conv_copy(job->dsp, g, l, buffer, cut->plane, in, n_ci, piece.first_row, piece.n_rows);
             in = buffer;
         }
         job->dsp->conv(piece.sums, piece.ld, in, off, n_ci * taps,

@@ -17,7 +17,7 @@
 #define TASK_MACS     1500000 /* worth a task */
 #define TASK_FLOATS   65536   /* read, worth a task */
 #define MAX_TASKS     32
-#define SUM_FLOATS    ((size_t)1 << 22) /* of all ranges' sums */
+#define RANGE_PIXELS  300               /* of the images, worth a range */
 #define FINISH_TAPS   64                /* in one task of the last step */
 
 #define ALIGN_FLOATS 16
@@ -70,7 +70,8 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
         (int64_t)g->n * (g->c_out * (int64_t)g->out_h * g->out_w + g->c_in * (int64_t)g->h * g->w);
     const int64_t tasks = CLAMP(MAX(macs / TASK_MACS, floats / TASK_FLOATS), 1, MAX_TASKS);
     const int32_t n_groups = cut->n_in_groups * cut->n_out_groups;
-    const int64_t fit = MAX(SUM_FLOATS / (cut->ld * (cut->taps + 1)), 1);
+    /* Adding a range's sums costs as much as some pixels. */
+    const int64_t fit = MAX((int64_t)g->n * g->out_h * g->out_w / RANGE_PIXELS, 1);
     const int32_t wanted =
         (int32_t)CLAMP(MIN((tasks + n_groups - 1) / n_groups, fit), 1, (int64_t)g->n * g->out_h);
     /* Rows so that there are at least as many bands as ranges. */
@@ -190,7 +191,7 @@ static void range_task(void *arg, uint32_t task, uint32_t thread)
         if (l->in_place) {
             in += (size_t)row * g->w;
         } else if (job->dw) {
-            nerv_conv_copy(g, l, buffer, cut->plane, in, n_ci, row, n_rows);
+            nerv_conv_copy(job->dsp, g, l, buffer, cut->plane, in, n_ci, row, n_rows);
             in = buffer;
         }
         band(job, sums, db_sums, in, off, n_taps, dy_buffer, dy, v0, n_rows);

@@ -263,6 +263,25 @@ INLINE void transpose_rows4(float *dst, ptrdiff_t ldd, const float *src, size_t 
     }
 }
 
+/* The last one to three rows, as four of which the others are 0. */
+static void transpose_rest(float *dst, ptrdiff_t ldd, const float *src, size_t lds, size_t n_rows, size_t n_columns)
+{
+    const v4 zero = { 0 };
+    const size_t second = n_rows > 1 ? lds : 0, third = n_rows > 2 ? 2 * lds : 0;
+    size_t c = 0;
+    for (; c + 4 <= n_columns; c += 4) {
+        v4 m[4] = { load4(src + c), n_rows > 1 ? load4(src + second + c) : zero,
+                    n_rows > 2 ? load4(src + third + c) : zero, zero };
+        transpose4(m);
+        UNROLL for (int i = 0; i < 4; i++)
+            store4(dst + (ptrdiff_t)(c + i) * ldd, m[i]);
+    }
+    for (; c < n_columns; c++) {
+        const v4 m = { src[c], n_rows > 1 ? src[second + c] : 0, n_rows > 2 ? src[third + c] : 0, 0 };
+        store4(dst + (ptrdiff_t)c * ldd, m);
+    }
+}
+
 static void transpose(float *dst, ptrdiff_t ldd, const float *src, size_t lds, size_t n_rows, size_t width,
                       size_t n_columns)
 {
@@ -281,12 +300,24 @@ static void transpose(float *dst, ptrdiff_t ldd, const float *src, size_t lds, s
 #endif
     for (; r + 4 <= n_rows; r += 4)
         transpose_rows4(dst + r, ldd, src + r * lds, lds, n_columns);
+    if (r < n_rows && r + 4 <= width) {
+        transpose_rest(dst + r, ldd, src + r * lds, lds, n_rows - r, n_columns);
+        r += 4;
+    }
     for (; r < n_rows; r++) {
         for (size_t c = 0; c < n_columns; c++)
             dst[(ptrdiff_t)c * ldd + r] = src[r * lds + c];
     }
-    for (size_t c = 0; width > n_rows && c < n_columns; c++)
-        memset(dst + (ptrdiff_t)c * ldd + n_rows, 0, (width - n_rows) * sizeof *dst);
+    if (r < width) {
+        for (size_t c = 0; c < n_columns; c++) {
+            float *d = dst + (ptrdiff_t)c * ldd;
+            size_t i = r;
+            for (; i + 4 <= width; i += 4)
+                store4(d + i, (v4){ 0 });
+            for (; i < width; i++)
+                d[i] = 0;
+        }
+    }
 }
 
 #if VF == 16
@@ -348,6 +379,26 @@ static void deinterleave(float *dst, size_t ldd, const float *src, size_t n, int
     for (; x < n; x++) {
         dst[x] = src[2 * x];
         dst[ldd + x] = src[2 * x + 1];
+    }
+}
+
+/* No calls and few branches per row: rows may be as short as 16 floats. */
+static void copy_rows(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds, size_t w,
+                      size_t n_rows)
+{
+    for (size_t r = 0; r < n_rows; r++, dst += ldd, src += lds) {
+        float *d = dst + left;
+        size_t x = 0;
+        for (size_t i = 0; i < left; i++)
+            dst[i] = 0;
+        for (; x + VF <= w; x += VF)
+            store(d + x, load(src + x));
+        for (; x + 4 <= w; x += 4)
+            store4(d + x, load4(src + x));
+        for (; x < w; x++)
+            d[x] = src[x];
+        for (x += left; x < width; x++)
+            dst[x] = 0;
     }
 }
 
@@ -474,6 +525,7 @@ void CAT(nerv_conv_dsp_init_, NERV_ISA)(NervConvDsp *dsp)
         .transpose = transpose,
         .interleave = interleave,
         .deinterleave = deinterleave,
+        .copy_rows = copy_rows,
         .add = add,
         .linear = linear,
         .linear_dx = linear_dx,

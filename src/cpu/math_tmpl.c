@@ -18,13 +18,15 @@ void PASTE(nerv_ssim_dsp_init_, NERV_ISA)(NervMathDsp *dsp);
 INLINE vf gelu(vf x)
 {
     const vf u = vabs(x);
-    return 0.5f * (x + u) - u * vnormal_tail(u, vgauss(x)); /* max(x, 0) less what the tail takes */
+    vf e;
+    return 0.5f * (x + u) - u * vnormal_tail(u, &e); /* max(x, 0) less what the tail takes */
 }
 
-INLINE vf normal_cdf(vf x, vf e)
+INLINE vf gelu_derivative(vf x)
 {
-    const vf q = vnormal_tail(vabs(x), e);
-    return vselect(x > vsplat(0.0f), 1.0f - q, q);
+    vf e;
+    const vf q = vnormal_tail(vabs(x), &e);
+    return vselect(x > vsplat(0.0f), 1.0f - q, q) + x * e * 0.39894228f;
 }
 
 INLINE vf value(vf x, int act)
@@ -62,8 +64,7 @@ INLINE vf first_derivative(vf x, int act)
     vf s, c;
     switch (act) {
     case NERV_ACT_GELU:
-        s = vgauss(x);
-        return normal_cdf(x, s) + x * s * 0.39894228f;
+        return gelu_derivative(x);
     case NERV_ACT_SILU:
         sigmoids(x, &s, &c);
         return s * (1.0f + x * c);

@@ -20,6 +20,12 @@ static inline uint32_t nerv_gemm_min_groups(const NervVkCaps *caps)
     return caps->is_software ? 8 : 256;
 }
 
+/* Bytes of shared memory. */
+static inline size_t nerv_gemm_shared(const NervGemm *g)
+{
+    return ((g->bm + 4 + g->bn + 4) * NERV_GEMM_BK + 4 * NERV_VK_LOCAL) * sizeof(float);
+}
+
 /* Time of a tiling in arbitrary units: multiply-adds including those outside the matrix, shared-memory reads (1/TM + 1/TN per
  * multiply-add), staging (1/BM + 1/BN, dearer for its address arithmetic), and cores left idle by too few workgroups. A software
  * device gathers from memory lane by lane, an order of magnitude dearer than arithmetic. */
@@ -42,7 +48,7 @@ static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_gro
         for (uint32_t tn = 1; tn <= 8; tn *= 2) {
             for (uint32_t tm = 4; tm <= 12 && tm * tn <= 64; tm += 4) {
                 NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn };
-                if ((g.bm + 4 + g.bn + 4) * NERV_GEMM_BK * sizeof(float) > MIN(caps->shared_bytes, 24576))
+                if (nerv_gemm_shared(&g) > MIN(caps->shared_bytes, 24576))
                     continue;
                 g.tiles_m = (m + g.bm - 1) / g.bm;
                 g.tiles_n = (n + g.bn - 1) / g.bn;

@@ -37,8 +37,9 @@ GstBuffer *slice(GBytes *stream, gsize from, gsize to);
 /* Decodes a whole byte stream through nervparse and nervdec: the raw buffers, in order. */
 GPtrArray *decode(GBytes *stream);
 
-/* Mean of squared differences of two mapped buffers of the same size. */
-double mse(GstBuffer *a, GstBuffer *b);
+/* How far `a` is from the picture `b`, of the worst component: squared differences relative to b's variance, so that 1
+ * is a plain grey. What a format leaves undefined (padding, "x") does not count. */
+double picture_error(const GstVideoInfo *info, GstBuffer *a, GstBuffer *b);
 
 /* A temporary file with the stream's bytes; unlink() and g_free() it. */
 char *write_temp(GBytes *stream);
