@@ -54,8 +54,8 @@ size_t nerv_conv_plane(const NervConvGeom *g, const NervConvLayout *l, int32_t n
 }
 
 /* Step 1: rows y0..y0+rows-1 of one channel, some of which may lie outside the source. */
-static void copy_plane(const NervConvDsp *dsp, const NervConvGeom *g, float *dst, int32_t pitch, const float *src,
-                       int32_t y0, int32_t rows)
+static void copy_plane(const NervConvDsp *dsp, const NervConvGeom *g, float *dst, int32_t pitch,
+                       const float *src, int32_t y0, int32_t rows)
 {
     const int32_t above = CLAMP(-y0, 0, rows), inside = CLAMP(g->h - MAX(y0, 0), 0, rows - above);
     const int32_t left = MIN(MAX(g->pad_x, 0), pitch), skip = MAX(-g->pad_x, 0);
@@ -63,13 +63,14 @@ static void copy_plane(const NervConvDsp *dsp, const NervConvGeom *g, float *dst
 
     memset(dst, 0, (size_t)above * pitch * sizeof *dst);
     if (inside > 0)
-        dsp->copy_rows(dst + (size_t)above * pitch, pitch, left, pitch, src + (size_t)MAX(y0, 0) * g->w + skip, g->w,
-                       w, inside);
+        dsp->copy_rows(dst + (size_t)above * pitch, pitch, left, pitch,
+                       src + (size_t)MAX(y0, 0) * g->w + skip, g->w, w, inside);
     memset(dst + (size_t)(above + inside) * pitch, 0, (size_t)(rows - above - inside) * pitch * sizeof *dst);
 }
 
 /* Columns c0..c1-1 of one phase: column c is column step*c + phase - pad_x of the source's row, or 0. */
-static void split_columns(const NervConvGeom *g, float *dst, const float *src, int32_t phase, int32_t c0, int32_t c1)
+static void split_columns(const NervConvGeom *g, float *dst, const float *src, int32_t phase, int32_t c0,
+                          int32_t c1)
 {
     for (int32_t c = c0; c < c1; c++) {
         const int32_t x = g->step * c + phase - g->pad_x;
@@ -78,8 +79,8 @@ static void split_columns(const NervConvGeom *g, float *dst, const float *src, i
 }
 
 /* One row of all phases. */
-static void split_row(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
-                      const float *src)
+static void split_row(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst,
+                      size_t plane, const float *src)
 {
     int32_t first = l->pitch, end = l->pitch;
 
@@ -87,7 +88,8 @@ static void split_row(const NervConvDsp *dsp, const NervConvGeom *g, const NervC
         /* Columns first..end-1 lie inside the source in all phases. */
         first = MIN(ceil_div(MAX(g->pad_x, 0), g->step), l->pitch);
         end = CLAMP((g->w + g->pad_x) / g->step, first, l->pitch);
-        dsp->deinterleave(dst + first, plane, src + (ptrdiff_t)g->step * first - g->pad_x, end - first, g->step);
+        dsp->deinterleave(dst + first, plane, src + (ptrdiff_t)g->step * first - g->pad_x, end - first,
+                          g->step);
     }
     for (int32_t j = 0; j < l->phases_x; j++, dst += plane) {
         split_columns(g, dst, src, j, 0, first);
@@ -95,8 +97,8 @@ static void split_row(const NervConvDsp *dsp, const NervConvGeom *g, const NervC
     }
 }
 
-void nerv_conv_copy(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
-                    const float *src, int32_t n_channels, int32_t first_row, int32_t n_rows)
+void nerv_conv_copy(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst,
+                    size_t plane, const float *src, int32_t n_channels, int32_t first_row, int32_t n_rows)
 {
     const int32_t rows = n_rows + l->extra_rows;
     const size_t used = (size_t)rows * l->pitch;

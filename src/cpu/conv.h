@@ -63,8 +63,8 @@ void nerv_conv_layout(const NervConvGeom *g, NervConvLayout *l);
 /* Floats of one plane for n_rows of output, with room for `slack` floats to be read behind it. */
 size_t nerv_conv_plane(const NervConvGeom *g, const NervConvLayout *l, int32_t n_rows, size_t slack);
 /* Copies what n_rows rows of output from first_row on need of n_channels channels. */
-void nerv_conv_copy(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst, size_t plane,
-                    const float *src, int32_t n_channels, int32_t first_row, int32_t n_rows);
+void nerv_conv_copy(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst,
+                    size_t plane, const float *src, int32_t n_channels, int32_t first_row, int32_t n_rows);
 /* Offsets of the taps of n_channels channels, in the order of the weights. */
 void nerv_conv_offsets(const NervConvGeom *g, const NervConvLayout *l, int32_t *off, size_t plane,
                        int32_t n_channels);

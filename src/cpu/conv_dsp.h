@@ -42,8 +42,8 @@ typedef struct {
     void (*deinterleave)(float *dst, size_t ldd, const float *src, size_t n, int s);
     /* Rows of w values between zeros: dst[r*ldd + x] = src[r*lds + x - left] for left <= x < left + w, and 0 for the other
      * x < width. */
-    void (*copy_rows)(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds, size_t w,
-                      size_t n_rows);
+    void (*copy_rows)(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds,
+                      size_t w, size_t n_rows);
     /* a[i] += b[i] */
     void (*add)(float *a, const float *b, size_t n);
 

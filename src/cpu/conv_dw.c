@@ -17,8 +17,8 @@
 #define TASK_MACS     1500000 /* worth a task */
 #define TASK_FLOATS   65536   /* read, worth a task */
 #define MAX_TASKS     32
-#define RANGE_PIXELS  300               /* of the images, worth a range */
-#define FINISH_TAPS   64                /* in one task of the last step */
+#define RANGE_PIXELS  300 /* of the images, worth a range */
+#define FINISH_TAPS   64  /* in one task of the last step */
 
 #define ALIGN_FLOATS 16
 

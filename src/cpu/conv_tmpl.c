@@ -264,7 +264,8 @@ INLINE void transpose_rows4(float *dst, ptrdiff_t ldd, const float *src, size_t 
 }
 
 /* The last one to three rows, as four of which the others are 0. */
-static void transpose_rest(float *dst, ptrdiff_t ldd, const float *src, size_t lds, size_t n_rows, size_t n_columns)
+static void transpose_rest(float *dst, ptrdiff_t ldd, const float *src, size_t lds, size_t n_rows,
+                           size_t n_columns)
 {
     const v4 zero = { 0 };
     const size_t second = n_rows > 1 ? lds : 0, third = n_rows > 2 ? 2 * lds : 0;
@@ -273,8 +274,7 @@ static void transpose_rest(float *dst, ptrdiff_t ldd, const float *src, size_t l
         v4 m[4] = { load4(src + c), n_rows > 1 ? load4(src + second + c) : zero,
                     n_rows > 2 ? load4(src + third + c) : zero, zero };
         transpose4(m);
-        UNROLL for (int i = 0; i < 4; i++)
-            store4(dst + (ptrdiff_t)(c + i) * ldd, m[i]);
+        UNROLL for (int i = 0; i < 4; i++) store4(dst + (ptrdiff_t)(c + i) * ldd, m[i]);
     }
     for (; c < n_columns; c++) {
         const v4 m = { src[c], n_rows > 1 ? src[second + c] : 0, n_rows > 2 ? src[third + c] : 0, 0 };
@@ -383,8 +383,8 @@ static void deinterleave(float *dst, size_t ldd, const float *src, size_t n, int
 }
 
 /* No calls and few branches per row: rows may be as short as 16 floats. */
-static void copy_rows(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds, size_t w,
-                      size_t n_rows)
+static void copy_rows(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds,
+                      size_t w, size_t n_rows)
 {
     for (size_t r = 0; r < n_rows; r++, dst += ldd, src += lds) {
         float *d = dst + left;

@@ -11,8 +11,6 @@
 #include "ops/gemm.h"
 #include "ops/ops.h"
 
-#include <string.h>
-
 #define MAX_KERNEL 64
 #define MAX_STRIDE 64
 
@@ -119,6 +117,7 @@ static NervConvGeom forward_geometry(const NervNode *node)
 
 /* Where a piece of a result goes: row i of the piece's is row first_y + step*i of the image, columns alike. */
 typedef struct {
+    const NervConvDsp *dsp;
     float *y;
     NervShape shape;
     int32_t step, first_y, first_x;
@@ -128,20 +127,19 @@ typedef struct {
 static void store(void *ctx, const NervConvPiece *p)
 {
     const StoreTo *to = ctx;
+    const size_t w = to->shape.w;
 
     for (int32_t o = 0; o < p->n_out; o++) {
-        float *plane =
-            to->y + ((size_t)p->image * to->shape.c + p->first_out + o) * to->shape.h * to->shape.w;
-        for (int32_t r = 0; r < p->n_rows; r++) {
-            const float *from = p->sums + o * p->ld + (size_t)r * p->pitch;
-            float *row =
-                plane + (size_t)(to->first_y + to->step * (p->first_row + r)) * to->shape.w + to->first_x;
-            if (to->step == 1) {
-                memcpy(row, from, to->n_columns * sizeof *row);
-            } else {
-                for (int32_t x = 0; x < to->n_columns; x++)
-                    row[(size_t)x * to->step] = from[x];
-            }
+        const size_t channel = (size_t)p->image * to->shape.c + p->first_out + o;
+        const float *from = p->sums + o * p->ld;
+        float *y = to->y + (channel * to->shape.h + to->first_y + to->step * p->first_row) * w + to->first_x;
+        if (to->step == 1) {
+            to->dsp->copy_rows(y, w, 0, to->n_columns, from, p->pitch, to->n_columns, p->n_rows);
+            continue;
+        }
+        for (int32_t r = 0; r < p->n_rows; r++, y += to->step * w, from += p->pitch) {
+            for (int32_t x = 0; x < to->n_columns; x++)
+                y[(size_t)x * to->step] = from[x];
         }
     }
 }
@@ -151,7 +149,7 @@ static void cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
     const NervConvGeom g = forward_geometry(node);
     const int32_t k = g.kh;
     const NervConvWeights w = { args->in[1], (ptrdiff_t)g.c_in * k * k, k * k, k, 1 };
-    StoreTo to = { args->out[0], node->out[0]->shape, 1, 0, 0, g.out_w };
+    StoreTo to = { &cpu->dsp->conv, args->out[0], node->out[0]->shape, 1, 0, 0, g.out_w };
     nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, node->n_in > 2 ? args->in[2] : NULL, store, &to);
 }
 
@@ -286,7 +284,7 @@ static void cpu_dx(const NervNode *node, const NervArgs *args, const NervCpu *cp
         if (y.n_taps > 0 && x.n_taps > 0)
             last += y.last_tap * K + x.last_tap;
         const NervConvWeights w = { last, K * K, (ptrdiff_t)dx.c * K * K, -S * K, -S };
-        StoreTo to = { args->out[0], dx, S, y.first, x.first, x.n_rows };
+        StoreTo to = { &cpu->dsp->conv, args->out[0], dx, S, y.first, x.first, x.n_rows };
         nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, NULL, store, &to);
     }
 }

@@ -9,8 +9,6 @@
 #include "ops/gemm.h"
 #include "ops/ops.h"
 
-#include <string.h>
-
 #define MAX_SCALE 16
 
 static bool invalid(GError **error, const char *op, const char *what)
@@ -120,9 +118,7 @@ static void store_z(const StoreTo *to, const NervConvPiece *p)
     for (int32_t o = 0; o < p->n_out; o++) {
         float *z =
             to->z + (((size_t)p->image * to->zs.c + p->first_out + o) * to->zs.h + p->first_row) * to->zs.w;
-        for (int32_t r = 0; r < p->n_rows; r++)
-            memcpy(z + (size_t)r * to->zs.w, p->sums + o * p->ld + (size_t)r * p->pitch,
-                   to->zs.w * sizeof *z);
+        to->dsp->conv.copy_rows(z, to->zs.w, 0, to->zs.w, p->sums + o * p->ld, p->pitch, to->zs.w, p->n_rows);
     }
 }
 
