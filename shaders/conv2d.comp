@@ -1,8 +1,10 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * conv2d: y = x * w + b, cross-correlation, as an implicit matrix product [Cout, Cin K K] x [Cin K K, N Ho Wo].
- * One workgroup: a tile of BM output channels by BN output pixels. Grid: tiles, channels first, folded over x and y.
+ * conv2d: y = x * w + b, cross-correlation, as an implicit matrix product [Cout, Cin K K] x [Cin K K, N Ho
+ * Wo].
+ * One workgroup: a tile of BM output channels by BN output pixels. Grid: tiles, channels first, folded over x
+ * and y.
  * Bindings: 0 x[N,Cin,H,W], 1 w[Cout,Cin,K,K], 2 y[N,Cout,Ho,Wo], 3 b[Cout] (has_bias).
  * Specialisation: 0-3 tile, 4 K, 5 stride.
  */

@@ -1,11 +1,13 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * conv2d_dw: dw[co,ci,ky,kx] = sum over n, oy, ox of dy[n,co,oy,ox] x[n,ci,oy S - P + ky,ox S - P + kx] and db[co] = sum of
- * dy, as an implicit matrix product [Cout, N Ho Wo] x [N Ho Wo, Cin K K (+ 1)]: the last column of B is ones and gives db.
- * Dispatch 1 (SUM = 0): one workgroup does a tile of BM x BN values over one of `splits` ranges of pixels and writes it
- * to part[split,Cout,columns]. Grid: tiles times splits, folded. Dispatch 2 (SUM = 1): one invocation adds one value's
- * parts in order, so that the result never depends on the schedule. Grid: Cout*columns invocations, folded.
+ * conv2d_dw: dw[co,ci,ky,kx] = sum over n, oy, ox of dy[n,co,oy,ox] x[n,ci,oy S - P + ky,ox S - P + kx] and
+ * db[co] = sum of dy, as an implicit matrix product [Cout, N Ho Wo] x [N Ho Wo, Cin K K (+ 1)]: the last
+ * column of B is ones and gives db.
+ * Dispatch 1 (SUM = 0): one workgroup does a tile of BM x BN values over one of `splits` ranges of pixels and
+ * writes it to part[split,Cout,columns]. Grid: tiles times splits, folded. Dispatch 2 (SUM = 1): one
+ * invocation adds one value's parts in order, so that the result never depends on the schedule. Grid:
+ * Cout*columns invocations, folded.
  * Bindings: 0 dy[N,Cout,Ho,Wo], 1 x[N,Cin,H,W], 2 dw[Cout,Cin,K,K] (store_dw), 3 db[Cout] (store_db), 4 part.
  * Specialisation: 0-3 tile, 4 K, 5 stride, 6 SUM.
  */

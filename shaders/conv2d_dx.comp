@@ -1,9 +1,9 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * conv2d_dx: dx[n,ci,y,x] = sum over co, ky, kx of w[co,ci,ky,kx] dy[n,co,oy,ox] where oy S = y + P - ky and ox S = x + P - kx
- * (terms without an integer solution inside dy are absent), as an implicit matrix product [Cin, Cout K K] x
- * [Cout K K, N H W]. For S > 1 the absent terms are multiplied as zeros.
+ * conv2d_dx: dx[n,ci,y,x] = sum over co, ky, kx of w[co,ci,ky,kx] dy[n,co,oy,ox] where oy S = y + P - ky and
+ * ox S = x + P - kx (terms without an integer solution inside dy are absent), as an implicit matrix product
+ * [Cin, Cout K K] x [Cout K K, N H W]. For S > 1 the absent terms are multiplied as zeros.
  * One workgroup: a tile of BM input channels by BN pixels. Grid: tiles, channels first, folded over x and y.
  * Bindings: 0 dy[N,Cout,Ho,Wo], 1 w[Cout,Cin,K,K], 2 dx[N,Cin,H,W]. Specialisation: 0-3 tile, 4 K, 5 stride.
  */

@@ -1,8 +1,9 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * linear: y[n,m] = sum over k of x[n,k] w[m,k], plus b[m]. Batches are small here, so it is a matrix-vector product bound by
- * reading w: 32 invocations share a row of w, 4 rows a workgroup, and every row is read once for BATCH images.
+ * linear: y[n,m] = sum over k of x[n,k] w[m,k], plus b[m]. Batches are small here, so it is a matrix-vector
+ * product bound by reading w: 32 invocations share a row of w, 4 rows a workgroup, and every row is read once
+ * for BATCH images.
  * Grid: ceil(M/4) workgroups, folded. Bindings: 0 x[N,K], 1 w[M,K], 2 y[N,M], 3 b[M] (has_bias).
  */
 #extension GL_GOOGLE_include_directive : require

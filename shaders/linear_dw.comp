@@ -1,8 +1,8 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * linear_dw: dw[m,k] = sum over n of dy[n,m] x[n,k], db[m] = sum over n of dy[n,m]. One invocation: one element of dw, or of
- * db where k = K. Grid: M*(K+1) invocations, folded.
+ * linear_dw: dw[m,k] = sum over n of dy[n,m] x[n,k], db[m] = sum over n of dy[n,m]. One invocation: one
+ * element of dw, or of db where k = K. Grid: M*(K+1) invocations, folded.
  * Bindings: 0 dy[N,M], 1 x[N,K], 2 dw[M,K] (store_dw), 3 db[M] (store_db).
  */
 #extension GL_GOOGLE_include_directive : require

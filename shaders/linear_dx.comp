@@ -1,10 +1,10 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * linear_dx: dx[n,k] = sum over m of dy[n,m] w[m,k]. Bound by reading w, whose rows are split into ranges so that enough
- * workgroups read at a time. Dispatch 1 (SUM = 0): one invocation sums one k over one range of m for BATCH images
- * at a time into part[split,N,K]; grid: ceil(K/128) times splits, folded. Dispatch 2 (SUM = 1): one invocation adds
- * one element's parts in order; grid: N*K invocations, folded.
+ * linear_dx: dx[n,k] = sum over m of dy[n,m] w[m,k]. Bound by reading w, whose rows are split into ranges so
+ * that enough workgroups read at a time. Dispatch 1 (SUM = 0): one invocation sums one k over one range of m
+ * for BATCH images at a time into part[split,N,K]; grid: ceil(K/128) times splits, folded. Dispatch 2 (SUM =
+ * 1): one invocation adds one element's parts in order; grid: N*K invocations, folded.
  * Bindings: 0 dy[N,M], 1 w[M,K], 2 dx[N,K], 3 part. Specialisation: 0 SUM.
  */
 #extension GL_GOOGLE_include_directive : require

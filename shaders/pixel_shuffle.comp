@@ -1,8 +1,8 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * pixel_shuffle: y[n,c,h S + i,w S + j] = x[n,c S S + i S + j,h,w]. One invocation: one element of y. Grid: the elements
- * of y, folded. Bindings: 0 x[N,C S S,H,W], 1 y[N,C,H S,W S].
+ * pixel_shuffle: y[n,c,h S + i,w S + j] = x[n,c S S + i S + j,h,w]. One invocation: one element of y. Grid:
+ * the elements of y, folded. Bindings: 0 x[N,C S S,H,W], 1 y[N,C,H S,W S].
  */
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"

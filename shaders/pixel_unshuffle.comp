@@ -1,8 +1,9 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * pixel_unshuffle: y[n,c S S + i S + j,h,w] = x[n,c,h S + i,w S + j], the inverse of pixel_shuffle. One invocation: one element
- * of y. Grid: the elements of y, folded. Bindings: 0 x[N,C,H S,W S], 1 y[N,C S S,H,W].
+ * pixel_unshuffle: y[n,c S S + i S + j,h,w] = x[n,c,h S + i,w S + j], the inverse of pixel_shuffle. One
+ * invocation: one element of y. Grid: the elements of y, folded. Bindings: 0 x[N,C,H S,W S], 1 y[N,C S
+ * S,H,W].
  */
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"

@@ -1,13 +1,15 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * ssim: mean structural similarity (Wang et al. 2004, eq. 13) over all valid 11x11 Gaussian windows, and for the gradient the
- * partial derivatives of each window's value in mu_a, E[aa], E[ab] (see src/ops/ssim.c for the formulas).
- * Dispatch 1 (SUM = 0): one workgroup does 16x16 windows of one plane, moments by rows into shared memory, then by columns; the
- * sum of its windows goes to part[group]. Grid: planes times tiles, folded. Dispatch 2 (SUM = 1): one workgroup adds the parts in a fixed order.
- * The moments are those of a and b less their means over what the tile sees: variances don't change and lose less to
- * cancellation.
- * Bindings: 0 a[N,C,H,W], 1 b[N,C,H,W], 2 mean[1], 3 maps[N,3 C,H-10,W-10] (store_maps), 4 part. Specialisation: 0 SUM.
+ * ssim: mean structural similarity (Wang et al. 2004, eq. 13) over all valid 11x11 Gaussian windows, and for
+ * the gradient the partial derivatives of each window's value in mu_a, E[aa], E[ab] (see src/ops/ssim.c for
+ * the formulas).
+ * Dispatch 1 (SUM = 0): one workgroup does 16x16 windows of one plane, moments by rows into shared memory,
+ * then by columns; the sum of its windows goes to part[group]. Grid: planes times tiles, folded. Dispatch 2
+ * (SUM = 1): one workgroup adds the parts in a fixed order. The moments are those of a and b less their means
+ * over what the tile sees: variances don't change and lose less to cancellation.
+ * Bindings: 0 a[N,C,H,W], 1 b[N,C,H,W], 2 mean[1], 3 maps[N,3 C,H-10,W-10] (store_maps), 4 part.
+ * Specialisation: 0 SUM.
  */
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"
@@ -72,9 +74,10 @@ void sum_row(uint i, vec2 mid)
     rows[i] = m;
 }
 
-/* The value of the window at x, y of the tile, its maps stored at `at` and 1 and 2 planes of `stride` further. In the
- * terms of src/ops/ssim.c, A2 = B2 - e with e the variance of a - b, which is small and exact where the images agree; with it,
- * dS/dmu_a = 2/(B1 B2) (A2 (mu_b - mu_a A1/B1) - A1 (mu_b - mu_a A2/B2)) is written without cancelling large terms. */
+/* The value of the window at x, y of the tile, its maps stored at `at` and 1 and 2 planes of `stride`
+ * further. In the terms of src/ops/ssim.c, A2 = B2 - e with e the variance of a - b, which is small and exact
+ * where the images agree; with it, dS/dmu_a = 2/(B1 B2) (A2 (mu_b - mu_a A1/B1) - A1 (mu_b - mu_a A2/B2)) is
+ * written without cancelling large terms. */
 float window_value(uint x, uint y, vec2 mid, uint at, uint stride)
 {
     vec4 m = vec4(0.0);

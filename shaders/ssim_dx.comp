@@ -1,10 +1,10 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * ssim_dx: da = g/(windows) (G*M0 + 2 a G*M1 + b G*M2), where M0, M1, M2 are the maps of ssim and G* adds, over the windows that
- * contain a pixel, the map's value times the pixel's weight in the window.
- * One workgroup: 16x16 pixels of one plane, the three maps staged with what lies outside as zero, weighted by rows into shared
- * memory, then by columns. Grid: planes times tiles, folded.
+ * ssim_dx: da = g/(windows) (G*M0 + 2 a G*M1 + b G*M2), where M0, M1, M2 are the maps of ssim and G* adds,
+ * over the windows that contain a pixel, the map's value times the pixel's weight in the window.
+ * One workgroup: 16x16 pixels of one plane, the three maps staged with what lies outside as zero, weighted by
+ * rows into shared memory, then by columns. Grid: planes times tiles, folded.
  * Bindings: 0 g[1], 1 a[N,C,H,W], 2 b[N,C,H,W], 3 maps[N,3 C,H-10,W-10], 4 da[N,C,H,W].
  */
 #extension GL_GOOGLE_include_directive : require

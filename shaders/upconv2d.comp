@@ -1,11 +1,12 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * upconv2d: y = act(pixel_shuffle(z, S)), z = x * w + b with stride 1 and pad (K-1)/2, in one pass: the convolution as an
- * implicit matrix product (lib/gemm.glsl), bias, shuffle and activation in its store, so z goes to memory only if
- * the gradient reads it.
+ * upconv2d: y = act(pixel_shuffle(z, S)), z = x * w + b with stride 1 and pad (K-1)/2, in one pass: the
+ * convolution as an implicit matrix product (lib/gemm.glsl), bias, shuffle and activation in its store, so z
+ * goes to memory only if the gradient reads it.
  * One workgroup: a tile of BM channels of z by BN pixels. Grid: tiles, channels first, folded over x and y.
- * Bindings: 0 x[N,Cin,H,W], 1 w[C S S,Cin,K,K], 2 y[N,C,H S,W S] (store_y), 3 z[N,C S S,H,W] (store_z), 4 b[C S S] (has_bias).
+ * Bindings: 0 x[N,Cin,H,W], 1 w[C S S,Cin,K,K], 2 y[N,C,H S,W S] (store_y), 3 z[N,C S S,H,W] (store_z), 4 b[C
+ * S S] (has_bias).
  * Specialisation: 0-3 tile, 4 K, 5 stride = 1, 6 S, 7 activation.
  */
 #extension GL_GOOGLE_include_directive : require

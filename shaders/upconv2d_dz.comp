@@ -1,8 +1,9 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * upconv2d_dz: dz[n,c S S + i S + j,h,w] = dy[n,c,h S + i,w S + j] act'(z[n,c S S + i S + j,h,w]). One invocation: one element
- * of dz. Grid: the elements of dz, folded. Bindings: 0 dy[N,C,H S,W S], 1 z[N,C S S,H,W], 2 dz[N,C S S,H,W].
+ * upconv2d_dz: dz[n,c S S + i S + j,h,w] = dy[n,c,h S + i,w S + j] act'(z[n,c S S + i S + j,h,w]). One
+ * invocation: one element of dz. Grid: the elements of dz, folded. Bindings: 0 dy[N,C,H S,W S], 1 z[N,C S
+ * S,H,W], 2 dz[N,C S S,H,W].
  * Specialisation: 0 S, 1 activation.
  */
 #extension GL_GOOGLE_include_directive : require

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The pointwise functions of NervAct (src/ops/ops.h), their first and second derivatives. Vulkan lets sin() be wrong
- * by 2^-11 and says nothing of it outside [-pi, pi], and tanh() may overflow on the way, so both are computed
- * here, as is the normal distribution that GELU needs. Errors stated are absolute, in float, with a correctly rounded
- * exp(); coefficients were fitted for this file by iteratively reweighted least squares on Chebyshev nodes.
+ * The pointwise functions of NervAct (src/ops/ops.h), their first and second derivatives. Vulkan lets sin()
+ * be wrong by 2^-11 and says nothing of it outside [-pi, pi], and tanh() may overflow on the way, so both are
+ * computed here, as is the normal distribution that GELU needs. Errors stated are absolute, in float, with a
+ * correctly rounded exp(); coefficients were fitted for this file by iteratively reweighted least squares on
+ * Chebyshev nodes.
  */
 #ifndef NERV_ACT_GLSL
 #define NERV_ACT_GLSL
@@ -17,10 +18,10 @@
 #define NERV_ACT_TANH01 6
 #define NERV_ACT_RELU 7
 
-/* The normal distribution Phi(x) = (1 + erf(x/sqrt 2))/2. With u = |x|/sqrt 2: for u < 1 the odd polynomial of
- * Abramowitz & Stegun 7.1.5 (here a minimax fit, 1.2e-9 on erf), else the tail exp(-u^2) t Q(t)/2, t = 1/(1 + u/2), which
- * is the form of Hastings, A&S 7.1.26, refitted for u >= 1 (1.3e-9). In float: 2e-7 on erf, and the lower tail keeps
- * its relative precision. */
+/* The normal distribution Phi(x) = (1 + erf(x/sqrt 2))/2. With u = |x|/sqrt 2: for u < 1 the odd polynomial
+ * of Abramowitz & Stegun 7.1.5 (here a minimax fit, 1.2e-9 on erf), else the tail exp(-u^2) t Q(t)/2, t =
+ * 1/(1 + u/2), which is the form of Hastings, A&S 7.1.26, refitted for u >= 1 (1.3e-9). In float: 2e-7 on
+ * erf, and the lower tail keeps its relative precision. */
 float nerv_normal_cdf(float x)
 {
     float u = abs(x) * 0.70710678;
@@ -57,9 +58,10 @@ float nerv_erf(float x)
     return 2.0 * nerv_normal_cdf(x * 1.4142136) - 1.0;
 }
 
-/* sin(x + quarter*pi/2), quarter 0 or 1. x is reduced by an integer multiple of pi/2 of the parity that leaves a sine (Cody &
- * Waite 1980: pi/2 in three parts, the first two of 8 and 11 bits, so their products are exact while the multiple is below
- * 2^13); then an odd polynomial, 1.7e-11 on [-pi/2, pi/2]. Error 1.2e-7 for |x| < 12000, beyond that that of x itself. */
+/* sin(x + quarter*pi/2), quarter 0 or 1. x is reduced by an integer multiple of pi/2 of the parity that
+ * leaves a sine (Cody & Waite 1980: pi/2 in three parts, the first two of 8 and 11 bits, so their products
+ * are exact while the multiple is below 2^13); then an odd polynomial, 1.7e-11 on [-pi/2, pi/2]. Error 1.2e-7
+ * for |x| < 12000, beyond that that of x itself. */
 float nerv_sine(float x, float quarter)
 {
     float k = round(x * 0.31830989 + 0.5 * quarter); /* half turns of the sum */
@@ -79,7 +81,8 @@ float nerv_sine(float x, float quarter)
     return half_turns != 0.0 ? -s : s;
 }
 
-/* tanh(x): x + x^3 P(x^2) for |x| < 0.625 (4e-8 relative to x^3), else 1 - 2/(exp(2|x|) + 1), with the sign of x. 1e-7. */
+/* tanh(x): x + x^3 P(x^2) for |x| < 0.625 (4e-8 relative to x^3), else 1 - 2/(exp(2|x|) + 1), with the sign
+ * of x. 1e-7. */
 float nerv_tanh(float x)
 {
     float u = abs(x);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What every shader shares: the workgroup's shape, the one-dimensional id of an invocation or workgroup in a grid that
- * had to be folded, and the macro that declares an operand. The host's half is src/ops/dispatch.h. Include it
- * right after #version and the extensions. A shader that wants another workgroup size than NERV_LOCAL = 128 (the
- * least that Vulkan guarantees) defines NERV_LOCAL first; it then passes the same number to nerv_dispatch_elements().
+ * What every shader shares: the workgroup's shape, the one-dimensional id of an invocation or workgroup in a
+ * grid that had to be folded, and the macro that declares an operand. The host's half is src/ops/dispatch.h.
+ * Include it right after #version and the extensions. A shader that wants another workgroup size than
+ * NERV_LOCAL = 128 (the least that Vulkan guarantees) defines NERV_LOCAL first; it then passes the same
+ * number to nerv_dispatch_elements().
  */
 #ifndef NERV_COMMON_GLSL
 #define NERV_COMMON_GLSL
@@ -14,11 +15,14 @@
 
 layout(local_size_x = NERV_LOCAL, local_size_y = 1, local_size_z = 1) in;
 
-/* NERV_IN(0, x): binding 0 is read as float x[]; NERV_OUT writes, NERV_INOUT does both. The _UINT forms see the same
- * bytes as 32-bit words (packed U8, I32 bits). */
-#define NERV_IN(slot, name) layout(std430, set = 0, binding = slot) restrict readonly buffer name##_block { float name[]; }
-#define NERV_OUT(slot, name) layout(std430, set = 0, binding = slot) restrict writeonly buffer name##_block { float name[]; }
-#define NERV_INOUT(slot, name) layout(std430, set = 0, binding = slot) restrict buffer name##_block { float name[]; }
+/* NERV_IN(0, x): binding 0 is read as float x[]; NERV_OUT writes, NERV_INOUT does both. The _UINT forms see
+ * the same bytes as 32-bit words (packed U8, I32 bits). */
+#define NERV_IN(slot, name) \
+    layout(std430, set = 0, binding = slot) restrict readonly buffer name##_block { float name[]; }
+#define NERV_OUT(slot, name) \
+    layout(std430, set = 0, binding = slot) restrict writeonly buffer name##_block { float name[]; }
+#define NERV_INOUT(slot, name) \
+    layout(std430, set = 0, binding = slot) restrict buffer name##_block { float name[]; }
 #define NERV_IN_UINT(slot, name) \
     layout(std430, set = 0, binding = slot) restrict readonly buffer name##_block { uint name[]; }
 #define NERV_OUT_UINT(slot, name) \
@@ -31,7 +35,8 @@ uint nerv_group()
     return gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
 }
 
-/* The invocation's number; one per element. Below 2^31 for the tensors that a tape admits. Test it against the count. */
+/* The invocation's number; one per element. Below 2^31 for the tensors that a tape admits. Test it against
+ * the count. */
 uint nerv_id()
 {
     return nerv_group() * NERV_LOCAL + gl_LocalInvocationIndex;

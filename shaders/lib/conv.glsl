@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The matrices of a convolution going forward, for lib/gemm.glsl: A[co, (ci ky kx)] is the weights as they lie in memory and
- * B[(ci ky kx), (n oy ox)] the patches of x. Shared by conv2d and upconv2d; says nothing of bias or of the store.
+ * The matrices of a convolution going forward, for lib/gemm.glsl: A[co, (ci ky kx)] is the weights as they
+ * lie in memory and B[(ci ky kx), (n oy ox)] the patches of x. Shared by conv2d and upconv2d; says nothing of
+ * bias or of the store.
  */
 #ifndef NERV_CONV_GLSL
 #define NERV_CONV_GLSL

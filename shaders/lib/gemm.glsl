@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * One tile of a matrix product C[M,N] = A[M,K] B[K,N] by one workgroup, the inner part of every convolution here: BM x BN
- * values of C, K walked in chunks of GEMM_BK that are staged in shared memory, TM x TN accumulators per invocation.
- * Neither matrix exists in memory. The includer defines GEMM_M and GEMM_N (the bounds) and the functions
+ * One tile of a matrix product C[M,N] = A[M,K] B[K,N] by one workgroup, the inner part of every convolution
+ * here: BM x BN values of C, K walked in chunks of GEMM_BK that are staged in shared memory, TM x TN
+ * accumulators per invocation. Neither matrix exists in memory. The includer defines GEMM_M and GEMM_N (the
+ * bounds) and the functions
  *     float gemm_a(uint m, uint k)           an element of A
  *     float gemm_b(uint k, uint n)           an element of B
  *     void gemm_store(uint m, uint n, float) takes a finished element of C
  * and one of these, which work out what the many calls of gemm_b (and gemm_a) that follow have in common:
  *     void gemm_at_n(uint n)  default; an invocation then asks for many k of that n
  *     void gemm_at_k(uint k)  if GEMM_K_FAST is defined; it then asks for many m and n of that k
- * The sizes are specialisation constants 0..3, chosen by src/ops/gemm.h; (BM/TM)(BN/TN) = NERV_LOCAL,
- * BN divides it or is a multiple of it, TM is a multiple of 4 and TN one of 1, 2, 4, 8.
+ * The sizes are specialisation constants 0..3, chosen by src/ops/gemm.h; (BM/TM)(BN/TN) = NERV_LOCAL, BN
+ * divides it or is a multiple of it, TM is a multiple of 4 and TN one of 1, 2, 4, 8.
  */
 #ifndef NERV_GEMM_GLSL
 #define NERV_GEMM_GLSL
@@ -31,7 +32,8 @@ layout(constant_id = 3) const uint TN = 8;
 
 shared vec4 gemm_tile_a[GEMM_BK * GEMM_LDA];
 shared vec4 gemm_tile_b[GEMM_BK * GEMM_LDB];
-/* An invocation's own quad on its way out: lets the store be a loop rather than 64 copies of itself, each with its activation. */
+/* An invocation's own quad on its way out: lets the store be a loop rather than 64 copies of itself, each
+ * with its activation. */
 shared vec4 gemm_quad[NERV_LOCAL];
 
 /* Stages rows k..k+15 of the two operands; what lies outside becomes zero. */
@@ -49,22 +51,23 @@ void gemm_stage(uint m0, uint n0, uint k, uint k_end)
         if (BN > NERV_LOCAL)
             gemm_at_n(n0 + n);
         for (uint kb = tid / BN; kb < GEMM_BK; kb += max(NERV_LOCAL / BN, 1))
-            gemm_tile_b[kb * GEMM_LDB + n / 4][n % 4] = k + kb < k_end && n0 + n < GEMM_N ? gemm_b(k + kb, n0 + n) : 0.0;
+            gemm_tile_b[kb * GEMM_LDB + n / 4][n % 4] =
+                k + kb < k_end && n0 + n < GEMM_N ? gemm_b(k + kb, n0 + n) : 0.0;
     }
 #endif
     for (uint m = tid / GEMM_BK; m < BM; m += NERV_LOCAL / GEMM_BK)
         gemm_tile_a[ka * GEMM_LDA + m / 4][m % 4] = inside && m0 + m < GEMM_M ? gemm_a(m0 + m, k + ka) : 0.0;
 }
 
-/* The invocation's column j of 0..TN-1 within the tile, tn being its place among the BN/TN that share rows: quads of neighbouring
- * columns where TN allows, and neighbours in the workgroup on neighbouring quads. */
+/* The invocation's column j of 0..TN-1 within the tile, tn being its place among the BN/TN that share rows:
+ * quads of neighbouring columns where TN allows, and neighbours in the workgroup on neighbouring quads. */
 uint gemm_column(uint tn, uint j)
 {
     return TN < 4 ? j * (BN / TN) + tn : (j / 4 * (BN / TN) + tn) * 4 + j % 4;
 }
 
-/* Computes C[m0.., n0..] summed over k_begin..k_end-1, in order, and hands the elements inside to gemm_store(). All
- * invocations of the workgroup call it with the same arguments. */
+/* Computes C[m0.., n0..] summed over k_begin..k_end-1, in order, and hands the elements inside to
+ * gemm_store(). All invocations of the workgroup call it with the same arguments. */
 void gemm_tile(uint m0, uint n0, uint k_begin, uint k_end)
 {
     uint tn = gl_LocalInvocationIndex % (BN / TN);

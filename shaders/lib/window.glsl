@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The 11-tap Gaussian of SSIM and the tiling that ssim and ssim_dx share: a workgroup does TILE x TILE positions of one
- * plane and first stages the TILE+10 square they see. The taps come from the host, which normalises them in double.
+ * The 11-tap Gaussian of SSIM and the tiling that ssim and ssim_dx share: a workgroup does TILE x TILE
+ * positions of one plane and first stages the TILE+10 square they see. The taps come from the host, which
+ * normalises them in double.
  */
 #ifndef NERV_WINDOW_GLSL
 #define NERV_WINDOW_GLSL

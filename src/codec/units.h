@@ -18,10 +18,11 @@
 #include "base/error.h"
 #include "tensor/pixels.h"
 
-#define NERV_STREAM_VERSION 1
+#define NERV_STREAM_VERSION   1
 #define NERV_UNIT_MAX_PAYLOAD ((uint32_t)(1u << 28) - 1)
-#define NERV_UNIT_MIN_BYTES 11 /* sync word, type, b0, check, empty payload, CRC; every header fits in as many */
-#define NERV_UNIT_MAX_OVERHEAD 15
+#define NERV_UNIT_MIN_BYTES                                                                                  \
+    11 /* sync word, type, b0, check, empty payload, CRC; every header fits in as many */
+#define NERV_UNIT_MAX_OVERHEAD     15
 #define NERV_ACCESS_UNIT_MAX_BYTES ((size_t)NERV_UNIT_MAX_PAYLOAD + 4096)
 #define NERV_ACCESS_UNIT_MAX_UNITS 64
 
@@ -55,24 +56,25 @@ void nerv_unit_write(GByteArray *out, NervUnitType type, const void *payload, si
 
 /* Everything a reader needs before the network. Code points as in ITU-T H.273. */
 typedef struct {
-    uint32_t version;         /* NERV_STREAM_VERSION */
-    uint32_t profile;         /* 0 "main" */
-    uint32_t segment_id;      /* counts segments from 0, modulo 2^32; frames of a segment carry it */
-    uint64_t first_frame;     /* number of the segment's first frame in the stream, <= 2^62 */
-    uint32_t n_frames;        /* frames in this segment, 1..65536 */
-    uint32_t width, height;   /* 16..8192 */
-    uint32_t fps_n, fps_d;    /* < 2^31; 0/1: variable; else at most 32768 seconds a frame */
-    uint32_t par_n, par_d;    /* pixel aspect ratio, 1..2^31-1 */
+    uint32_t version;       /* NERV_STREAM_VERSION */
+    uint32_t profile;       /* 0 "main" */
+    uint32_t segment_id;    /* counts segments from 0, modulo 2^32; frames of a segment carry it */
+    uint64_t first_frame;   /* number of the segment's first frame in the stream, <= 2^62 */
+    uint32_t n_frames;      /* frames in this segment, 1..65536 */
+    uint32_t width, height; /* 16..8192 */
+    uint32_t fps_n, fps_d;  /* < 2^31; 0/1: variable; else at most 32768 seconds a frame */
+    uint32_t par_n, par_d;  /* pixel aspect ratio, 1..2^31-1 */
     uint32_t matrix, primaries, transfer; /* code points 0..255; 2 unspecified */
-    uint32_t full_range;      /* 0, 1 */
-    uint32_t format;          /* NervPixelFormat of the source, a hint for the output's choice */
-    uint32_t h_cosited, v_cosited; /* 0, 1 */
-    int64_t pts_ns;           /* presentation time of the segment's first frame, within +-2^62 */
+    uint32_t full_range;                  /* 0, 1 */
+    uint32_t format;                      /* NervPixelFormat of the source, a hint for the output's choice */
+    uint32_t h_cosited, v_cosited;        /* 0, 1 */
+    int64_t pts_ns;                       /* presentation time of the segment's first frame, within +-2^62 */
 } NervSequence;
 
 typedef struct {
-    uint32_t segment_id;  /* low 8 bits only */
-    uint32_t index;       /* frame within the segment, 0..65535; the reader of the frame compares it with n_frames */
+    uint32_t segment_id; /* low 8 bits only */
+    uint32_t
+        index; /* frame within the segment, 0..65535; the reader of the frame compares it with n_frames */
     int64_t pts_delta_ns; /* presentation time minus nerv_sequence_pts(), within +-2^60 */
 } NervFrameHeader;
 
@@ -93,7 +95,8 @@ int64_t nerv_sequence_duration(const NervSequence *s, uint32_t index);
 typedef struct {
     size_t bytes; /* of the whole access unit */
     bool is_sync;
-    uint32_t unknown_type; /* type of the first unit that a decoder had to understand and this one does not, 0: none */
+    uint32_t
+        unknown_type; /* type of the first unit that a decoder had to understand and this one does not, 0: none */
     NervUnit sequence, network, frame; /* type 0 where absent */
 } NervAccessUnit;
 

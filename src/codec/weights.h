@@ -15,7 +15,8 @@
 /* Appends the network unit's payload. `params`: model->n_weights floats in the model's order, finite and at most
  * NERV_QUANT_MAX_VALUE; otherwise NERV_ERROR_INVALID. bits: 2..8 per weight. NERV_ERROR_UNSUPPORTED if the payload would not
  * fit a unit. On errors the writer is as before. The same arguments give the same bytes. */
-bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w, GError **error);
+bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
+                        GError **error);
 
 /* Reads the payload: makes the model (owned by the caller, nerv_model_free) and dequantises its weights into a new
  * array (*params, g_free). Refuses, before any allocation of their size, a network of more than max_weights scalars or

@@ -53,19 +53,16 @@ size_t nerv_conv_plane(const NervConvGeom *g, const NervConvLayout *l, int32_t n
     return (floats / ALIGN_FLOATS / 2 * 2 + 3) * ALIGN_FLOATS;
 }
 
-/* Step 1: rows y0..y0+rows-1 of one channel, some of which may lie outside the source. */
-static void copy_plane(const NervConvDsp *dsp, const NervConvGeom *g, float *dst, int32_t pitch,
-                       const float *src, int32_t y0, int32_t rows)
+/* Step 1: rows y0..y0+rows-1 of all channels, some of which may lie outside the source. */
+static void copy_padded(const NervConvDsp *dsp, const NervConvGeom *g, const NervConvLayout *l, float *dst,
+                        size_t plane, const float *src, int32_t n_channels, int32_t y0, int32_t rows)
 {
-    const int32_t above = CLAMP(-y0, 0, rows), inside = CLAMP(g->h - MAX(y0, 0), 0, rows - above);
-    const int32_t left = MIN(MAX(g->pad_x, 0), pitch), skip = MAX(-g->pad_x, 0);
-    const int32_t w = CLAMP(g->w - skip, 0, pitch - left);
+    const int32_t above = CLAMP(-y0, 0, rows), h = CLAMP(g->h - MAX(y0, 0), 0, rows - above);
+    const int32_t left = MIN(MAX(g->pad_x, 0), l->pitch), skip = MAX(-g->pad_x, 0);
+    const int32_t w = CLAMP(g->w - skip, 0, l->pitch - left);
 
-    memset(dst, 0, (size_t)above * pitch * sizeof *dst);
-    if (inside > 0)
-        dsp->copy_rows(dst + (size_t)above * pitch, pitch, left, pitch,
-                       src + (size_t)MAX(y0, 0) * g->w + skip, g->w, w, inside);
-    memset(dst + (size_t)(above + inside) * pitch, 0, (size_t)(rows - above - inside) * pitch * sizeof *dst);
+    dsp->pad(dst, plane, l->pitch, above, left, src + (size_t)MAX(y0, 0) * g->w + skip, (size_t)g->h * g->w,
+             g->w, h, w, n_channels);
 }
 
 /* Columns c0..c1-1 of one phase: column c is column step*c + phase - pad_x of the source's row, or 0. */
@@ -103,22 +100,23 @@ void nerv_conv_copy(const NervConvDsp *dsp, const NervConvGeom *g, const NervCon
     const int32_t rows = n_rows + l->extra_rows;
     const size_t used = (size_t)rows * l->pitch;
 
+    if (g->step == 1) {
+        copy_padded(dsp, g, l, dst, plane, src, n_channels, first_row - g->pad_y, rows);
+        return;
+    }
     for (int32_t c = 0; c < n_channels; c++, src += (size_t)g->h * g->w) {
         for (int32_t i = 0; i < l->phases_y; i++, dst += plane * l->phases_x) {
             for (int32_t j = 0; j < l->phases_x; j++)
                 memset(dst + j * plane + used, 0, (plane - used) * sizeof *dst);
-            if (g->step == 1) {
-                copy_plane(dsp, g, dst, l->pitch, src, first_row - g->pad_y, rows);
-                continue;
-            }
             for (int32_t r = 0; r < rows; r++) {
                 const int32_t y = g->step * (first_row + r) + i - g->pad_y;
                 float *row = dst + (size_t)r * l->pitch;
-                if (y >= 0 && y < g->h)
+                if (y >= 0 && y < g->h) {
                     split_row(dsp, g, l, row, plane, src + (size_t)y * g->w);
-                else
-                    for (int32_t j = 0; j < l->phases_x; j++)
-                        memset(row + j * plane, 0, l->pitch * sizeof *dst);
+                    continue;
+                }
+                for (int32_t j = 0; j < l->phases_x; j++)
+                    memset(row + j * plane, 0, l->pitch * sizeof *dst);
             }
         }
     }
@@ -149,14 +147,16 @@ typedef struct {
         sum_floats; /* of scratch; the last three per thread */
 } Cut;
 
-/* What a piece costs, in cycles or so: the tiles' multiply-adds, copying the input, and starting. */
+/* What a piece costs, in cycles or so: the tiles' multiply-adds, of which one and two vectors wide ones are less efficient,
+ * copying the input, storing, and starting. */
 static double piece_cost(const NervConvGeom *g, const NervConvDsp *dsp, const NervConvLayout *l, int32_t rows,
                          int32_t outs)
 {
-    const double vectors = ceil_div((rows - 1) * l->pitch + g->out_w, dsp->vector_floats);
+    const int32_t n_vectors = ceil_div((rows - 1) * l->pitch + g->out_w, dsp->vector_floats);
+    const double vectors = n_vectors + (n_vectors % 3 == 0 ? 0 : n_vectors % 3 == 1 ? 0.5 : 0.25);
     const double macs = vectors * nerv_conv_padded(dsp, outs) * ((double)g->c_in * g->kh * g->kw / 2 + 4);
-    const double copied = l->in_place ? 0 : (double)g->c_in * (rows + l->extra_rows) * (l->pitch + 20) / 8;
-    const double stored = (double)rows * l->pitch * outs / 2;
+    const double copied = l->in_place ? 0 : (double)g->c_in * (rows + l->extra_rows) * (l->pitch / 4.0 + 16);
+    const double stored = (double)rows * (l->pitch / 2.0 + 16) * outs;
     return macs + copied + stored + 3000;
 }
 
@@ -324,7 +324,7 @@ static void piece_task(void *arg, uint32_t task, uint32_t thread)
         const float *in = job->src + ((size_t)piece.image * g->c_in + c0) * channel;
         if (in_place) {
             in += (size_t)piece.first_row * g->w;
-        } else {
+        } else if (taps > 0) {
             nerv_conv_copy(job->dsp, g, l, buffer, cut->plane, in, n_ci, piece.first_row, piece.n_rows);
             in = buffer;
         }

@@ -40,10 +40,12 @@ typedef struct {
     void (*interleave)(float *dst, const float *src, size_t lds, size_t n, int s);
     /* dst[j*ldd + x] = src[x*s + j]: its inverse. */
     void (*deinterleave)(float *dst, size_t ldd, const float *src, size_t n, int s);
-    /* Rows of w values between zeros: dst[r*ldd + x] = src[r*lds + x - left] for left <= x < left + w, and 0 for the other
-     * x < width. */
-    void (*copy_rows)(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds,
-                      size_t w, size_t n_rows);
+    /* dst[r*ldd + x] = src[r*lds + x] for x < w, r < n_rows. */
+    void (*copy_rows)(float *dst, size_t ldd, const float *src, size_t lds, size_t w, size_t n_rows);
+    /* Images of h rows and w columns of n channels amid zeros: fills `plane` floats of each channel of dst, rows being `pitch`
+     * apart and the image beginning at row `above`, column `left`. */
+    void (*pad)(float *dst, size_t plane, size_t pitch, size_t above, size_t left, const float *src,
+                size_t src_plane, size_t src_pitch, size_t h, size_t w, size_t n_channels);
     /* a[i] += b[i] */
     void (*add)(float *a, const float *b, size_t n);
 

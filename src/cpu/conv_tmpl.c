@@ -382,23 +382,52 @@ static void deinterleave(float *dst, size_t ldd, const float *src, size_t n, int
     }
 }
 
-/* No calls and few branches per row: rows may be as short as 16 floats. */
-static void copy_rows(float *dst, size_t ldd, size_t left, size_t width, const float *src, size_t lds,
-                      size_t w, size_t n_rows)
+/* Rows may be as short as 16 floats: no calls of memcpy or memset here. */
+INLINE void copy_floats(float *dst, const float *src, size_t n)
 {
-    for (size_t r = 0; r < n_rows; r++, dst += ldd, src += lds) {
-        float *d = dst + left;
-        size_t x = 0;
-        for (size_t i = 0; i < left; i++)
-            dst[i] = 0;
-        for (; x + VF <= w; x += VF)
-            store(d + x, load(src + x));
-        for (; x + 4 <= w; x += 4)
-            store4(d + x, load4(src + x));
-        for (; x < w; x++)
-            d[x] = src[x];
-        for (x += left; x < width; x++)
-            dst[x] = 0;
+    size_t i = 0;
+    for (; i + VF <= n; i += VF)
+        store(dst + i, load(src + i));
+    for (; i + 4 <= n; i += 4)
+        store4(dst + i, load4(src + i));
+    for (; i < n; i++)
+        dst[i] = src[i];
+}
+
+/* `zero` is 0 without the compiler knowing it, as it would make this a memset. */
+INLINE void zero_floats(float *dst, size_t n, float zero)
+{
+    size_t i = 0;
+    for (; i + VF <= n; i += VF)
+        store(dst + i, splat(zero));
+    for (; i < n; i++)
+        dst[i] = zero;
+}
+
+static void copy_rows(float *dst, size_t ldd, const float *src, size_t lds, size_t w, size_t n_rows)
+{
+    for (size_t r = 0; r < n_rows; r++, dst += ldd, src += lds)
+        copy_floats(dst, src, w);
+}
+
+static void pad(float *dst, size_t plane, size_t pitch, size_t above, size_t left, const float *src,
+                size_t src_plane, size_t src_pitch, size_t h, size_t w, size_t n_channels)
+{
+    static const volatile float zero_value = 0;
+    const float zero = zero_value;
+
+    for (size_t c = 0; c < n_channels; c++, src += src_plane) {
+        const float *from = src;
+        float *to = dst + above * pitch;
+        zero_floats(dst, above * pitch + left, zero);
+        to += left;
+        for (size_t r = 0; r < h; r++, from += src_pitch, to += pitch) {
+            copy_floats(to, from, w);
+            zero_floats(to + w, pitch - w, zero);
+        }
+        dst += plane;
+        if (dst > to)
+            zero_floats(to, (size_t)(dst - to), zero);
     }
 }
 
@@ -526,6 +555,7 @@ void CAT(nerv_conv_dsp_init_, NERV_ISA)(NervConvDsp *dsp)
         .interleave = interleave,
         .deinterleave = deinterleave,
         .copy_rows = copy_rows,
+        .pad = pad,
         .add = add,
         .linear = linear,
         .linear_dx = linear_dx,

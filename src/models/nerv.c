@@ -47,12 +47,13 @@ static const int32_t stride_table[][NERV_NERV_MAX_BLOCKS] = {
     { 5, 3, 2, 2, 2, 2, 2 },
 };
 
+/* Stops at INT32_MAX: eight strides of 16 exceed it. */
 static int32_t product(const int32_t *stride, int32_t n)
 {
-    int32_t p = 1;
+    int64_t p = 1;
     for (int32_t i = 0; i < n; i++)
-        p *= stride[i];
-    return p;
+        p = MIN(p * stride[i], (int64_t)INT32_MAX);
+    return (int32_t)p;
 }
 
 static int32_t count_strides(const int32_t *stride)

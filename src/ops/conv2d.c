@@ -134,7 +134,7 @@ static void store(void *ctx, const NervConvPiece *p)
         const float *from = p->sums + o * p->ld;
         float *y = to->y + (channel * to->shape.h + to->first_y + to->step * p->first_row) * w + to->first_x;
         if (to->step == 1) {
-            to->dsp->copy_rows(y, w, 0, to->n_columns, from, p->pitch, to->n_columns, p->n_rows);
+            to->dsp->copy_rows(y, w, from, p->pitch, to->n_columns, p->n_rows);
             continue;
         }
         for (int32_t r = 0; r < p->n_rows; r++, y += to->step * w, from += p->pitch) {

@@ -36,7 +36,8 @@ static inline bool nerv_dispatch_groups(NervDispatch *d, const NervVkCaps *caps,
 }
 
 /* One invocation per element, `local` of them in a workgroup: nerv_id(). False if the device cannot. */
-static inline bool nerv_dispatch_elements(NervDispatch *d, const NervVkCaps *caps, uint64_t n_elements, uint32_t local)
+static inline bool nerv_dispatch_elements(NervDispatch *d, const NervVkCaps *caps, uint64_t n_elements,
+                                          uint32_t local)
 {
     return nerv_dispatch_groups(d, caps, (n_elements + local - 1) / local);
 }

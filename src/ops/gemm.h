@@ -10,7 +10,7 @@
 #define NERV_GEMM_BK 16u /* GEMM_BK in shaders/lib/gemm.glsl */
 
 typedef struct {
-    uint32_t bm, bn, tm, tn;   /* specialisation constants 0..3 */
+    uint32_t bm, bn, tm, tn; /* specialisation constants 0..3 */
     uint32_t tiles_m, tiles_n;
 } NervGemm;
 
@@ -73,8 +73,8 @@ static inline void nerv_gemm_spec(NervDispatch *d, const NervGemm *g)
 
 /* Starts the dispatch of a convolution going forward (shaders/lib/conv.glsl): x[N,Cin,H,W] with w[Cout,Cin,K,K] to an output of
  * `ho` x `wo`. Binds x and w at 0 and 1 and pushes all but the flags has_bias, store_y, store_z. False if the grid is too large. */
-static inline bool nerv_gemm_conv(NervDispatch *d, const NervVkCaps *caps, const char *shader, NervShape x, NervShape w,
-                                  int32_t ho, int32_t wo, int32_t stride, int32_t pad)
+static inline bool nerv_gemm_conv(NervDispatch *d, const NervVkCaps *caps, const char *shader, NervShape x,
+                                  NervShape w, int32_t ho, int32_t wo, int32_t stride, int32_t pad)
 {
     const uint32_t columns = (uint32_t)x.n * (uint32_t)ho * (uint32_t)wo;
     const NervGemm g = nerv_gemm_choose((uint32_t)w.n, columns, nerv_gemm_min_groups(caps), caps);

@@ -118,7 +118,7 @@ static void store_z(const StoreTo *to, const NervConvPiece *p)
     for (int32_t o = 0; o < p->n_out; o++) {
         float *z =
             to->z + (((size_t)p->image * to->zs.c + p->first_out + o) * to->zs.h + p->first_row) * to->zs.w;
-        to->dsp->conv.copy_rows(z, to->zs.w, 0, to->zs.w, p->sums + o * p->ld, p->pitch, to->zs.w, p->n_rows);
+        to->dsp->conv.copy_rows(z, to->zs.w, p->sums + o * p->ld, p->pitch, to->zs.w, p->n_rows);
     }
 }
 

@@ -9,8 +9,9 @@
 #include "ops/ops.h"
 
 typedef struct {
-    const char *op;     /* NervOp.name */
-    uint32_t n_trials;  /* trial 0 should be the smallest, later ones odd sizes, then typical ones; keep lavapipe's cost small */
+    const char *op; /* NervOp.name */
+    uint32_t
+        n_trials; /* trial 0 should be the smallest, later ones odd sizes, then typical ones; keep lavapipe's cost small */
     /* Builds one trial: leaves (PARAM or INPUT, named), the op, and nerv_tape_output() on every output to compare. */
     void (*make)(NervTape *tape, NervRng *rng, uint32_t trial);
     /* Fills a leaf; NULL: floats uniform in [-1,1), integers 0, bytes uniform. */
@@ -19,8 +20,9 @@ typedef struct {
      * contracts all float outputs with random constants into a scalar, differentiates with nerv_tape_grad() to every
      * float PARAM leaf without no_grad, and compares with the reference evaluated at +-grad_eps. */
     uint32_t n_grad_trials;
-    float grad_eps;  /* 0: 1e-2 */
-    float grad_tol;  /* 0: 2e-2, relative to the leaf's largest |gradient|; rounding of the sum is allowed for */
+    float grad_eps; /* 0: 1e-2 */
+    float
+        grad_tol; /* 0: 2e-2, relative to the leaf's largest |gradient|; rounding of the sum is allowed for */
     /* Optional: typical sizes for --bench; returns false when `which` is past the last; *macs: multiply-accumulates, or 0. */
     bool (*bench)(NervTape *tape, uint32_t which, double *macs);
     const char *note; /* printed with the case, may be NULL */

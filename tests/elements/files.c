@@ -47,6 +47,9 @@ static void on_handoff(GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointe
 static void collect(GstElement *pipeline, gpointer frames)
 {
     GstElement *sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
+    if (!sink) /* playbin takes its sink in later */
+        g_object_get(pipeline, "video-sink", &sink, NULL);
+    fail_unless(sink != NULL);
     g_object_set(sink, "signal-handoffs", TRUE, NULL);
     g_signal_connect(sink, "handoff", G_CALLBACK(on_handoff), frames);
     gst_object_unref(sink);

@@ -115,6 +115,39 @@ static void weights_seeds(void)
     }
 }
 
+/* Configurations at the ends of their ranges: products that leave 32 bits, networks that few bytes announce. */
+static void config_seeds(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t levels, stem, channels, n_blocks, width;
+        uint8_t stride, kernel;
+    } seeds[] = { { "strides-16", 3, 2, 1, 8, 1, 16, 1 },
+                  { "all-largest", 256, 4096, 4096, 8, 4096, 16, 5 },
+                  { "no-strides", 1, 4096, 4096, 1, 1, 1, 1 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
+        static const uint8_t head[4] = { 255, 255, 255, 1 }; /* 271 x 271, 256 frames, model nerv */
+        GByteArray *a = g_byte_array_new();
+        NervBitWriter w = { .bytes = a };
+        nerv_write_bytes(&w, head, sizeof head);
+        nerv_write_f32(&w, 1.25f);
+        nerv_write_varint(&w, seeds[i].levels);
+        nerv_write_varint(&w, seeds[i].stem);
+        nerv_write_varint(&w, seeds[i].channels);
+        nerv_write_u8(&w, NERV_ACT_GELU);
+        nerv_write_u8(&w, NERV_ACT_TANH01);
+        nerv_write_u8(&w, (uint8_t)seeds[i].n_blocks);
+        for (uint32_t block = 0; block < seeds[i].n_blocks; block++) {
+            nerv_write_varint(&w, seeds[i].width);
+            nerv_write_u8(&w, seeds[i].stride);
+            nerv_write_u8(&w, seeds[i].kernel);
+        }
+        nerv_write_bytes(&w, "\0\10\0some coded weights", 21);
+        save("weights", seeds[i].name, a);
+        g_byte_array_unref(a);
+    }
+}
+
 static void stream_seeds(void)
 {
     GByteArray *a = g_byte_array_new();
@@ -156,6 +189,7 @@ int main(int argc, char **argv)
     }
     directory = argv[1];
     weights_seeds();
+    config_seeds();
     stream_seeds();
     return 0;
 }

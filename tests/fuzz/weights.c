@@ -9,7 +9,7 @@
 #include "codec/weights.h"
 #include "fuzz.h"
 
-#define MAX_WEIGHTS 4000
+#define MAX_WEIGHTS 8000
 
 static void write_and_read(const NervModel *model, const float *params)
 {

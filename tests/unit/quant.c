@@ -77,7 +77,8 @@ static void test_indices(void)
                 g_assert_cmpfloat(fabs(x[i]), >=, step * (max_index - .500001));
             sum += error * error;
         }
-        g_assert_cmpfloat(fabs(sum - nerv_quant_error(x, n, code, max_index)), <=, 2e-3 * sum + 1e-3 * step * step);
+        g_assert_cmpfloat(fabs(sum - nerv_quant_error(x, n, code, max_index)), <=,
+                          2e-3 * sum + 1e-3 * step * step);
     }
 }
 

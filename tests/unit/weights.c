@@ -14,6 +14,7 @@
 #include "codec/weights.h"
 
 static const NervClip small_clip = { 33, 18, 5 };
+#define TINY  "{'stem': <4>, 'base-channels': <2>, 'widths': <[2,2]>, 'strides': <[2,4]>, 'pe-levels': <6>}"
 #define SMALL "{'stem': <16>, 'base-channels': <4>, 'widths': <[6,5]>, 'strides': <[2,2]>}"
 
 static NervModel *make(const char *name, const char *options, const NervClip *clip)
@@ -107,7 +108,8 @@ static void test_round_trip(void)
     for (uint32_t bits = 2; bits <= 8; bits++)
         for (int shape = 0; shape < N_SHAPES; shape++) {
             check_round_trip("nerv", SMALL, &small_clip, shape, bits);
-            check_round_trip("nerv", NULL, &(NervClip){ 97, 61, 9 }, shape, bits);
+            if (bits % 3 == 2 && (shape == PEAKED || shape == ROWS_APART))
+                check_round_trip("nerv", NULL, &(NervClip){ 97, 61, 9 }, shape, bits);
         }
     check_round_trip("nerv", "{'stem': <1>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[16]>}",
                      &(NervClip){ 16, 16, 1 }, PEAKED, 8);
@@ -159,7 +161,7 @@ static void test_truncated(void)
 static void test_flipped(void)
 {
     NervErrorCode code;
-    NervModel *model = make("nerv", SMALL, &small_clip);
+    NervModel *model = make("nerv", TINY, &small_clip);
     g_autofree float *params = make_params(model, PEAKED, 1);
     GByteArray *a = write_network(model, params, 4);
     int accepted = 0;
@@ -334,7 +336,7 @@ static void test_cost(void)
         "nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}", &clip);
     g_assert_cmpint(model->n_weights, ==, 144751);
     for (int shape = UNIFORM; shape <= PEAKED; shape++)
-        for (uint32_t bits = 4; bits <= 8; bits += 2) {
+        for (uint32_t bits = 4; bits <= 8; bits += 4) {
             g_autofree float *params = make_params(model, shape, 3);
             GByteArray *a = write_network(model, params, bits);
             const double entropy = entropy_bytes(model, params, bits);
