@@ -42,6 +42,7 @@ struct _GstNervDec
 
   /* streaming thread */
   GstVideoCodecState *input_state, *output_state;
+  gsize pixel_bytes;            /* of an output frame, without padding */
 };
 
 enum
@@ -130,6 +131,7 @@ update_output (GstNervDec * self)
     g_clear_error (&error);
     return GST_FLOW_ERROR;
   }
+  self->pixel_bytes = nerv_pixels_bytes (&pixels);
   return gst_video_decoder_negotiate (decoder) ? GST_FLOW_OK
       : GST_FLOW_NOT_NEGOTIATED;
 }
@@ -215,6 +217,10 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
     gst_video_decoder_release_frame (decoder, frame);
     return ret;
   }
+  /* Rows and planes of odd sizes have padding: what was in memory before must not
+   * go out with the pictures. */
+  if (gst_buffer_get_size (frame->output_buffer) > self->pixel_bytes)
+    gst_buffer_memset (frame->output_buffer, 0, 0, -1);
   if (!gst_video_frame_map (&vframe, &self->output_state->info,
           frame->output_buffer, GST_MAP_WRITE)) {
     GST_ELEMENT_ERROR (self, RESOURCE, WRITE,

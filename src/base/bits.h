@@ -19,7 +19,7 @@ void nerv_writer_init(NervBitWriter *w);
 void nerv_writer_clear(NervBitWriter *w);
 void nerv_write_u8(NervBitWriter *w, uint8_t v);
 void nerv_write_u32(NervBitWriter *w, uint32_t v);
-void nerv_write_f32(NervBitWriter *w, float v);      /* IEEE 754 bits */
+void nerv_write_f32(NervBitWriter *w, float v);       /* IEEE 754 bits */
 void nerv_write_varint(NervBitWriter *w, uint64_t v); /* 1..10 bytes */
 void nerv_write_svarint(NervBitWriter *w, int64_t v);
 void nerv_write_bytes(NervBitWriter *w, const void *data, size_t n);

@@ -44,6 +44,6 @@ uint32_t nerv_rng_below(NervRng *rng, uint32_t n)
 
 float nerv_rng_uniform(NervRng *rng, float lo, float hi)
 {
-    const float u = (float)(nerv_rng_u64(rng) >> 40) * 0x1p-24f;
-    return lo + (hi - lo) * u;
+    const float u = (float)(nerv_rng_u64(rng) >> 40) * 0x1p-24f, x = lo + (hi - lo) * u;
+    return x < hi ? x : lo; /* the sum may round up to hi */
 }

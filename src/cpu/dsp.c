@@ -30,8 +30,11 @@ static gpointer fill_tables(gpointer unused)
 {
     fill_baseline(&tables[NERV_CPU_BASELINE]);
 #ifdef NERV_HAVE_X86_LEVELS
-    fill_avx2(&tables[NERV_CPU_AVX2]);
-    fill_avx512(&tables[NERV_CPU_AVX512]);
+    /* Even these functions are compiled for their level, and must not run elsewhere. */
+    if (nerv_cpu_level_hardware() >= NERV_CPU_AVX2)
+        fill_avx2(&tables[NERV_CPU_AVX2]);
+    if (nerv_cpu_level_hardware() >= NERV_CPU_AVX512)
+        fill_avx512(&tables[NERV_CPU_AVX512]);
 #endif
     return NULL;
 }

@@ -160,6 +160,8 @@ static size_t place_regions(Planner *p)
 {
     const uint32_t n = p->regions->len;
     Region *regions = (Region *)(void *)p->regions->data;
+    if (n == 0)
+        return 0;
     Sortable *order = g_new(Sortable, n);
     Region **overlap = g_new(Region *, n);
     size_t arena = 0;

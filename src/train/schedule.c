@@ -14,5 +14,6 @@ double nerv_schedule_lr(double peak, double warmup, uint32_t step, uint32_t n_st
         return peak * at / warmup;
     if (warmup >= 1.)
         return peak;
-    return peak * 0.5 * (1. + cos(G_PI * ((double)step / n_steps - warmup) / (1. - warmup)));
+    const double after = fmax((double)step / n_steps - warmup, 0.) / (1. - warmup);
+    return peak * 0.5 * (1. + cos(G_PI * after));
 }

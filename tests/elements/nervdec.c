@@ -149,6 +149,29 @@ GST_START_TEST(test_formats_agree)
 }
 GST_END_TEST;
 
+/* Padding of odd sizes is zero: no old memory goes out, and the same stream gives the same bytes. */
+GST_START_TEST(test_padding)
+{
+    GstHarness *h = gst_harness_new_parse(TINY_ENC " segment-frames=2 ! nervparse ! nervdec");
+    GstVideoInfo info;
+    video_info(&info, GST_VIDEO_FORMAT_RGB, 33, 17, 25, 1);
+    gst_harness_set_src_caps(h, gst_video_info_to_caps(&info));
+    for (guint i = 0; i < 2; i++)
+        fail_unless_equals_int(gst_harness_push(h, picture(&info, i)), GST_FLOW_OK);
+    for (guint i = 0; i < 2; i++) {
+        GstBuffer *buffer = gst_harness_pull(h);
+        GstMapInfo map;
+        fail_unless(gst_buffer_map(buffer, &map, GST_MAP_READ));
+        fail_unless_equals_int(map.size, 100 * 17);
+        for (guint y = 0; y < 17; y++)
+            fail_unless_equals_int(map.data[100 * y + 99], 0);
+        gst_buffer_unmap(buffer, &map);
+        gst_buffer_unref(buffer);
+    }
+    gst_harness_teardown(h);
+}
+GST_END_TEST;
+
 /* Joined in the middle: nothing comes out before a sync point and upstream is asked for one. */
 GST_START_TEST(test_starts_mid_stream)
 {
@@ -354,6 +377,7 @@ static Suite *nervdec_suite(void)
     tcase_add_test(tc, test_decode);
     tcase_add_test(tc, test_output_format);
     tcase_add_test(tc, test_formats_agree);
+    tcase_add_test(tc, test_padding);
     tcase_add_test(tc, test_starts_mid_stream);
     tcase_add_test(tc, test_lost_sync_point);
     tcase_add_test(tc, test_damage);

@@ -142,7 +142,7 @@ static void test_truncated(void)
 {
     for (int shape = 0; shape < N_SHAPES; shape++) {
         NervErrorCode code;
-        NervModel *model = make("nerv", SMALL, &small_clip);
+        NervModel *model = make("nerv", TINY, &small_clip);
         g_autofree float *params = make_params(model, shape, 1);
         GByteArray *a = write_network(model, params, 8);
         g_assert_true(try_read(a->data, a->len, &code));

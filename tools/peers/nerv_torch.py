@@ -92,4 +92,4 @@ def learning_rate(peak, warmup, step, n_steps):
         return peak * at / warmup
     if warmup >= 1:
         return peak
-    return peak * 0.5 * (1 + math.cos(math.pi * (step / n_steps - warmup) / (1 - warmup)))
+    return peak * 0.5 * (1 + math.cos(math.pi * max(step / n_steps - warmup, 0) / (1 - warmup)))
