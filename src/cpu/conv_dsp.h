@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define NERV_CONV_MAX_STRIP 3 /* vectors of output channels in one call of `corr` */
+#define NERV_CONV_FEW       4 /* output channels in one call of `dots` */
 
 typedef struct {
     int vector_floats; /* floats per vector */
@@ -32,6 +33,13 @@ typedef struct {
                  int n_vectors, size_t n_pixels);
     /* acc[o] += sum over p < n_pixels of dy[p*width + o] */
     void (*column_sum)(float *acc, const float *dy, int n_vectors, size_t n_pixels);
+
+    /* The same for few output channels, n_out <= NERV_CONV_FEW, with rows of pixels: acc[t*lda + o] += sum over p < n_pixels of
+     * in[off[t] + p] * dy[o*ldd + p]. */
+    void (*dots)(float *acc, size_t lda, const float *in, const int32_t *off, size_t n_taps, const float *dy,
+                 size_t ldd, size_t n_out, size_t n_pixels);
+    /* acc[o] += sum over p < n_pixels of dy[o*ldd + p] */
+    void (*row_sums)(float *acc, const float *dy, size_t ldd, size_t n_out, size_t n_pixels);
 
     /* dst[c*ldd + r] = src[r*lds + c] for c < n_columns, r < n_rows, and 0 for n_rows <= r < width. */
     void (*transpose)(float *dst, ptrdiff_t ldd, const float *src, size_t lds, size_t n_rows, size_t width,

@@ -14,6 +14,7 @@
 #define GROUP_IN      64      /* input channels at most */
 #define GROUP_OUT     192     /* output channels at most */
 #define PIXELS        112     /* of dy transposed at a time */
+#define FEW_PIXELS    2048    /* at a time where output channels are few */
 #define TASK_MACS     1500000 /* worth a task */
 #define TASK_FLOATS   65536   /* read, worth a task */
 #define MAX_TASKS     32
@@ -41,6 +42,8 @@ typedef struct {
     int32_t n_ranges;              /* of bands */
     size_t taps, ld;               /* sums: [n_ranges][taps + 1][ld], the last row for db */
     size_t plane;
+    bool few;        /* output channels: a vector of them would be mostly empty */
+    size_t dy_plane; /* then, of the padded rows of dy */
     size_t sum_floats, buffer_floats, offset_floats, dy_floats; /* of scratch; the last three per thread */
 } Cut;
 
@@ -84,7 +87,9 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     cut->sum_floats = cut->n_ranges * (cut->taps + 1) * cut->ld;
     cut->buffer_floats = l->in_place ? 0 : cut->plane * cut->ins * l->phases_y * l->phases_x;
     cut->offset_floats = round_up((size_t)cut->ins * window, ALIGN_FLOATS);
-    cut->dy_floats = (size_t)PIXELS * NERV_CONV_MAX_STRIP * vf;
+    cut->few = g->c_out <= NERV_CONV_FEW && g->c_out < vf / 2;
+    cut->dy_plane = round_up((size_t)cut->rows * l->pitch, ALIGN_FLOATS) + ALIGN_FLOATS;
+    cut->dy_floats = cut->few ? g->c_out * cut->dy_plane : (size_t)PIXELS * NERV_CONV_MAX_STRIP * vf;
 }
 
 size_t nerv_conv_dw_scratch(const NervConvGeom *g, const NervCpu *cpu)
@@ -156,6 +161,29 @@ static void band(const Job *job, float *sums, float *db_sums, const float *in, c
     }
 }
 
+/* The same where output channels are few: vectors along the pixels. */
+static void band_of_few(const Job *job, float *sums, float *db_sums, const float *in, const int32_t *off,
+                        size_t n_taps, float *dy_buffer, const float *dy, int32_t n_rows)
+{
+    const NervConvGeom *g = job->g;
+    const Cut *cut = job->cut;
+    const int32_t pitch = cut->layout.pitch, n_pixels = (n_rows - 1) * pitch + g->out_w;
+    size_t ldd = (size_t)g->out_h * g->out_w;
+
+    if (pitch != g->out_w) {
+        job->dsp->pad(dy_buffer, cut->dy_plane, pitch, 0, 0, dy, ldd, g->out_w, n_rows, g->out_w, g->c_out);
+        dy = dy_buffer;
+        ldd = cut->dy_plane;
+    }
+    for (int32_t p = 0; p < n_pixels; p += FEW_PIXELS) {
+        const int32_t n = MIN(FEW_PIXELS, n_pixels - p);
+        if (job->dw)
+            job->dsp->dots(sums, cut->ld, in + p, off, n_taps, dy + p, ldd, g->c_out, n);
+        if (db_sums)
+            job->dsp->row_sums(db_sums, dy + p, ldd, g->c_out, n);
+    }
+}
+
 static void range_task(void *arg, uint32_t task, uint32_t thread)
 {
     const Job *job = arg;
@@ -194,7 +222,10 @@ static void range_task(void *arg, uint32_t task, uint32_t thread)
             nerv_conv_copy(job->dsp, g, l, buffer, cut->plane, in, n_ci, row, n_rows);
             in = buffer;
         }
-        band(job, sums, db_sums, in, off, n_taps, dy_buffer, dy, v0, n_rows);
+        if (cut->few)
+            band_of_few(job, sums, db_sums, in, off, n_taps, dy_buffer, dy, n_rows);
+        else
+            band(job, sums, db_sums, in, off, n_taps, dy_buffer, dy, v0, n_rows);
     }
 }
 

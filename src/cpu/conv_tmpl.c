@@ -110,12 +110,13 @@ CONV_TILE(2, 3)
 static void conv(float *out, size_t ldo, const float *in, const int32_t *off, size_t n_taps, const float *w,
                  const float *bias, size_t n_out, size_t n_pixels, bool add)
 {
+    /* By whether the block is a whole one, and vectors. */
 #if BLOCK == 8
-    static const ConvTile whole[3] = { conv_8_1, conv_8_2, conv_8_3 },
-                          half[3] = { conv_4_1, conv_4_2, conv_4_3 };
+    static const ConvTile tiles[2][3] = { { conv_4_1, conv_4_2, conv_4_3 },
+                                          { conv_8_1, conv_8_2, conv_8_3 } };
 #else
-    static const ConvTile whole[3] = { conv_4_1, conv_4_2, conv_4_3 },
-                          half[3] = { conv_2_1, conv_2_2, conv_2_3 };
+    static const ConvTile tiles[2][3] = { { conv_2_1, conv_2_2, conv_2_3 },
+                                          { conv_4_1, conv_4_2, conv_4_3 } };
 #endif
     size_t n_vectors = (n_pixels + VF - 1) / VF;
 
@@ -127,8 +128,8 @@ static void conv(float *out, size_t ldo, const float *in, const int32_t *off, si
             float start[BLOCK] = { 0 };
             if (bias)
                 memcpy(start, bias + o, (left < BLOCK ? left : BLOCK) * sizeof *start);
-            (left > BLOCK / 2 ? whole : half)[nv - 1](out + o * ldo + p, ldo, in + p, off, n_taps,
-                                                      w + o * n_taps, start, add);
+            tiles[left > BLOCK / 2][nv - 1](out + o * ldo + p, ldo, in + p, off, n_taps, w + o * n_taps,
+                                            start, add);
         }
         p += nv * VF;
         n_vectors -= nv;
@@ -203,6 +204,90 @@ static void column_sum(float *acc, const float *dy, int n_vectors, size_t n_pixe
     }
 }
 
+INLINE float sum_lanes(vf v)
+{
+    float lane[VF];
+    memcpy(lane, &v, sizeof lane);
+    for (int step = VF / 2; step > 0; step /= 2) {
+        for (int i = 0; i < step; i++)
+            lane[i] += lane[i + step];
+    }
+    return lane[0];
+}
+
+/* `n_out` rows of dy by `rows` taps. */
+INLINE void dots_tile(float *acc, size_t lda, const float *in, const int32_t *off, const float *dy,
+                      size_t ldd, size_t n_pixels, const int n_out, const int rows)
+{
+    const float *x[4];
+    vf sum[4][NERV_CONV_FEW];
+    size_t p = 0;
+
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        x[r] = in + off[r];
+        UNROLL for (int o = 0; o < n_out; o++) sum[r][o] = (vf){ 0 };
+    }
+    for (; p + VF <= n_pixels; p += VF) {
+        vf d[NERV_CONV_FEW];
+        UNROLL for (int o = 0; o < n_out; o++) d[o] = load(dy + o * ldd + p);
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            const vf pixels = load(x[r] + p);
+            UNROLL for (int o = 0; o < n_out; o++) sum[r][o] += pixels * d[o];
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int o = 0; o < n_out; o++)
+        {
+            float total = sum_lanes(sum[r][o]);
+            for (size_t q = p; q < n_pixels; q++)
+                total += x[r][q] * dy[o * ldd + q];
+            acc[r * lda + o] += total;
+        }
+    }
+}
+
+INLINE void dots_taps(float *acc, size_t lda, const float *in, const int32_t *off, size_t n_taps,
+                      const float *dy, size_t ldd, size_t n_pixels, const int n_out)
+{
+    size_t t = 0;
+    for (; t + 4 <= n_taps; t += 4)
+        dots_tile(acc + t * lda, lda, in, off + t, dy, ldd, n_pixels, n_out, 4);
+    for (; t < n_taps; t++)
+        dots_tile(acc + t * lda, lda, in, off + t, dy, ldd, n_pixels, n_out, 1);
+}
+
+static void dots(float *acc, size_t lda, const float *in, const int32_t *off, size_t n_taps, const float *dy,
+                 size_t ldd, size_t n_out, size_t n_pixels)
+{
+    if (n_out == 4)
+        dots_taps(acc, lda, in, off, n_taps, dy, ldd, n_pixels, 4);
+    else if (n_out == 3)
+        dots_taps(acc, lda, in, off, n_taps, dy, ldd, n_pixels, 3);
+    else if (n_out == 2)
+        dots_taps(acc, lda, in, off, n_taps, dy, ldd, n_pixels, 2);
+    else
+        dots_taps(acc, lda, in, off, n_taps, dy, ldd, n_pixels, 1);
+}
+
+static void row_sums(float *acc, const float *dy, size_t ldd, size_t n_out, size_t n_pixels)
+{
+    for (size_t o = 0; o < n_out; o++, dy += ldd) {
+        vf even = { 0 }, odd = { 0 };
+        size_t p = 0;
+        for (; p + 2 * VF <= n_pixels; p += 2 * VF) {
+            even += load(dy + p);
+            odd += load(dy + p + VF);
+        }
+        float total = sum_lanes(even + odd);
+        for (; p < n_pixels; p++)
+            total += dy[p];
+        acc[o] += total;
+    }
+}
+
 /* --- moving --- */
 
 INLINE void transpose4(v4 m[4])
@@ -221,6 +306,8 @@ INLINE void transpose4(v4 m[4])
 typedef float v8 __attribute__((vector_size(32)));
 typedef float v8u __attribute__((vector_size(32), aligned(4), may_alias));
 
+#define AHEAD 128 /* floats: dy comes in pieces of some hundred columns, too short for the hardware to see a stream */
+
 /* Two 4 x 4 transpositions side by side, after the halves of rows r and r+4 were put together. */
 INLINE void transpose8(float *dst, ptrdiff_t ldd, const float *src, size_t lds)
 {
@@ -228,6 +315,8 @@ INLINE void transpose8(float *dst, ptrdiff_t ldd, const float *src, size_t lds)
     UNROLL for (int r = 0; r < 4; r++)
     {
         const v8 x = *(const v8u *)(src + r * lds), y = *(const v8u *)(src + (r + 4) * lds);
+        __builtin_prefetch(src + r * lds + AHEAD);
+        __builtin_prefetch(src + (r + 4) * lds + AHEAD);
         m[r] = __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11);
         m[r + 4] = __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
     }
@@ -442,17 +531,6 @@ static void add(float *a, const float *b, size_t n)
 
 /* --- linear --- */
 
-INLINE float sum_lanes(vf v)
-{
-    float lane[VF];
-    memcpy(lane, &v, sizeof lane);
-    for (int step = VF / 2; step > 0; step /= 2) {
-        for (int i = 0; i < step; i++)
-            lane[i] += lane[i + step];
-    }
-    return lane[0];
-}
-
 /* `ni` rows of x by `nj` rows of w. */
 INLINE void linear_tile(float *y, size_t ldy, const float *x, const float *w, const float *b, size_t k,
                         const int ni, const int nj)
@@ -551,6 +629,8 @@ void CAT(nerv_conv_dsp_init_, NERV_ISA)(NervConvDsp *dsp)
         .conv = conv,
         .corr = corr,
         .column_sum = column_sum,
+        .dots = dots,
+        .row_sums = row_sums,
         .transpose = transpose,
         .interleave = interleave,
         .deinterleave = deinterleave,

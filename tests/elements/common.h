@@ -15,8 +15,7 @@
 #define TINY_OPTIONS "options,stem=8,base-channels=2,widths=<4,3>,strides=<2,2>"
 #define TINY_ENC     "nervenc epochs=1 model-options=\"" TINY_OPTIONS "\""
 
-/* Milliseconds in which a cancelled fit must be over; an environment variable NERV_TEST_SLOW multiplies it (for
- * sanitizers). */
+/* Milliseconds in which a cancelled fit must be over; ten times as many in a build with sanitizers. */
 gint64 cancel_limit_ms(void);
 
 /* A nervenc with the tiny model, one epoch and segments of `segment_frames`. */
