@@ -63,14 +63,14 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "Frames per training step", 1, 65536, d.batch_size, flags));
   g_object_class_install_property (klass, PROP_LEARNING_RATE,
       g_param_spec_double ("learning-rate", "Learning rate",
-          "Peak learning rate of Adam", 1e-9, 10.0, d.learning_rate, flags));
+          "Peak learning rate of Adam (0 = what suits the model)", 0.0, 10.0,
+          d.learning_rate, flags));
   g_object_class_install_property (klass, PROP_SEED,
       g_param_spec_uint64 ("seed", "Seed",
           "Seed of initial weights and shuffling; the same seed gives the same "
           "bytes", 0, G_MAXUINT64, d.seed, flags));
-  g_object_class_install_property (klass, PROP_BITS,
-      g_param_spec_uint ("bits", "Bits", "Bits per quantised weight", 2, 8,
-          d.bits, flags));
+  g_object_class_install_property (klass, PROP_BITS, g_param_spec_uint ("bits",
+          "Bits", "Bits per quantised weight", 2, 8, d.bits, flags));
   g_object_class_install_property (klass, PROP_DEVICE,
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",

@@ -44,7 +44,7 @@ typedef struct {
     uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
     uint32_t epochs;         /* >= 1 */
     uint32_t batch_size;     /* >= 1 */
-    double learning_rate;    /* > 0 */
+    double learning_rate;    /* peak; 0 = what suits the model */
     uint64_t seed;
     uint32_t bits;           /* per weight, 2..8 */
     char *device;            /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */

@@ -50,7 +50,6 @@ void nerv_encoder_settings_init(NervEncoderSettings *s)
         .max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES,
         .epochs = 150,
         .batch_size = 1,
-        .learning_rate = 2e-3,
         .seed = 1,
         .bits = 8,
         .device = g_strdup("auto"),
@@ -86,8 +85,8 @@ static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings 
     else if (s->segment_frames > MAX_SEGMENT_FRAMES)
         why = "a segment has at most 65536 frames";
     else if (s->epochs < 1 || s->batch_size < 1 || s->batch_size > MAX_SEGMENT_FRAMES ||
-             !(s->learning_rate > 0.) || s->learning_rate > 10.)
-        why = "epochs and batch size start at 1, the learning rate lies above 0 and up to 10";
+             !(s->learning_rate >= 0. && s->learning_rate <= 10.))
+        why = "epochs and batch size start at 1, the learning rate goes up to 10";
     else if (s->bits < 2 || s->bits > 8)
         why = "weights take 2 to 8 bits";
     if (why)
@@ -95,12 +94,12 @@ static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings 
     return !why;
 }
 
-static void train_settings(const NervEncoder *enc, NervTrainSettings *t)
+static void train_settings(const NervEncoder *enc, const NervModel *model, NervTrainSettings *t)
 {
     nerv_train_settings_default(t);
     t->epochs = enc->settings.epochs;
     t->batch_size = enc->settings.batch_size;
-    t->learning_rate = enc->settings.learning_rate;
+    t->learning_rate = enc->settings.learning_rate > 0. ? enc->settings.learning_rate : model->learning_rate;
     /* Segments differ in their draws, streams of one seed do not. */
     t->seed = enc->settings.seed + (uint64_t)enc->segment_id * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -120,9 +119,10 @@ static bool rehearse(NervEncoder *enc, size_t *fit_bytes, GError **error)
     NervTrainer *tr = NULL;
     NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
 
-    train_settings(enc, &train);
-    if (model)
+    if (model) {
+        train_settings(enc, model, &train);
         store = nerv_buffer_new(enc->be, enc->frame_bytes * enc->settings.batch_size, error);
+    }
     if (store)
         tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &train, error);
     if (tr) {
@@ -302,7 +302,7 @@ static float *train(NervEncoder *enc, const NervModel *model, NervBuffer *store,
     NervTrainSettings settings;
     float *weights = NULL;
 
-    train_settings(enc, &settings);
+    train_settings(enc, model, &settings);
     NervTrainer *tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &settings, error);
     if (!tr)
         return NULL;

@@ -51,6 +51,7 @@ struct NervModel {
     NervParam *params;
     uint32_t n_params;    /* tensors */
     int64_t n_weights;    /* scalars in all params */
+    double learning_rate; /* peak rate that suits it, for who asks for no other */
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
 };
 

@@ -14,6 +14,11 @@
 /* Blocks of the paper never get narrower than this (section 4.1; "lower width" in its code's terms). */
 #define PAPER_MIN_WIDTH 96
 
+/* The paper's peak rate is made for millions of parameters and hundreds of epochs; small networks and short fits end
+ * 1 to 2 dB higher with ten times as much (docs/design.md, "Defaults"). */
+#define PAPER_LEARNING_RATE 5e-4
+#define SMALL_LEARNING_RATE 5e-3
+
 /* --- strides ----------------------------------------------------------------------------------------------
  */
 
@@ -292,7 +297,10 @@ static NervModel *nerv_configure(const char *name, GVariant *options, const Nerv
     defaults(&c, name, clip);
     if (!parse_options(&c, name, options, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
-    return model_from_config(&c, clip, NERV_ERROR_INVALID, error);
+    NervModel *model = model_from_config(&c, clip, NERV_ERROR_INVALID, error);
+    if (model)
+        model->learning_rate = paper_size(name) >= 0 ? PAPER_LEARNING_RATE : SMALL_LEARNING_RATE;
+    return model;
 }
 
 /* --- tape -------------------------------------------------------------------------------------------------
