@@ -21,9 +21,9 @@ G_BEGIN_DECLS
 
 /* What a stream shows. Code points as in ITU-T H.273, 2 = unspecified. */
 typedef struct {
-    NervPixels pixels;             /* size 16..8192 each way, format, matrix, range, siting */
-    uint32_t primaries, transfer;  /* carried, not interpreted */
-    uint32_t fps_n, fps_d;         /* 0/1 = variable */
+    NervPixels pixels;            /* size 16..8192 each way, format, matrix, range, siting */
+    uint32_t primaries, transfer; /* carried, not interpreted */
+    uint32_t fps_n, fps_d;        /* 0/1 = variable */
     uint32_t par_n, par_d;
 } NervVideoInfo;
 
@@ -38,17 +38,17 @@ typedef struct {
 typedef struct NervEncoder NervEncoder;
 
 typedef struct {
-    char *model;             /* "nerv", "nerv-s", ...; not NULL */
-    GVariant *model_options; /* a{sv} or NULL */
-    uint32_t segment_frames; /* frames per segment, 0 = as many as max_memory_bytes allows, up to 65536 */
+    char *model;               /* "nerv", "nerv-s", ...; not NULL */
+    GVariant *model_options;   /* a{sv} or NULL */
+    uint32_t segment_frames;   /* frames per segment, 0 = as many as max_memory_bytes allows, up to 65536 */
     uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
-    uint32_t epochs;         /* >= 1 */
-    uint32_t batch_size;     /* >= 1 */
-    double learning_rate;    /* peak; 0 = what suits the model */
+    uint32_t epochs;           /* >= 1 */
+    uint32_t batch_size;       /* >= 1 */
+    double learning_rate;      /* peak; 0 = what suits the model */
     uint64_t seed;
-    uint32_t bits;           /* per weight, 2..8 */
-    char *device;            /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
-    uint32_t threads;        /* 0 = one per core */
+    uint32_t bits;    /* per weight, 2..8 */
+    char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
+    uint32_t threads; /* 0 = one per core */
 } NervEncoderSettings;
 
 /* Defaults of every field; strings are allocated. clear frees them. */
@@ -56,16 +56,16 @@ void nerv_encoder_settings_init(NervEncoderSettings *s);
 void nerv_encoder_settings_clear(NervEncoderSettings *s);
 
 typedef struct {
-    uint32_t segment;           /* segments finished */
-    uint32_t frames;            /* frames of the segment being fitted, or last fitted */
+    uint32_t segment; /* segments finished */
+    uint32_t frames;  /* frames of the segment being fitted, or last fitted */
     uint32_t step, n_steps;
-    double loss, psnr;          /* training loss; dB */
+    double loss, psnr; /* training loss; dB */
     double steps_per_second, eta_seconds, fit_seconds;
-    int64_t parameters;         /* scalars in the network */
-    uint64_t network_bytes;     /* last finished segment's network unit; 0 before the first */
-    uint64_t peak_bytes;        /* device memory */
-    char device[128];           /* description of the device in use */
-    char model[256];            /* nerv_model_describe() */
+    int64_t parameters;     /* scalars in the network */
+    uint64_t network_bytes; /* last finished segment's network unit; 0 before the first */
+    uint64_t peak_bytes;    /* device memory */
+    char device[128];       /* description of the device in use */
+    char model[256];        /* nerv_model_describe() */
 } NervEncoderStats;
 
 /* Called on the thread that is inside nerv_encoder_fit(), at most ten times a second and at the end. */
@@ -93,7 +93,7 @@ void nerv_encoder_reset(NervEncoder *enc);
 void nerv_encoder_get_stats(NervEncoder *enc, NervEncoderStats *stats);
 
 typedef struct {
-    GBytes *data;        /* one access unit; caller unrefs */
+    GBytes *data;                /* one access unit; caller unrefs */
     int64_t pts_ns, duration_ns; /* duration 0 = unknown */
     bool is_sync;
 } NervPacket;
@@ -106,7 +106,7 @@ bool nerv_encoder_get(NervEncoder *enc, NervPacket *packet);
 typedef struct NervDecoder NervDecoder;
 
 typedef struct {
-    char *device;              /* as the encoder's */
+    char *device; /* as the encoder's */
     uint32_t threads;
     uint64_t max_memory_bytes; /* bound on network and plan, refused before allocation; 0 = 2 GiB */
 } NervDecoderSettings;
@@ -115,17 +115,17 @@ void nerv_decoder_settings_init(NervDecoderSettings *s);
 void nerv_decoder_settings_clear(NervDecoderSettings *s);
 
 typedef struct {
-    bool is_sync;        /* brought a new network */
-    bool info_changed;   /* the sequence's video info differs from the last one's (always true for the first) */
-    uint32_t index;      /* frame within the segment */
-    uint64_t frame;      /* frame within the stream */
+    bool is_sync;      /* brought a new network */
+    bool info_changed; /* the sequence's video info differs from the last one's (always true for the first) */
+    uint32_t index;    /* frame within the segment */
+    uint64_t frame;    /* frame within the stream */
     int64_t pts_ns, duration_ns;
 } NervDecodedInfo;
 
 typedef struct {
     uint32_t segment_id;
-    uint64_t frames;        /* rendered so far */
-    double render_seconds;  /* spent in nerv_decoder_render() */
+    uint64_t frames;       /* rendered so far */
+    double render_seconds; /* spent in nerv_decoder_render() */
     int64_t parameters;
     uint64_t network_bytes; /* of the present segment */
     uint64_t peak_bytes;
@@ -139,7 +139,8 @@ void nerv_decoder_free(NervDecoder *dec);
 /* Parses one whole access unit; if it has a network, takes it over. Nothing is rendered. Errors: NERV_ERROR_DATA
  * (damaged; the decoder then waits for a sync point), NERV_ERROR_NEED_SYNC (a frame of a segment whose network is not
  * here), NERV_ERROR_UNSUPPORTED (version, model), NERV_ERROR_MEMORY (over the bound). */
-bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out, GError **error);
+bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out,
+                       GError **error);
 /* The present sequence's info; pixels.format is the source's format. Valid after the first successful send. */
 void nerv_decoder_get_info(const NervDecoder *dec, NervVideoInfo *info);
 /* Output layout from now on: format, matrix, range and siting; width and height must be the stream's. The default is

@@ -168,6 +168,15 @@ static bool scan(const uint8_t *data, size_t bytes, NervAccessUnit *au, GError *
     return false;
 }
 
+static bool units_known(const NervAccessUnit *au, GError **error)
+{
+    if (au->unknown_type == 0)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                "the stream has units of type %u, which this version does not know", au->unknown_type);
+    return false;
+}
+
 bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out,
                        GError **error)
 {
@@ -177,7 +186,7 @@ bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, Nerv
 
     memset(out, 0, sizeof(*out));
     dec->frame_valid = false;
-    if (!scan(data, bytes, &au, error) ||
+    if (!scan(data, bytes, &au, error) || !units_known(&au, error) ||
         !nerv_frame_read(au.frame.payload, au.frame.payload_bytes, &frame, error))
         return false;
     if (au.is_sync) {

@@ -13,6 +13,8 @@
 
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
 #define MAX_SEGMENT_FRAMES       65536u
+#define MAX_SECONDS_PER_FRAME    32768u
+#define MAX_PTS_NS               ((int64_t)1 << 59) /* 18 years either way: keeps every sum of times in range */
 #define PROGRESS_INTERVAL_US     100000
 
 typedef struct {
@@ -104,6 +106,20 @@ static void train_settings(const NervEncoder *enc, const NervModel *model, NervT
     t->seed = enc->settings.seed + (uint64_t)enc->segment_id * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+/* Brings what is only carried into the ranges that the sequence header has: a frame rate beyond them is variable. */
+static void tidy_rates(NervVideoInfo *info)
+{
+    if (info->fps_n == 0 || info->fps_d == 0 || info->fps_n > G_MAXINT32 || info->fps_d > G_MAXINT32 ||
+        info->fps_d / info->fps_n >= MAX_SECONDS_PER_FRAME) {
+        info->fps_n = 0;
+        info->fps_d = 1;
+    }
+    if (info->par_n == 0 || info->par_d == 0 || info->par_n > G_MAXINT32 || info->par_d > G_MAXINT32)
+        info->par_n = info->par_d = 1;
+    info->primaries = MIN(info->primaries, 255);
+    info->transfer = MIN(info->transfer, 255);
+}
+
 /* --- construction -----------------------------------------------------------------------------------------
  */
 
@@ -166,6 +182,7 @@ NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettin
         return NULL;
     NervEncoder *enc = g_new0(NervEncoder, 1);
     enc->info = *info;
+    tidy_rates(&enc->info);
     settings_copy(&enc->settings, settings);
     enc->frame_bytes = (nerv_pixels_bytes(&info->pixels) + 3) / 4 * 4;
     enc->frames = g_array_new(FALSE, FALSE, sizeof(StoredFrame));
@@ -229,6 +246,11 @@ bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns,
     const int n_planes = nerv_pixels_planes(&enc->info.pixels, plane);
     if (nerv_encoder_is_full(enc)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the segment is full");
+        return false;
+    }
+    if (pts_ns > MAX_PTS_NS || pts_ns < -MAX_PTS_NS) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "a time stamp of %" G_GINT64_FORMAT " ns is out of range", pts_ns);
         return false;
     }
     StoredFrame stored = { g_try_malloc0(enc->frame_bytes), pts_ns };
@@ -334,7 +356,7 @@ static void describe_sequence(const NervEncoder *enc, NervSequence *s)
         .width = (uint32_t)p->width,
         .height = (uint32_t)p->height,
         .fps_n = enc->info.fps_n,
-        .fps_d = enc->info.fps_n ? enc->info.fps_d : 1,
+        .fps_d = enc->info.fps_d,
         .par_n = enc->info.par_n,
         .par_d = enc->info.par_d,
         .matrix = (uint32_t)p->matrix,

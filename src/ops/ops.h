@@ -41,17 +41,18 @@ typedef enum {
     NERV_ACT_SIN,     /* sin(x) */
     NERV_ACT_SIGMOID, /* 1/(1+exp(-x)) */
     NERV_ACT_TANH,
-    NERV_ACT_TANH01,  /* (tanh(x)+1)/2 */
+    NERV_ACT_TANH01, /* (tanh(x)+1)/2 */
     NERV_ACT_RELU,
     NERV_ACT_N,
 } NervAct;
-const char *nerv_act_name(NervAct act);          /* "none", "gelu", "silu", ... */
+const char *nerv_act_name(NervAct act); /* "none", "gelu", "silu", ... */
 bool nerv_act_parse(const char *name, NervAct *act);
 double nerv_act_value(NervAct act, double x); /* f(x), f'(x): the reference */
 double nerv_act_slope(NervAct act, double x);
 NervTensor *nerv_act(NervTape *t, NervTensor *x, NervAct act);
-NervTensor *nerv_act_dx(NervTape *t, NervTensor *dy, NervTensor *x, NervAct act);                 /* dy f'(x) */
-NervTensor *nerv_act_dxx(NervTape *t, NervTensor *g, NervTensor *dy, NervTensor *x, NervAct act); /* g dy f''(x) */
+NervTensor *nerv_act_dx(NervTape *t, NervTensor *dy, NervTensor *x, NervAct act); /* dy f'(x) */
+NervTensor *nerv_act_dxx(NervTape *t, NervTensor *g, NervTensor *dy, NervTensor *x,
+                         NervAct act); /* g dy f''(x) */
 
 /* --- upconv2d.c: the NeRV block in one store: y = act(pixel_shuffle(conv2d(x,w,b; stride 1, pad (K-1)/2), S));
  * x[N,Cin,H,W], w[C*S*S,Cin,K,K] -> output 0: y[N,C,H*S,W*S]; output 1: z[N,C*S*S,H,W], the values before shuffle and act,
@@ -64,12 +65,13 @@ NervTensor *nerv_upconv2d(NervTape *t, NervTensor *x, NervTensor *w, NervTensor 
 NervTensor *nerv_upconv2d_dz(NervTape *t, NervTensor *dy, NervTensor *z, int s, NervAct act);
 
 /* --- elementwise and shape --- */
-NervTensor *nerv_add(NervTape *t, NervTensor *a, NervTensor *b);              /* add.c, same shape */
-NervTensor *nerv_mul(NervTape *t, NervTensor *a, NervTensor *b);              /* mul.c, same shape */
+NervTensor *nerv_add(NervTape *t, NervTensor *a, NervTensor *b);               /* add.c, same shape */
+NervTensor *nerv_mul(NervTape *t, NervTensor *a, NervTensor *b);               /* mul.c, same shape */
 NervTensor *nerv_affine(NervTape *t, NervTensor *x, float scale, float shift); /* affine.c: scale*x + shift */
-NervTensor *nerv_reshape(NervTape *t, NervTensor *x, NervShape shape);        /* reshape.c, a view */
-NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h, int w);              /* crop.c: top-left h x w */
-NervTensor *nerv_pad(NervTape *t, NervTensor *x, int h, int w);               /* pad.c: zeros at bottom and right to h x w */
+NervTensor *nerv_reshape(NervTape *t, NervTensor *x, NervShape shape);         /* reshape.c, a view */
+NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h, int w);               /* crop.c: top-left h x w */
+NervTensor *nerv_pad(NervTape *t, NervTensor *x, int h,
+                     int w); /* pad.c: zeros at bottom and right to h x w */
 
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */
 enum { NERV_AXIS_N = 1, NERV_AXIS_C = 2, NERV_AXIS_H = 4, NERV_AXIS_W = 8, NERV_AXIS_ALL = 15 };
@@ -96,8 +98,8 @@ NervTensor *nerv_ssim_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *
 typedef struct {
     float beta1, beta2, eps, weight_decay; /* weight_decay: decoupled (AdamW), 0 = none */
 } NervAdamAttr;
-NervTensor *nerv_adam(NervTape *t, NervTensor *w, NervTensor *dw, NervTensor *m, NervTensor *v, NervTensor *hyper,
-                      const NervAdamAttr *attr);
+NervTensor *nerv_adam(NervTape *t, NervTensor *w, NervTensor *dw, NervTensor *m, NervTensor *v,
+                      NervTensor *hyper, const NervAdamAttr *attr);
 
 /* --- stored pixels <-> RGB planes in [0,1]; see tensor/pixels.h for the layouts and the mathematics --- */
 /* from_pixels.c: store U8 [F,1,1,bytes], index I32 [N,1,1,1] -> rgb F32 [N,3,H,W]; an index outside 0..F-1 reads frame 0 */

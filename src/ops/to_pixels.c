@@ -139,7 +139,9 @@ static void band(void *arg, uint32_t task, uint32_t thread)
     const int32_t n = (int32_t)(task / job->n_bands), y0 = (int32_t)(task % job->n_bands) * NERV_PIXELS_BAND;
     const int32_t y1 = MIN(y0 + NERV_PIXELS_BAND, p->height);
     uint8_t *frame = (uint8_t *)job->args->out[0] + nerv_pixels_stride(p) * n;
-    float *scratch = (float *)job->args->scratch + 3 * nerv_pixels_row_floats(p) * thread;
+    float *scratch = job->args->scratch; /* NULL for RGB formats */
+    if (scratch)
+        scratch += 3 * nerv_pixels_row_floats(p) * thread;
     NervPlane planes[3];
     nerv_pixels_planes(p, planes);
     for (int32_t y = y0; y < y1; y++) {

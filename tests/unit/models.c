@@ -71,14 +71,15 @@ static void test_paper_strides(void)
 {
     static const struct {
         int w, h, n, stride[NERV_NERV_MAX_BLOCKS];
-    } cases[] = {
-        { 1280, 720, 5, { 5, 2, 2, 2, 2 } }, { 1920, 1080, 5, { 5, 3, 2, 2, 2 } }, { 320, 180, 3, { 5, 2, 2 } }
-    };
+    } cases[] = { { 1280, 720, 5, { 5, 2, 2, 2, 2 } },
+                  { 1920, 1080, 5, { 5, 3, 2, 2, 2 } },
+                  { 320, 180, 3, { 5, 2, 2 } } };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         NervModel *model = make("nerv-s", NULL, cases[i].w, cases[i].h, 1, NULL);
         const NervNerv *nerv = (const NervNerv *)model;
         g_assert_cmpint(nerv->config.n_blocks, ==, cases[i].n);
-        g_assert_cmpmem(nerv->config.stride, sizeof(nerv->config.stride), cases[i].stride, sizeof(cases[i].stride));
+        g_assert_cmpmem(nerv->config.stride, sizeof(nerv->config.stride), cases[i].stride,
+                        sizeof(cases[i].stride));
         g_assert_cmpint(nerv->grid_h, ==, 9);
         g_assert_cmpint(nerv->grid_w, ==, 16);
         nerv_model_free(model);
@@ -89,7 +90,8 @@ static void test_free_configuration(void)
 {
     GError *error = NULL;
     NervModel *model =
-        make("nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}", 320, 180, 32, &error);
+        make("nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}",
+             320, 180, 32, &error);
     g_assert_no_error(error);
     g_assert_cmpint(count_from_tape(model), ==, 144751);
     nerv_model_free(model);
@@ -97,7 +99,8 @@ static void test_free_configuration(void)
 
 static void test_any_size(void)
 {
-    static const int sizes[][2] = { { 16, 16 }, { 17, 16 }, { 97, 61 }, { 16, 8192 }, { 1919, 1081 }, { 8192, 8192 } };
+    static const int sizes[][2] = { { 16, 16 },   { 17, 16 },     { 97, 61 },
+                                    { 16, 8192 }, { 1919, 1081 }, { 8192, 8192 } };
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
         GError *error = NULL;
         NervModel *model = make("nerv", NULL, sizes[i][0], sizes[i][1], 4, &error);
@@ -153,7 +156,8 @@ static void test_write_read(void)
         nerv_reader_init(&r, w.bytes->data, w.bytes->len);
         NervModel *b = nerv_model_read(&r, &a->clip, &error);
         g_assert_no_error(error);
-        g_assert_cmpmem(&((NervNerv *)a)->config, sizeof(NervNervConfig), &((NervNerv *)b)->config, sizeof(NervNervConfig));
+        g_assert_cmpmem(&((NervNerv *)a)->config, sizeof(NervNervConfig), &((NervNerv *)b)->config,
+                        sizeof(NervNervConfig));
         g_assert_cmpuint(nerv_reader_left(&r), ==, 0);
         nerv_model_free(b);
         /* every truncation is refused */

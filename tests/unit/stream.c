@@ -14,8 +14,8 @@
 static void small_settings(NervEncoderSettings *s)
 {
     nerv_encoder_settings_init(s);
-    s->model_options =
-        g_variant_ref_sink(g_variant_new_parsed("{'stem': <16>, 'base-channels': <4>, 'widths': <[6,5]>, 'strides': <[2,2]>}"));
+    s->model_options = g_variant_ref_sink(
+        g_variant_new_parsed("{'stem': <16>, 'base-channels': <4>, 'widths': <[6,5]>, 'strides': <[2,2]>}"));
     s->epochs = 30;
     s->learning_rate = 5e-3;
     g_free(s->device);
@@ -24,8 +24,14 @@ static void small_settings(NervEncoderSettings *s)
 
 static NervVideoInfo video(int format)
 {
-    return (NervVideoInfo){ .pixels = { .format = format, .width = W, .height = H, .matrix = NERV_MATRIX_BT601 },
-                            .primaries = 1, .transfer = 1, .fps_n = 30000, .fps_d = 1001, .par_n = 1, .par_d = 1 };
+    return (
+        NervVideoInfo){ .pixels = { .format = format, .width = W, .height = H, .matrix = NERV_MATRIX_BT601 },
+                        .primaries = 1,
+                        .transfer = 1,
+                        .fps_n = 30000,
+                        .fps_d = 1001,
+                        .par_n = 1,
+                        .par_d = 1 };
 }
 
 /* A moving gradient; every byte depends on the frame. */
