@@ -46,6 +46,7 @@ struct _GstNervParse
   gboolean walked;
   NervSequence sequence;        /* of the segment that frames belong to */
   gboolean have_sequence;
+  guint last_index;             /* in that segment */
   gboolean damaged, waiting;    /* said so already */
   gboolean discont;
   gsize probed;                 /* bytes of an unfinished unit searched already */
@@ -355,6 +356,7 @@ push_unit (GstNervParse * self, GstBaseParseFrame * frame,
 
   gst_nerv_frame_times (&self->sequence, header, &self->unit_pts,
       &self->unit_duration);
+  self->last_index = header->index;
   self->damaged = self->waiting = FALSE;
   self->probed = 0;
   gst_base_parse_set_min_frame_size (parse, NERV_UNIT_MIN_BYTES);
@@ -396,8 +398,11 @@ handle_unit (GstNervParse * self, GstBaseParseFrame * frame,
     return drop_damaged (self, frame, au->bytes, skip, "bad frame header");
 
   if (!au->is_sync) {
+    /* Frames are stored in order: one that goes back after a gap belongs to
+     * another segment, of which the id's low bits are the same by chance. */
     if (!self->have_sequence
-        || header.segment_id != (self->sequence.segment_id & 0xff))
+        || header.segment_id != (self->sequence.segment_id & 0xff)
+        || (self->discont && header.index <= self->last_index))
       return drop_orphan (self, frame, au->bytes, skip);
     seq = self->sequence;
   } else if (header.segment_id != (seq.segment_id & 0xff)) {

@@ -306,8 +306,7 @@ INLINE void transpose4(v4 m[4])
 typedef float v8 __attribute__((vector_size(32)));
 typedef float v8u __attribute__((vector_size(32), aligned(4), may_alias));
 
-#define AHEAD                                                                                                \
-    128 /* floats; dy comes in pieces too short for the hardware to see a stream */
+#define AHEAD 128 /* floats; dy comes in pieces too short for the hardware to see a stream */
 
 /* Two 4 x 4 transpositions side by side, after the halves of rows r and r+4 were put together. */
 INLINE void transpose8(float *dst, ptrdiff_t ldd, const float *src, size_t lds)

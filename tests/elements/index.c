@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The parser's index by itself (gst/nervindex.c): walks over streams whose networks are larger than its window, with
+ * damage, lies about sizes and growing files; look-up in both directions.
+ */
+#include "codec/units.h"
+#include "common.h"
+#include "nervindex.h"
+
+#define FRAME (40 * GST_MSECOND)
+
+typedef struct {
+    GByteArray *bytes;
+    guint64 pulled; /* bytes read */
+    GArray *syncs;  /* gsize: where sync points are */
+} Stream;
+
+static void append_frame(Stream *s, const NervSequence *seq, guint index)
+{
+    const NervFrameHeader frame = { seq->segment_id & 0xff, index, 0 };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_frame_write(&frame, &w);
+    nerv_unit_write(s->bytes, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
+/* A segment of `frames` frames, its network full of sync words. */
+static void append_segment(Stream *s, guint id, guint first, guint frames, guint network_bytes)
+{
+    const NervSequence seq = { .version = NERV_STREAM_VERSION,
+                               .segment_id = id,
+                               .first_frame = first,
+                               .n_frames = frames,
+                               .width = 64,
+                               .height = 48,
+                               .fps_n = 25,
+                               .fps_d = 1,
+                               .par_n = 1,
+                               .par_d = 1,
+                               .pts_ns = first * FRAME };
+    guint8 *network = g_malloc(network_bytes);
+    const gsize at = s->bytes->len;
+    NervBitWriter w;
+
+    for (guint i = 0; i < network_bytes; i++)
+        network[i] = (const guint8[]){ 'N', 0xE5, 'V', 0x9C, 3, 2, 0 }[i % 7];
+    nerv_writer_init(&w);
+    nerv_sequence_write(&seq, &w);
+    nerv_unit_write(s->bytes, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+    nerv_unit_write(s->bytes, NERV_UNIT_NETWORK, network, network_bytes);
+    g_free(network);
+    g_array_append_val(s->syncs, at);
+    for (guint i = 0; i < frames; i++)
+        append_frame(s, &seq, i);
+}
+
+static void begin(Stream *s)
+{
+    s->bytes = g_byte_array_new();
+    s->syncs = g_array_new(FALSE, FALSE, sizeof(gsize));
+    s->pulled = 0;
+}
+
+static void end(Stream *s)
+{
+    g_byte_array_unref(s->bytes);
+    g_array_unref(s->syncs);
+}
+
+static GstFlowReturn read_stream(gpointer user, guint64 at, guint size, GstBuffer **buffer)
+{
+    Stream *s = user;
+    if (at >= s->bytes->len)
+        return GST_FLOW_EOS;
+    size = MIN(size, s->bytes->len - at);
+    *buffer = gst_buffer_new_memdup(s->bytes->data + at, size);
+    s->pulled += size;
+    return GST_FLOW_OK;
+}
+
+static void expect_entries(const GstNervIndex *index, const Stream *s, const guint *segments,
+                           const guint *frames, guint n)
+{
+    fail_unless_equals_int(index->entries->len, n);
+    for (guint i = 0; i < n; i++) {
+        const GstNervIndexEntry *e = &g_array_index(index->entries, GstNervIndexEntry, i);
+        fail_unless_equals_uint64(e->offset, g_array_index(s->syncs, gsize, segments[i]));
+        fail_unless_equals_uint64(e->time, frames[i] * FRAME);
+    }
+}
+
+/* Networks from smaller than the window to much larger; most of the large one is never read. */
+GST_START_TEST(test_walk)
+{
+    static const guint segments[] = { 0, 1, 2 }, frames[] = { 0, 5, 45 };
+    Stream s;
+    GstNervIndex index;
+    guint64 offset;
+    GstClockTime time;
+
+    begin(&s);
+    append_segment(&s, 0, 0, 5, 100);
+    append_segment(&s, 1, 5, 40, 3000000);
+    append_segment(&s, 2, 45, 3, 50000);
+    gst_nerv_index_init(&index);
+    fail_unless_equals_int(gst_nerv_index_walk(&index, s.bytes->len, read_stream, &s), GST_FLOW_OK);
+    fail_unless(index.complete);
+    fail_unless_equals_uint64(index.end, 48 * FRAME);
+    expect_entries(&index, &s, segments, frames, 3);
+    fail_unless(s.pulled < 300000, "%u bytes were read", (guint)s.pulled);
+
+    fail_unless(gst_nerv_index_offset(&index, 0, &offset));
+    fail_unless_equals_uint64(offset, 0);
+    fail_unless(gst_nerv_index_offset(&index, 45 * FRAME - 1, &offset));
+    fail_unless_equals_uint64(offset, g_array_index(s.syncs, gsize, 1));
+    fail_unless(gst_nerv_index_offset(&index, 45 * FRAME, &offset));
+    fail_unless_equals_uint64(offset, g_array_index(s.syncs, gsize, 2));
+    fail_unless(gst_nerv_index_offset(&index, 1000 * FRAME, &offset));
+    fail_unless_equals_uint64(offset, g_array_index(s.syncs, gsize, 2));
+
+    fail_unless(gst_nerv_index_time(&index, g_array_index(s.syncs, gsize, 1) + 77777, &time));
+    fail_unless_equals_uint64(time, 5 * FRAME);
+    fail_unless(gst_nerv_index_time(&index, s.bytes->len, &time));
+    fail_unless_equals_uint64(time, 48 * FRAME);
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
+/* A sequence header that is damaged hides its segment and nothing else; so does a network whose end is missing. */
+GST_START_TEST(test_damage)
+{
+    static const guint segments[] = { 0, 2, 4 }, frames[] = { 0, 10, 20 };
+    Stream s;
+    GstNervIndex index;
+
+    begin(&s);
+    append_segment(&s, 0, 0, 5, 40000);
+    append_segment(&s, 1, 5, 5, 40000);
+    append_segment(&s, 2, 10, 5, 40000);
+    append_segment(&s, 3, 15, 5, 40000);
+    append_segment(&s, 4, 20, 5, 40000);
+    s.bytes->data[g_array_index(s.syncs, gsize, 1) + 9] ^= 1;
+    g_byte_array_remove_range(s.bytes, (guint)g_array_index(s.syncs, gsize, 3) + 20000, 100);
+    g_array_index(s.syncs, gsize, 4) -= 100;
+    gst_nerv_index_init(&index);
+    fail_unless_equals_int(gst_nerv_index_walk(&index, s.bytes->len, read_stream, &s), GST_FLOW_OK);
+    fail_unless(index.complete);
+    fail_unless_equals_uint64(index.end, 25 * FRAME);
+    expect_entries(&index, &s, segments, frames, 3);
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
+/* The file is shorter than its size was a moment ago, at every place of its end. */
+GST_START_TEST(test_shrinking)
+{
+    Stream s;
+    GstNervIndex index;
+    guint whole;
+
+    begin(&s);
+    append_segment(&s, 0, 0, 5, 20000);
+    append_segment(&s, 1, 5, 5, 20000);
+    whole = s.bytes->len;
+    gst_nerv_index_init(&index);
+    for (guint cut = 0; cut < 20100; cut += cut < 150 ? 1 : 997) {
+        g_byte_array_set_size(s.bytes, whole - cut);
+        fail_unless_equals_int(gst_nerv_index_walk(&index, whole, read_stream, &s), GST_FLOW_OK);
+        fail_unless(index.entries->len >= 1);
+        fail_unless(index.end >= 5 * FRAME && index.end <= 10 * FRAME);
+    }
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
+/* What is added by hand stays sorted; behind the last entry nothing is known. */
+GST_START_TEST(test_add)
+{
+    GstNervIndex index;
+    GstClockTime time;
+    guint64 offset;
+
+    gst_nerv_index_init(&index);
+    fail_if(gst_nerv_index_offset(&index, 5, &offset));
+    fail_if(gst_nerv_index_time(&index, 5, &time));
+    fail_unless(gst_nerv_index_add(&index, 0, 0));
+    fail_unless(gst_nerv_index_add(&index, 1000, 400));
+    fail_if(gst_nerv_index_add(&index, 1000, 400), "the same again");
+    fail_if(gst_nerv_index_add(&index, 500, 800), "goes back in bytes");
+    fail_if(gst_nerv_index_add(&index, 2000, 300), "goes back in time");
+    fail_unless(gst_nerv_index_time(&index, 999, &time));
+    fail_unless_equals_uint64(time, 0);
+    fail_unless(gst_nerv_index_time(&index, 1000, &time));
+    fail_unless_equals_uint64(time, 400);
+    fail_if(gst_nerv_index_time(&index, 1001, &time));
+    gst_nerv_index_clear(&index);
+}
+GST_END_TEST;
+
+static Suite *index_suite(void)
+{
+    Suite *s = suite_create("index");
+    TCase *tc = tcase_create("index");
+    suite_add_tcase(s, tc);
+    tcase_add_test(tc, test_walk);
+    tcase_add_test(tc, test_damage);
+    tcase_add_test(tc, test_shrinking);
+    tcase_add_test(tc, test_add);
+    return s;
+}
+
+GST_CHECK_MAIN(index);
