@@ -459,9 +459,11 @@ static Suite *files_suite(void)
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && g_str_equal(argv[1], "--encode")) {
+        gst_init(NULL, NULL);
+        return encode_slowly(argv[2]);
+    }
     gst_check_init(&argc, &argv);
     gst_pb_utils_init();
-    if (argc == 3 && g_str_equal(argv[1], "--encode"))
-        return encode_slowly(argv[2]);
     return gst_check_run_suite(files_suite(), "files", __FILE__);
 }
