@@ -440,7 +440,7 @@ static Suite *files_suite(void)
     Suite *s = suite_create("files");
     TCase *tc = tcase_create("files");
     tcase_set_timeout(tc, 120);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_unchecked_fixture(tc, setup, teardown); /* once for all tests */
     suite_add_tcase(s, tc);
     tcase_add_loop_test(tc, test_play, 0, G_N_ELEMENTS(players));
     tcase_add_test(tc, test_playbin);

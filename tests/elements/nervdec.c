@@ -10,16 +10,30 @@
 static const char parsed_caps[] =
     "video/x-nerv,stream-format=byte-stream,alignment=au,parsed=true,width=64,height=48,framerate=25/1";
 
+static GBytes *made; /* N frames in segments of three */
+static gsize made_offset[N + 1];
+
+static void setup(void)
+{
+    made = make_stream(N, 3, made_offset);
+}
+
+static void teardown(void)
+{
+    g_bytes_unref(made);
+}
+
 typedef struct {
     GBytes *stream;
-    gsize offset[N + 1];
+    const gsize *offset; /* of its access units, and its end */
     GstHarness *h;
 } Fixture;
 
-/* Six frames in segments of three and a decoder, caps set. */
+/* A decoder, caps set. */
 static void begin(Fixture *f)
 {
-    f->stream = make_stream(N, 3, f->offset);
+    f->stream = made;
+    f->offset = made_offset;
     f->h = gst_harness_new("nervdec");
     gst_harness_set_src_caps_str(f->h, parsed_caps);
 }
@@ -27,7 +41,6 @@ static void begin(Fixture *f)
 static void end(Fixture *f)
 {
     gst_harness_teardown(f->h);
-    g_bytes_unref(f->stream);
 }
 
 /* Access unit i as nervparse would hand it on. */
@@ -319,7 +332,8 @@ GST_START_TEST(test_memory_bound)
     GError *error;
 
     g_object_set(dec, "max-memory", (guint64)1000, NULL);
-    f.stream = make_stream(N, 3, f.offset);
+    f.stream = made;
+    f.offset = made_offset;
     f.h = gst_harness_new_with_element(dec, "sink", "src");
     gst_object_unref(dec);
     gst_element_set_bus(f.h->element, bus);
@@ -373,6 +387,7 @@ static Suite *nervdec_suite(void)
     Suite *s = suite_create("nervdec");
     TCase *tc = tcase_create("nervdec");
     tcase_set_timeout(tc, 120);
+    tcase_add_unchecked_fixture(tc, setup, teardown); /* once for all tests */
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_decode);
     tcase_add_test(tc, test_output_format);

@@ -11,9 +11,22 @@
 
 #define N 6
 
+static GBytes *made; /* N frames in segments of three */
+static gsize made_offset[N + 1];
+
+static void setup(void)
+{
+    made = make_stream(N, 3, made_offset);
+}
+
+static void teardown(void)
+{
+    g_bytes_unref(made);
+}
+
 typedef struct {
     GBytes *stream;
-    gsize offset[N + 1];
+    const gsize *offset; /* of its access units, and its end */
     GstHarness *h;
     GstBus *bus;
 } Fixture;
@@ -21,7 +34,8 @@ typedef struct {
 static void begin_with(Fixture *f, const char *caps, GstFormat format)
 {
     GstSegment segment;
-    f->stream = make_stream(N, 3, f->offset);
+    f->stream = made;
+    f->offset = made_offset;
     f->h = gst_harness_new("nervparse");
     f->bus = gst_bus_new();
     gst_element_set_bus(f->h->element, f->bus);
@@ -40,7 +54,6 @@ static void end(Fixture *f)
     gst_element_set_bus(f->h->element, NULL);
     gst_object_unref(f->bus);
     gst_harness_teardown(f->h);
-    g_bytes_unref(f->stream);
 }
 
 static void push_bytes(Fixture *f, const guint8 *data, gsize size)
@@ -528,6 +541,7 @@ static Suite *nervparse_suite(void)
     Suite *s = suite_create("nervparse");
     TCase *tc = tcase_create("nervparse");
     tcase_set_timeout(tc, 120);
+    tcase_add_unchecked_fixture(tc, setup, teardown); /* once for all tests */
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_caps);
     tcase_add_loop_test(tc, test_chunks, 0, 6);

@@ -17,47 +17,27 @@ typedef float Vec4 __attribute__((vector_size(16)));
 typedef float Vec8 __attribute__((vector_size(32)));
 typedef float Vec16 __attribute__((vector_size(64)));
 
-#define ACCUMULATE(i) acc[i] = acc[i] * x + y
-/* Keeps the accumulators in registers and the loop from being shortened. */
-#define HIDE(i)     __asm__ volatile("" : "+x"(acc[i]))
-#define HIDE_512(i) __asm__ volatile("" : "+v"(acc[i]))
-#define ALL(do)                                                                                              \
-    do                                                                                                       \
-        (0);                                                                                                 \
-    do                                                                                                       \
-        (1);                                                                                                 \
-    do                                                                                                       \
-        (2);                                                                                                 \
-    do                                                                                                       \
-        (3);                                                                                                 \
-    do                                                                                                       \
-        (4);                                                                                                 \
-    do                                                                                                       \
-        (5);                                                                                                 \
-    do                                                                                                       \
-        (6);                                                                                                 \
-    do                                                                                                       \
-        (7);                                                                                                 \
-    do                                                                                                       \
-        (8);                                                                                                 \
-    do                                                                                                       \
-    (9)
+/* Ten variables and not an array, which the compiler would keep in memory. The empty asm makes each value opaque. */
+#define FOR_ALL(F)    F(a0) F(a1) F(a2) F(a3) F(a4) F(a5) F(a6) F(a7) F(a8) F(a9)
+#define DECLARE(a)    Vec a = y;
+#define ACCUMULATE(a) a = a * x + y;
+#define HIDE(a)       __asm__ volatile("" : "+x"(a));
+#define HIDE_512(a)   __asm__ volatile("" : "+v"(a));
+#define SUM(a)        sum += a[0];
 
 /* One task: returns a value that depends on all the work. x slightly under one keeps the numbers normal. */
-#define DEFINE_TASK(name, Vec, hide, attribute)                                                              \
+#define DEFINE_TASK(name, VecType, HIDE_IT, attribute)                                                       \
     attribute static void name(void *arg, uint32_t task, uint32_t thread)                                    \
     {                                                                                                        \
+        typedef VecType Vec;                                                                                 \
         const Vec x = (Vec){ 0 } + 0.999f, y = (Vec){ 0 } + 0.001f;                                          \
-        Vec acc[ACCUMULATORS];                                                                               \
-        for (int i = 0; i < ACCUMULATORS; i++)                                                               \
-            acc[i] = (Vec){ 0 } + (float)i;                                                                  \
-        for (int r = 0; r < ROUNDS; r++) {                                                                   \
-            ALL(ACCUMULATE);                                                                                 \
-            ALL(hide);                                                                                       \
-        }                                                                                                    \
         float sum = 0;                                                                                       \
-        for (int i = 0; i < ACCUMULATORS; i++)                                                               \
-            sum += acc[i][0];                                                                                \
+        FOR_ALL(DECLARE)                                                                                     \
+        for (int r = 0; r < ROUNDS; r++) {                                                                   \
+            FOR_ALL(HIDE_IT)                                                                                 \
+            FOR_ALL(ACCUMULATE)                                                                              \
+        }                                                                                                    \
+        FOR_ALL(SUM)                                                                                         \
         ((float *)arg)[thread] = sum;                                                                        \
     }
 
@@ -66,7 +46,7 @@ DEFINE_TASK(peak_baseline, Vec4, HIDE, )
 DEFINE_TASK(peak_avx2, Vec8, HIDE, __attribute__((target("avx2,fma"))))
 DEFINE_TASK(peak_avx512, Vec16, HIDE_512, __attribute__((target("avx512f"))))
 #elif defined(__aarch64__)
-#define HIDE_PORTABLE(i) __asm__ volatile("" : "+w"(acc[i]))
+#define HIDE_PORTABLE(a) __asm__ volatile("" : "+w"(a));
 DEFINE_TASK(peak_baseline, Vec4, HIDE_PORTABLE, )
 #endif
 
