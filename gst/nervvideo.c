@@ -225,6 +225,20 @@ gst_nerv_caps_from_sequence (const NervSequence * seq)
   return caps;
 }
 
+/* libnerv's messages are clauses ("unknown model option ..."), element errors are
+ * sentences. */
+static gchar *
+make_sentence (const gchar * message)
+{
+  gchar *text = g_strdup (message), *sentence;
+
+  *text = g_ascii_toupper (*text);
+  sentence = g_str_has_suffix (text, ".") ? g_strdup (text)
+      : g_strconcat (text, ".", NULL);
+  g_free (text);
+  return sentence;
+}
+
 void
 gst_nerv_element_error (gpointer element, const GError * error,
     const gchar * doing, const gchar * file, const gchar * function, gint line)
@@ -259,7 +273,7 @@ gst_nerv_element_error (gpointer element, const GError * error,
     }
   }
   gst_element_message_full (GST_ELEMENT (element), GST_MESSAGE_ERROR, domain,
-      code, g_strdup (error ? error->message : "Out of memory."),
+      code, make_sentence (error ? error->message : "out of memory"),
       g_strdup_printf ("%s failed: %s %d", doing,
           error ? g_quark_to_string (error->domain) : "no error code",
           error ? error->code : 0), file, function, line);
