@@ -413,6 +413,10 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
     g_clear_error (&error);
     return FALSE;
   }
+  if (self->enc)
+    nerv_encoder_continue (enc, self->enc);
+  if (segment_frames > 0)
+    segment_frames = nerv_encoder_max_frames (enc);
   nerv_encoder_set_progress (enc, on_progress, self);
   replace_encoder (self, enc);
 

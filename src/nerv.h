@@ -78,6 +78,11 @@ void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *us
 
 /* Copies one frame into the open segment. pts_ns: its presentation time. NERV_ERROR_INVALID if the segment is full. */
 bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error);
+/* Frames that a segment takes at most: segment_frames, or fewer where max_memory_bytes holds no more. */
+uint32_t nerv_encoder_max_frames(const NervEncoder *enc);
+/* Numbers segments and frames on from where `previous` stands, for a change of format in mid-stream. To be called before the
+ * first send, on the thread that used `previous`. */
+void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous);
 /* Frames in the open segment; whether it must be fitted before the next nerv_encoder_send(). */
 uint32_t nerv_encoder_pending(const NervEncoder *enc);
 bool nerv_encoder_is_full(const NervEncoder *enc);

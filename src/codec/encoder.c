@@ -154,25 +154,28 @@ static bool rehearse(NervEncoder *enc, size_t *fit_bytes, GError **error)
     return ok;
 }
 
-/* Frames are held twice during a fit: as sent, and on the device. */
+/* Frames are held twice during a fit: as sent, and on the device. A segment is as long as was asked for, or shorter where memory
+ * holds no more. */
 static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
 {
     const uint64_t left = enc->settings.max_memory_bytes - fit_bytes;
     const uint64_t capacity = left / (2 * (uint64_t)enc->frame_bytes);
-    if (enc->settings.segment_frames == 0)
-        enc->max_frames = (uint32_t)MIN(capacity, MAX_SEGMENT_FRAMES);
-    else
-        enc->max_frames = enc->settings.segment_frames;
-    if (enc->max_frames >= 1 && enc->max_frames <= capacity)
-        return true;
-    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
-                "a segment of %u frames of %d x %d takes %.0f MiB and its fit %.0f MiB, more than "
-                "max-memory's %.0f MiB: lower "
-                "segment-frames or raise max-memory",
-                MAX(enc->max_frames, 1), enc->info.pixels.width, enc->info.pixels.height,
-                2. * (double)enc->frame_bytes * MAX(enc->max_frames, 1) / 0x1p20, (double)fit_bytes / 0x1p20,
-                (double)enc->settings.max_memory_bytes / 0x1p20);
-    return false;
+    const uint32_t wanted = enc->settings.segment_frames ? enc->settings.segment_frames : MAX_SEGMENT_FRAMES;
+
+    enc->max_frames = (uint32_t)MIN(capacity, wanted);
+    if (enc->max_frames == 0) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "one frame of %d x %d and its fit take %.0f MiB, more than max-memory's %.0f MiB: lower "
+                    "the size, the model or the "
+                    "batch, or raise max-memory",
+                    enc->info.pixels.width, enc->info.pixels.height,
+                    ((double)fit_bytes + 2. * (double)enc->frame_bytes) / 0x1p20,
+                    (double)enc->settings.max_memory_bytes / 0x1p20);
+        return false;
+    }
+    if (enc->settings.segment_frames && enc->max_frames < wanted)
+        g_info("segments have %u frames instead of %u: max-memory holds no more", enc->max_frames, wanted);
+    return true;
 }
 
 NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettings *settings, GError **error)
@@ -264,6 +267,18 @@ bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns,
                    frame->data[i] + (ptrdiff_t)y * frame->stride[i], plane[i].row_bytes);
     g_array_append_val(enc->frames, stored);
     return true;
+}
+
+uint32_t nerv_encoder_max_frames(const NervEncoder *enc)
+{
+    return enc->max_frames;
+}
+
+void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous)
+{
+    enc->segment_id = previous->segment_id;
+    enc->n_sent = previous->n_sent;
+    enc->stats.segment = previous->stats.segment;
 }
 
 uint32_t nerv_encoder_pending(const NervEncoder *enc)

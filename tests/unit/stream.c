@@ -201,11 +201,20 @@ static void test_memory_limit(void)
     g_assert_nonnull(strstr(error->message, "max-memory"));
     g_clear_error(&error);
 
-    /* segment_frames 0: as many frames as fit, then full */
+    /* more frames than fit: shorter segments */
     s.max_memory_bytes = 4 << 20;
-    s.segment_frames = 0;
+    s.segment_frames = 60000;
     NervEncoder *enc = nerv_encoder_new(&info, &s, &error);
     g_assert_no_error(error);
+    const uint32_t capacity = nerv_encoder_max_frames(enc);
+    g_assert_cmpuint(capacity, <, 60000);
+    nerv_encoder_free(enc);
+
+    /* segment_frames 0: as many frames as fit, then full */
+    s.segment_frames = 0;
+    enc = nerv_encoder_new(&info, &s, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(nerv_encoder_max_frames(enc), ==, capacity);
     uint8_t rgb[W * H * 3];
     NervFrame frame = { .data = { rgb }, .stride = { W * 3 } };
     paint(rgb, 0);
@@ -216,6 +225,41 @@ static void test_memory_limit(void)
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
     nerv_encoder_free(enc);
+    nerv_encoder_settings_clear(&s);
+}
+
+/* After a change of format, another encoder counts on. */
+static void test_continue(void)
+{
+    const NervVideoInfo info = video(NERV_PIXELS_RGB);
+    NervEncoderSettings s;
+    GError *error = NULL;
+    uint8_t rgb[W * H * 3];
+    NervFrame frame = { .data = { rgb }, .stride = { W * 3 } };
+    NervPacket packet;
+    small_settings(&s);
+    s.epochs = 1;
+    NervEncoder *first = nerv_encoder_new(&info, &s, &error), *second = nerv_encoder_new(&info, &s, &error);
+    g_assert_no_error(error);
+    paint(rgb, 0);
+    g_assert_true(nerv_encoder_send(first, &frame, 0, NULL) && nerv_encoder_send(first, &frame, 1, NULL));
+    g_assert_true(nerv_encoder_fit(first, NULL));
+    nerv_encoder_continue(second, first);
+    g_assert_true(nerv_encoder_send(second, &frame, 2, NULL));
+    g_assert_true(nerv_encoder_fit(second, NULL));
+    g_assert_true(nerv_encoder_get(second, &packet));
+
+    NervAccessUnit au;
+    NervSequence sequence;
+    size_t need, size;
+    const uint8_t *data = g_bytes_get_data(packet.data, &size);
+    g_assert_cmpint(nerv_access_unit_scan(data, size, &au, &need), ==, NERV_SCAN_OK);
+    g_assert_true(nerv_sequence_read(au.sequence.payload, au.sequence.payload_bytes, &sequence, NULL));
+    g_assert_cmpuint(sequence.segment_id, ==, 1);
+    g_assert_cmpuint(sequence.first_frame, ==, 2);
+    g_bytes_unref(packet.data);
+    nerv_encoder_free(first);
+    nerv_encoder_free(second);
     nerv_encoder_settings_clear(&s);
 }
 
@@ -273,6 +317,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/determinism", test_determinism);
     g_test_add_func("/stream/cancel", test_cancel);
     g_test_add_func("/stream/memory-limit", test_memory_limit);
+    g_test_add_func("/stream/continue", test_continue);
     g_test_add_func("/stream/sync-points", test_sync_points);
     return g_test_run();
 }
