@@ -61,6 +61,7 @@ struct _GstNervEnc
   GstClockTime frame_duration;
   guint segment;                /* number of the segment being fitted */
   gint64 last_progress;         /* monotonic time */
+  GstCaps *refused;             /* last caps that no encoder could be set up for */
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -341,7 +342,10 @@ gst_nerv_enc_start (GstVideoEncoder * encoder)
 static gboolean
 gst_nerv_enc_stop (GstVideoEncoder * encoder)
 {
-  replace_encoder (GST_NERV_ENC (encoder), NULL);
+  GstNervEnc *self = GST_NERV_ENC (encoder);
+
+  replace_encoder (self, NULL);
+  gst_caps_replace (&self->refused, NULL);
   return TRUE;
 }
 
@@ -382,6 +386,10 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   GError *error = NULL;
   guint segment_frames;
 
+  /* Sticky caps come again with every buffer; say only once what is wrong. */
+  if (self->refused && gst_caps_is_equal (self->refused, state->caps))
+    return FALSE;
+
   /* A flush drops the old frames anyway; refusing the caps would turn it into an
    * error. */
   if (end_segment (self) == GST_FLOW_ERROR)
@@ -411,6 +419,7 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   if (!enc) {
     GST_NERV_ELEMENT_ERROR (self, error, "setting up the encoder");
     g_clear_error (&error);
+    gst_caps_replace (&self->refused, state->caps);
     return FALSE;
   }
   if (self->enc)
