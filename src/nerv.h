@@ -17,7 +17,7 @@
 
 G_BEGIN_DECLS
 
-/* --- video ----------------------------------------------------------------------------------------------- */
+/* --- video --- */
 
 /* What a stream shows. Code points as in ITU-T H.273, 2 = unspecified. */
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
     int32_t stride[3]; /* bytes, >= the plane's row_bytes */
 } NervFrame;
 
-/* --- encoder --------------------------------------------------------------------------------------------- */
+/* --- encoder --- */
 
 typedef struct NervEncoder NervEncoder;
 
@@ -106,7 +106,7 @@ typedef struct {
 /* Takes the oldest queued packet; false if there is none. Packets come in the order of the frames sent. */
 bool nerv_encoder_get(NervEncoder *enc, NervPacket *packet);
 
-/* --- decoder --------------------------------------------------------------------------------------------- */
+/* --- decoder --- */
 
 typedef struct NervDecoder NervDecoder;
 

@@ -54,8 +54,7 @@ static const GOptionEntry options[] = {
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-/* --- players ---------------------------------------------------------------------------------------------
- */
+/* --- players --- */
 
 static gboolean player_init(Player *player, const char *what, GError **error)
 {
@@ -128,8 +127,7 @@ static void player_find_device(Player *player)
     gst_iterator_free(it);
 }
 
-/* --- measures --------------------------------------------------------------------------------------------
- */
+/* --- measures --- */
 
 static void ssim_clear(Ssim *s)
 {
@@ -213,8 +211,7 @@ static void add_differences(Totals *totals, const GstVideoFrame *a, const GstVid
     totals->min_psnr = totals->n_frames ? MIN(totals->min_psnr, psnr) : psnr;
 }
 
-/* --- the comparison --------------------------------------------------------------------------------------
- */
+/* --- the comparison --- */
 
 typedef struct {
     Player a, b;

@@ -97,8 +97,7 @@ void nerv_decoder_reset(NervDecoder *dec)
     drop_network(dec);
 }
 
-/* --- access units in --------------------------------------------------------------------------------------
- */
+/* --- access units in --- */
 
 static void sequence_info(const NervSequence *s, NervVideoInfo *info)
 {
@@ -226,8 +225,7 @@ void nerv_decoder_get_info(const NervDecoder *dec, NervVideoInfo *info)
     sequence_info(&dec->sequence, info);
 }
 
-/* --- frames out -------------------------------------------------------------------------------------------
- */
+/* --- frames out --- */
 
 bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError **error)
 {

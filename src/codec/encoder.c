@@ -41,8 +41,7 @@ struct NervEncoder {
     NervEncoderStats stats;
 };
 
-/* --- settings ---------------------------------------------------------------------------------------------
- */
+/* --- settings --- */
 
 void nerv_encoder_settings_init(NervEncoderSettings *s)
 {
@@ -120,8 +119,7 @@ static void tidy_rates(NervVideoInfo *info)
     info->transfer = MIN(info->transfer, 255);
 }
 
-/* --- construction -----------------------------------------------------------------------------------------
- */
+/* --- construction --- */
 
 /* Makes the network's training plan for a clip of one frame to learn, before any frame comes, whether the
  * options are valid and how much memory the fit takes besides the frames. */
@@ -240,8 +238,7 @@ void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *us
     enc->progress_user = user;
 }
 
-/* --- frames in --------------------------------------------------------------------------------------------
- */
+/* --- frames in --- */
 
 bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error)
 {
@@ -291,8 +288,7 @@ bool nerv_encoder_is_full(const NervEncoder *enc)
     return enc->frames->len >= enc->max_frames;
 }
 
-/* --- the fit ----------------------------------------------------------------------------------------------
- */
+/* --- the fit --- */
 
 static void publish(NervEncoder *enc, const NervTrainer *tr, gint64 start_us, gint64 *last_us, bool force)
 {

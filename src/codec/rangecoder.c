@@ -8,8 +8,7 @@
 
 #define RANGE_MIN (1u << 24)
 
-/* --- probabilities ----------------------------------------------------------------------------------------
- */
+/* --- probabilities --- */
 
 /* floor(65536 / (n + 2)) for n = 0..NERV_PROB_MAX_COUNT */
 #define R1(n)  (65536 / ((n) + 2))
@@ -34,8 +33,7 @@ static inline void adapt(NervProb *prob, uint32_t bit)
     prob->n += prob->n < NERV_PROB_MAX_COUNT;
 }
 
-/* --- bits -------------------------------------------------------------------------------------------------
- */
+/* --- bits --- */
 
 void nerv_range_encode_begin(NervRangeEncoder *e, GByteArray *out)
 {
@@ -144,8 +142,7 @@ bool nerv_range_decode_overrun(const NervRangeDecoder *d)
     return d->pos > d->size + 3;
 }
 
-/* --- signed integers --------------------------------------------------------------------------------------
- */
+/* --- signed integers --- */
 
 void nerv_symbol_init(NervSymbolModel *m)
 {

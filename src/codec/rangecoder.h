@@ -21,7 +21,7 @@ typedef struct {
 
 void nerv_prob_init(NervProb *prob);
 
-/* --- bits ------------------------------------------------------------------------------------------------- */
+/* --- bits --- */
 
 typedef struct {
     GByteArray *out; /* not owned */
@@ -50,7 +50,7 @@ uint32_t nerv_range_decode_bits(NervRangeDecoder *d, unsigned n);
 /* Whether more was decoded than the bytes hold: what came out is then not what an encoder put in. */
 bool nerv_range_decode_overrun(const NervRangeDecoder *d);
 
-/* --- signed integers -------------------------------------------------------------------------------------- */
+/* --- signed integers --- */
 
 #define NERV_SYMBOL_MAX_CLASS 12
 /* Largest magnitude of a symbol. */

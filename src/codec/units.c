@@ -9,8 +9,7 @@
 
 static const uint8_t SYNC[4] = { 'N', 0xE5, 'V', 0x9C };
 
-/* --- checks ----------------------------------------------------------------------------------------------
- */
+/* --- checks --- */
 
 /* Slicing by eight: table[k][b] is the CRC of byte b followed by k zero bytes. */
 static const uint32_t (*crc32_tables(void))[256]
@@ -58,8 +57,7 @@ static uint8_t crc8(const uint8_t *p, size_t n)
     return (uint8_t)c;
 }
 
-/* --- units -----------------------------------------------------------------------------------------------
- */
+/* --- units --- */
 
 /* Writes type, size and checks; returns how many bytes (3..7). */
 static size_t put_header(uint8_t h[7], uint32_t type, uint32_t size)
@@ -192,8 +190,7 @@ NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit 
     return NERV_SCAN_DAMAGED;
 }
 
-/* --- headers ---------------------------------------------------------------------------------------------
- */
+/* --- headers --- */
 
 #define MAX_INT31      UINT64_C(0x7fffffff)
 #define MAX_FRAMES     65536

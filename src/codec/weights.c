@@ -66,8 +66,7 @@ static Rows rows_of(const NervParam *param, uint32_t bits, State *s)
     return (Rows){ param->shape.n, n / param->shape.n, bits, &s->weights };
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------
- */
+/* --- rows --- */
 
 static void write_step(State *s, NervRangeEncoder *e, uint32_t code)
 {
@@ -118,8 +117,7 @@ static bool read_rows(State *s, NervRangeDecoder *d, const Rows *rows, float *x)
     return !nerv_range_decode_overrun(d);
 }
 
-/* --- unit -------------------------------------------------------------------------------------------------
- */
+/* --- unit --- */
 
 static uint64_t least_coded_bytes(int64_t n_weights)
 {

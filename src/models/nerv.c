@@ -19,8 +19,7 @@
 #define PAPER_LEARNING_RATE 5e-4
 #define SMALL_LEARNING_RATE 5e-3
 
-/* --- strides ----------------------------------------------------------------------------------------------
- */
+/* --- strides --- */
 
 /* Upsampling factors to choose from, the paper's form (5 first, then 3, then 2s) and its neighbours. */
 static const int32_t stride_table[][NERV_NERV_MAX_BLOCKS] = {
@@ -91,8 +90,7 @@ static void choose_strides(NervNervConfig *c, const NervClip *clip)
     }
 }
 
-/* --- configuration ----------------------------------------------------------------------------------------
- */
+/* --- configuration --- */
 
 static const struct {
     const char *name;
@@ -221,8 +219,7 @@ static bool config_valid(const NervNervConfig *c, NervErrorCode code, GError **e
     return !why;
 }
 
-/* --- parameters -------------------------------------------------------------------------------------------
- */
+/* --- parameters --- */
 
 /* PyTorch's default initialisation of linear and convolutional layers: uniform in +-1/sqrt(fan in), bias too.
  */
@@ -303,8 +300,7 @@ static NervModel *nerv_configure(const char *name, GVariant *options, const Nerv
     return model;
 }
 
-/* --- tape -------------------------------------------------------------------------------------------------
- */
+/* --- tape --- */
 
 static NervTensor *nerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input)
 {

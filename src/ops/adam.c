@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * One step of Adam (Kingma & Ba 2015, algorithm 1) in the form of torch.optim.Adam, with decoupled weight
- * decay (Loshchilov & Hutter 2019) where asked for. w, m and v are overwritten in place: m = beta1 m +
- * (1-beta1) dw     v = beta2 v + (1-beta2) dw^2 w = (1 - lr weight_decay) w - lr/(1-beta1^t) m /
- * (sqrt(v)/sqrt(1-beta2^t) + eps) The learning rate and the two corrections come in as an operand, because
- * they change from step to step while a plan stays. Not differentiable.
+ * decay (Loshchilov & Hutter 2019) where asked for. w, m and v are overwritten in place:
+ *
+ *   m = beta1 m + (1-beta1) dw
+ *   v = beta2 v + (1-beta2) dw^2
+ *   w = (1 - lr weight_decay) w - lr/(1-beta1^t) m / (sqrt(v)/sqrt(1-beta2^t) + eps)
+ *
+ * The learning rate and the two corrections come in as an operand, because they change from step to step while a
+ * plan stays. Not differentiable.
  */
 #include <math.h>
 

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Mean structural similarity (Wang, Bovik, Sheikh & Simoncelli 2004, equation 13) of images in [0,1] and its
- * gradient. G is the 11 x 11 Gaussian of sigma 1.5, normalised to sum 1, applied at every position where it
- * fits: mu_a = G a, mu_b = G b, var_a = G aa - mu_a^2, var_b = G bb - mu_b^2, cov = G ab - mu_a mu_b S = A1
- * A2 / (B1 B2), A1 = 2 mu_a mu_b + C1, A2 = 2 cov + C2, B1 = mu_a^2 + mu_b^2 + C1, B2 = var_a + var_b + C2
- * Taking S as a function of the window's mu_a, G aa and G ab, its derivatives are the maps that `ssim` leaves
- * for `ssim_dx`: m1 = dS/dmu_a = 2 mu_b (A2-A1) / (B1 B2) - 2 mu_a S (1/B1 - 1/B2),  m2 = dS/d(G aa) = -S /
- * B2, m3 = dS/d(G ab) = 2 A1 / (B1 B2) and the chain rule through G, with G' its transpose and n the number
- * of windows, gives da = g/n (G' m1 + 2 a G' m2 + b G' m3). S is symmetric, so the gradient in b is that of
- * the exchanged pair. ssim_dx is not differentiable. Maps are [N, 3C, H-10, W-10]; channel kC+c holds m(k+1)
- * of channel c.
+ * gradient. G is the 11 x 11 Gaussian of sigma 1.5, normalised to sum 1, applied at every position where it fits:
+ *
+ *   mu_a = G a,  mu_b = G b,  var_a = G aa - mu_a^2,  var_b = G bb - mu_b^2,  cov = G ab - mu_a mu_b
+ *   S = A1 A2 / (B1 B2)
+ *   A1 = 2 mu_a mu_b + C1,        A2 = 2 cov + C2
+ *   B1 = mu_a^2 + mu_b^2 + C1,    B2 = var_a + var_b + C2
+ *
+ * Taking S as a function of the window's mu_a, G aa and G ab, its derivatives are the maps that `ssim` leaves for
+ * `ssim_dx`, [N, 3C, H-10, W-10], channel kC+c holding m(k+1) of channel c:
+ *
+ *   m1 = dS/dmu_a    = 2 mu_b (A2-A1) / (B1 B2) - 2 mu_a S (1/B1 - 1/B2)
+ *   m2 = dS/d(G aa)  = -S / B2
+ *   m3 = dS/d(G ab)  = 2 A1 / (B1 B2)
+ *
+ * The chain rule through G, with G' its transpose and n the number of windows, gives
+ * da = g/n (G' m1 + 2 a G' m2 + b G' m3). S is symmetric, so the gradient in b is that of the exchanged pair.
+ * ssim_dx is not differentiable.
  */
 #include <math.h>
 

@@ -86,8 +86,7 @@ bool nerv_vk_alive(const NervVk *vk, GError **error)
     return false;
 }
 
-/* --- instance ----------------------------------------------------------------------------------------------
- */
+/* --- instance --- */
 
 static bool wants_validation(void)
 {
@@ -180,8 +179,7 @@ static bool create_instance(NervVk *vk, GError **error)
     return true;
 }
 
-/* --- physical device ---------------------------------------------------------------------------------------
- */
+/* --- physical device --- */
 
 /* All devices of the instance; NULL with *n == 0 if there are none. Free with g_free(). */
 static VkPhysicalDevice *enumerate(VkInstance instance, uint32_t *n)
@@ -296,8 +294,7 @@ static bool pick_physical(NervVk *vk, int index, GError **error)
     return vk->physical != VK_NULL_HANDLE;
 }
 
-/* --- logical device ----------------------------------------------------------------------------------------
- */
+/* --- logical device --- */
 
 static bool read_limits(NervVk *vk, GError **error)
 {

@@ -112,8 +112,7 @@ GST_START_TEST(test_null_in_large_step)
 }
 GST_END_TEST;
 
-/* --- flush ------------------------------------------------------------------------------------------------
- */
+/* --- flush --- */
 
 typedef struct {
     GstHarness *h;
@@ -171,8 +170,7 @@ GST_START_TEST(test_flush_in_segment)
 }
 GST_END_TEST;
 
-/* --- what can be seen meanwhile ---------------------------------------------------------------------------
- */
+/* --- what can be seen meanwhile --- */
 
 GST_START_TEST(test_stats_in_flight)
 {

@@ -165,8 +165,7 @@ char *write_temp(GBytes *stream)
     return path;
 }
 
-/* --- pipelines --------------------------------------------------------------------------------------------
- */
+/* --- pipelines --- */
 
 static bool note_message(RunResult *r, GstMessage *message)
 {

@@ -36,8 +36,7 @@ static void teardown(void)
     g_bytes_unref(stream);
 }
 
-/* --- frames that arrive at a sink named "sink" ------------------------------------------------------------
- */
+/* --- frames that arrive at a sink named "sink" --- */
 
 static void on_handoff(GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer user)
 {
@@ -192,8 +191,7 @@ GST_START_TEST(test_discoverer)
 }
 GST_END_TEST;
 
-/* --- seeking ----------------------------------------------------------------------------------------------
- */
+/* --- seeking --- */
 
 typedef struct {
     double rate;
@@ -294,8 +292,7 @@ GST_START_TEST(test_reverse)
 }
 GST_END_TEST;
 
-/* --- damaged and unfinished files -------------------------------------------------------------------------
- */
+/* --- damaged and unfinished files --- */
 
 /* Decodes `bytes` of the stream's beginning from a file, expects n frames. */
 static void expect_cut(gsize bytes, guint n)

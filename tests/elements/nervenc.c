@@ -320,8 +320,7 @@ GST_START_TEST(test_stats)
 }
 GST_END_TEST;
 
-/* --- errors -----------------------------------------------------------------------------------------------
- */
+/* --- errors --- */
 
 /* Sets caps on an encoder that must refuse to be set up; its error must have `code` and name all words. */
 static void expect_error(GstElement *enc, GQuark domain, gint code, const char *const *words)

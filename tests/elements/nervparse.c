@@ -311,8 +311,7 @@ GST_START_TEST(test_flipped_bits)
 }
 GST_END_TEST;
 
-/* --- hand-made streams ------------------------------------------------------------------------------------
- */
+/* --- hand-made streams --- */
 
 static GBytes *unit_stream(const NervSequence *seq, guint network_bytes)
 {
@@ -447,8 +446,7 @@ GST_START_TEST(test_garbage)
 }
 GST_END_TEST;
 
-/* --- containers -------------------------------------------------------------------------------------------
- */
+/* --- containers --- */
 
 /* Access units with the times `pts_us`; what comes out has the times `want_us`. */
 static void container(const char *caps, const guint64 *pts_us, const guint64 *want_us)
@@ -504,8 +502,7 @@ GST_START_TEST(test_foreign_codecs_refused)
 }
 GST_END_TEST;
 
-/* --- typefind ---------------------------------------------------------------------------------------------
- */
+/* --- typefind --- */
 
 static GstTypeFindProbability find_type(const guint8 *data, gsize size)
 {

@@ -26,7 +26,7 @@ static void save(const char *target, const char *name, const GByteArray *data)
         g_error("%s", error->message);
 }
 
-/* --- pieces ----------------------------------------------------------------------------------------------- */
+/* --- pieces --- */
 
 static void append_network(GByteArray *out, const char *options, const NervClip *clip, uint32_t bits,
                            float keep)
@@ -87,7 +87,7 @@ static void append_frame(GByteArray *out, uint32_t segment, uint32_t index, int6
     nerv_writer_clear(&w);
 }
 
-/* --- seeds ------------------------------------------------------------------------------------------------ */
+/* --- seeds --- */
 
 static void weights_seeds(void)
 {

@@ -9,8 +9,7 @@
 #include "base/rng.h"
 #include "codec/rangecoder.h"
 
-/* --- bits -------------------------------------------------------------------------------------------------
- */
+/* --- bits --- */
 
 typedef uint32_t (*BitSource)(NervRng *rng, int i);
 
@@ -111,8 +110,7 @@ static void test_carries(void)
     g_assert_cmpint(carried, >, 100);
 }
 
-/* --- symbols ----------------------------------------------------------------------------------------------
- */
+/* --- symbols --- */
 
 static double normal(NervRng *rng)
 {

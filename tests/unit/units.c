@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "codec/units.h"
 
-/* --- units ------------------------------------------------------------------------------------------------ */
+/* --- units --- */
 
 /* The CRC bit by bit, as docs/bitstream.md defines it. */
 static uint32_t slow_crc32(const uint8_t *p, size_t n)
@@ -150,7 +150,7 @@ static void test_find_sync(void)
     g_assert_cmpuint(nerv_unit_find_sync(NULL, 0, 0), ==, 0);
 }
 
-/* --- headers ---------------------------------------------------------------------------------------------- */
+/* --- headers --- */
 
 static uint32_t between(NervRng *rng, uint32_t lo, uint32_t hi)
 {
@@ -373,7 +373,7 @@ static void test_times(void)
     g_assert_cmpint(nerv_sequence_pts(&s, 65536), <=, INT64_MAX - (INT64_C(1) << 60));
 }
 
-/* --- access units ----------------------------------------------------------------------------------------- */
+/* --- access units --- */
 
 static void append_frame(GByteArray *out, uint32_t segment, uint32_t index)
 {

@@ -56,7 +56,9 @@ void bench_describe_machine(Json *j, const char *source_dir, const char *version
     g_autofree char *glib =
         g_strdup_printf("%u.%u.%u", glib_major_version, glib_minor_version, glib_micro_version);
     uname(&u);
-    g_autofree char *system = g_strdup_printf("%s %s %s", u.sysname, u.release, u.machine);
+    const char *dash = strchr(u.release, '-'); /* the version without the builder's suffix */
+    g_autofree char *system =
+        g_strdup_printf("%s %.*s %s", u.sysname, dash ? (int)(dash - u.release) : -1, u.release, u.machine);
 
     json_string(j, "date", date_text);
     json_string(j, "commit", id);
