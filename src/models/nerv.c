@@ -14,8 +14,8 @@
 /* Blocks of the paper never get narrower than this (section 4.1; "lower width" in its code's terms). */
 #define PAPER_MIN_WIDTH 96
 
-/* The paper's peak rate is made for millions of parameters and hundreds of epochs; small networks and short fits end
- * 1 to 2 dB higher with ten times as much (docs/design.md, "Defaults"). */
+/* The paper's peak rate is made for millions of parameters and hundreds of epochs; a small network and a short fit end
+ * dBs higher with ten times as much (docs/design.md, "Defaults"). */
 #define PAPER_LEARNING_RATE 5e-4
 #define SMALL_LEARNING_RATE 5e-3
 
