@@ -194,10 +194,11 @@ static bool parse_options(NervNervConfig *c, const char *name, GVariant *options
     else if (width[0])
         c->kernel[0] = 3; /* widths chosen by hand: the paper's kernels unless said otherwise */
     if ((width[0] && (int32_t)n_widths != c->n_blocks) || (kernel[0] && (int32_t)n_kernels != c->n_blocks)) {
-        g_set_error(
-            error, NERV_ERROR, NERV_ERROR_INVALID,
-            "model options \"strides\", \"widths\" and \"kernels\" must have one value per block: %d, %d, %d",
-            c->n_blocks, width[0] ? (int)n_widths : c->n_blocks, kernel[0] ? (int)n_kernels : c->n_blocks);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "model options \"strides\", \"widths\" and \"kernels\" must have one value per block: "
+                    "strides %d, widths %d, kernels %d",
+                    c->n_blocks, width[0] ? (int)n_widths : c->n_blocks,
+                    kernel[0] ? (int)n_kernels : c->n_blocks);
         return false;
     }
     return true;
