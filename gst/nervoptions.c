@@ -44,10 +44,12 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: stem (units), "
           "base-channels, widths (channels by stage), strides, kernels "
-          "(samples by stage), activation", GST_TYPE_STRUCTURE, flags));
+          "(samples by stage), activation, out-activation, pe-base, "
+          "pe-levels", GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
       g_param_spec_uint ("segment-frames", "Segment frames",
-          "Frames per segment, each with a network of its own "
+          "Frames per segment, each with a network of its own; fewer where "
+          "max-memory holds no more "
           "(0 = one segment up to the end, as far as max-memory allows)",
           0, 65536, d.segment_frames, flags));
   g_object_class_install_property (klass, PROP_MAX_MEMORY,

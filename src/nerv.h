@@ -40,7 +40,7 @@ typedef struct NervEncoder NervEncoder;
 typedef struct {
     char *model;               /* "nerv", "nerv-s", ...; not NULL */
     GVariant *model_options;   /* a{sv} or NULL */
-    uint32_t segment_frames;   /* frames per segment, 0 = as many as max_memory_bytes allows, up to 65536 */
+    uint32_t segment_frames;   /* frames per segment at most, fewer where memory holds no more; 0 = 65536 */
     uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
     uint32_t epochs;           /* >= 1 */
     uint32_t batch_size;       /* >= 1 */
