@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "cpu/wino.h"
+
 #define L1_FLOATS     5120  /* of one tile's input pixels */
 #define PIECE_FLOATS  98304 /* of sums: 384 KiB */
 #define BUFFER_FLOATS 65536 /* of padded input: 256 KiB */
@@ -220,6 +222,8 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
 size_t nerv_conv_scratch(const NervConvGeom *g, const NervCpu *cpu)
 {
     Cut cut;
+    if (nerv_wino_suits(g))
+        return nerv_wino_scratch(g, cpu);
     make_cut(g, cpu, &cut);
     return sizeof(float) * (cut.packed_floats + nerv_pool_threads(cpu->pool) *
                                                     (cut.buffer_floats + cut.offset_floats + cut.sum_floats));
@@ -239,22 +243,20 @@ typedef struct {
     void *ctx;
 } Job;
 
-/* One block of output channels, for input channels c0..c1-1: dst[tap][width]. */
-static void pack_block(const Job *job, float *dst, int32_t o, int32_t n_out, int32_t width, int32_t c0,
-                       int32_t c1)
+void nerv_conv_pack(const NervConvGeom *g, const NervConvDsp *dsp, const NervConvWeights *w, float *dst,
+                    int32_t o, int32_t n_out, int32_t width, int32_t c0, int32_t c1)
 {
-    const NervConvWeights *w = job->weights;
-    const int32_t kh = job->g->kh, kw = job->g->kw, taps = kh * kw;
+    const int32_t kh = g->kh, kw = g->kw, taps = kh * kw;
     const float *src = w->w + o * w->out_stride + c0 * w->in_stride;
 
     if (w->row_stride == kw * w->col_stride && w->col_stride == 1 && w->in_stride == taps) {
-        job->dsp->transpose(dst, width, src, w->out_stride, n_out, width, (size_t)(c1 - c0) * taps);
+        dsp->transpose(dst, width, src, w->out_stride, n_out, width, (size_t)(c1 - c0) * taps);
         return;
     }
     for (int32_t c = c0; c < c1; c++, src += w->in_stride, dst += (size_t)taps * width) {
         if (w->row_stride == kw * w->col_stride && w->col_stride == -1) {
-            job->dsp->transpose(dst + (size_t)(taps - 1) * width, -width, src - (taps - 1), w->out_stride,
-                                n_out, width, taps);
+            dsp->transpose(dst + (size_t)(taps - 1) * width, -width, src - (taps - 1), w->out_stride, n_out,
+                           width, taps);
             continue;
         }
         for (int32_t t = 0; t < taps; t++) {
@@ -285,8 +287,8 @@ static void pack_task(void *arg, uint32_t task, uint32_t thread)
         float *base = job->packed + c0 * taps * padded;
         for (int32_t i = first; i < end; i++) {
             const int32_t o = i * block, left = g->c_out - o;
-            pack_block(job, base + o * (size_t)(c1 - c0) * taps, o, MIN(left, block),
-                       block_width(job->dsp, left), c0, c1);
+            nerv_conv_pack(g, job->dsp, job->weights, base + o * (size_t)(c1 - c0) * taps, o,
+                           MIN(left, block), block_width(job->dsp, left), c0, c1);
         }
     }
 }
@@ -306,7 +308,8 @@ static void piece_task(void *arg, uint32_t task, uint32_t thread)
                             .pitch = l->pitch,
                             .first_out = (int32_t)(task % cut->n_out_pieces) * cut->outs,
                             .first_row = (int32_t)(task / cut->n_out_pieces % cut->n_row_pieces) * cut->rows,
-                            .image = (int32_t)(task / cut->n_out_pieces / cut->n_row_pieces) };
+                            .image = (int32_t)(task / cut->n_out_pieces / cut->n_row_pieces),
+                            .n_cols = g->out_w };
     piece.n_out = MIN(cut->outs, g->c_out - piece.first_out);
     piece.n_rows = MIN(cut->rows, g->out_h - piece.first_row);
 
@@ -339,6 +342,10 @@ void nerv_conv_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, con
                    const NervConvWeights *weights, const float *bias, NervConvStore store, void *ctx)
 {
     Cut cut;
+    if (nerv_wino_suits(g)) {
+        nerv_wino_run(g, cpu, scratch, src, weights, bias, store, ctx);
+        return;
+    }
     make_cut(g, cpu, &cut);
     Job job = { .g = g,
                 .dsp = &cpu->dsp->conv,

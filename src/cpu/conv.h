@@ -23,13 +23,13 @@ typedef struct {
     ptrdiff_t out_stride, in_stride, row_stride, col_stride;
 } NervConvWeights;
 
-/* A piece of a result: sums[o*ld + y*pitch + x] is channel first_out+o, row first_row+y, column x of an image. Of each row the
- * first out_w columns count, the rest may be overwritten, as may up to ld floats of each channel. */
+/* A piece of a result: sums[o*ld + y*pitch + x] is channel first_out+o, row first_row+y, column first_col+x of an image. Of
+ * each row the first n_cols columns count, the rest may be overwritten, as may up to ld floats of each channel. */
 typedef struct {
     float *sums;
     size_t ld;
     int32_t pitch;
-    int32_t image, first_row, n_rows, first_out, n_out;
+    int32_t image, first_row, n_rows, first_col, n_cols, first_out, n_out;
 } NervConvPiece;
 
 /* Stores a piece; called from any of the pool's threads. */
@@ -48,7 +48,12 @@ void nerv_conv_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, con
 void nerv_conv_dw_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, const float *dy,
                       const float *src, float *dw, float *db);
 
-/* --- shared by conv.c and conv_dw.c --- */
+/* --- shared by conv*.c and wino*.c --- */
+
+/* Weights of output channels o..o+n_out-1 (n_out <= width) and input channels c0..c1-1 as conv_dsp.h's kernels take them:
+ * dst[c - c0][tap][width], 0 beyond n_out. */
+void nerv_conv_pack(const NervConvGeom *g, const NervConvDsp *dsp, const NervConvWeights *w, float *dst,
+                    int32_t o, int32_t n_out, int32_t width, int32_t c0, int32_t c1);
 
 /* A padded copy of rows of some channels. With step 1 the zeros right of a row are those left of the next one, so that rows lie
  * only pad_x apart; with step s each channel has s*s planes, one for each remainder of row and column modulo s. */

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "cpu/wino.h"
+
 #define BUFFER_FLOATS 98304   /* of padded input: 384 KiB */
 #define GROUP_IN      64      /* input channels at most */
 #define GROUP_OUT     192     /* output channels at most */
@@ -95,6 +97,8 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
 size_t nerv_conv_dw_scratch(const NervConvGeom *g, const NervCpu *cpu)
 {
     Cut cut;
+    if (nerv_wino_suits(g))
+        return nerv_wino_dw_scratch(g, cpu);
     make_cut(g, cpu, &cut);
     return sizeof(float) * (cut.sum_floats + nerv_pool_threads(cpu->pool) *
                                                  (cut.buffer_floats + cut.offset_floats + cut.dy_floats));
@@ -253,6 +257,10 @@ void nerv_conv_dw_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, 
                       const float *src, float *dw, float *db)
 {
     Cut cut;
+    if (nerv_wino_suits(g)) {
+        nerv_wino_dw_run(g, cpu, scratch, dy, src, dw, db);
+        return;
+    }
     make_cut(g, cpu, &cut);
     Job job = { .g = g,
                 .dsp = &cpu->dsp->conv,

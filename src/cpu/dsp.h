@@ -9,9 +9,11 @@
 #include "cpu/conv_dsp.h"
 #include "cpu/math_dsp.h"
 #include "cpu/pixels_dsp.h"
+#include "cpu/wino_dsp.h"
 
 typedef struct {
     NervConvDsp conv;     /* convolutions and linear layers */
+    NervWinoDsp wino;     /* transforms of 3x3 convolutions */
     NervMathDsp math;     /* pointwise functions, sums, losses, SSIM, Adam */
     NervPixelsDsp pixels; /* colour conversion */
 } NervDsp;

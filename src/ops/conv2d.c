@@ -121,7 +121,6 @@ typedef struct {
     float *y;
     NervShape shape;
     int32_t step, first_y, first_x;
-    int32_t n_columns;
 } StoreTo;
 
 static void store(void *ctx, const NervConvPiece *p)
@@ -132,13 +131,14 @@ static void store(void *ctx, const NervConvPiece *p)
     for (int32_t o = 0; o < p->n_out; o++) {
         const size_t channel = (size_t)p->image * to->shape.c + p->first_out + o;
         const float *from = p->sums + o * p->ld;
-        float *y = to->y + (channel * to->shape.h + to->first_y + to->step * p->first_row) * w + to->first_x;
+        float *y = to->y + (channel * to->shape.h + to->first_y + to->step * p->first_row) * w + to->first_x +
+                   to->step * p->first_col;
         if (to->step == 1) {
-            to->dsp->copy_rows(y, w, from, p->pitch, to->n_columns, p->n_rows);
+            to->dsp->copy_rows(y, w, from, p->pitch, p->n_cols, p->n_rows);
             continue;
         }
         for (int32_t r = 0; r < p->n_rows; r++, y += to->step * w, from += p->pitch) {
-            for (int32_t x = 0; x < to->n_columns; x++)
+            for (int32_t x = 0; x < p->n_cols; x++)
                 y[(size_t)x * to->step] = from[x];
         }
     }
@@ -149,7 +149,7 @@ static void cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
     const NervConvGeom g = forward_geometry(node);
     const int32_t k = g.kh;
     const NervConvWeights w = { args->in[1], (ptrdiff_t)g.c_in * k * k, k * k, k, 1 };
-    StoreTo to = { &cpu->dsp->conv, args->out[0], node->out[0]->shape, 1, 0, 0, g.out_w };
+    StoreTo to = { &cpu->dsp->conv, args->out[0], node->out[0]->shape, 1, 0, 0 };
     nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, node->n_in > 2 ? args->in[2] : NULL, store, &to);
 }
 
@@ -284,7 +284,7 @@ static void cpu_dx(const NervNode *node, const NervArgs *args, const NervCpu *cp
         if (y.n_taps > 0 && x.n_taps > 0)
             last += y.last_tap * K + x.last_tap;
         const NervConvWeights w = { last, K * K, (ptrdiff_t)dx.c * K * K, -S * K, -S };
-        StoreTo to = { &cpu->dsp->conv, args->out[0], dx, S, y.first, x.first, x.n_rows };
+        StoreTo to = { &cpu->dsp->conv, args->out[0], dx, S, y.first, x.first };
         nerv_conv_run(&g, cpu, args->scratch, args->in[0], &w, NULL, store, &to);
     }
 }

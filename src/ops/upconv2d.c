@@ -116,19 +116,32 @@ typedef struct {
 static void store_z(const StoreTo *to, const NervConvPiece *p)
 {
     for (int32_t o = 0; o < p->n_out; o++) {
-        float *z =
-            to->z + (((size_t)p->image * to->zs.c + p->first_out + o) * to->zs.h + p->first_row) * to->zs.w;
-        to->dsp->conv.copy_rows(z, to->zs.w, p->sums + o * p->ld, p->pitch, to->zs.w, p->n_rows);
+        float *z = to->z +
+                   (((size_t)p->image * to->zs.c + p->first_out + o) * to->zs.h + p->first_row) * to->zs.w +
+                   p->first_col;
+        to->dsp->conv.copy_rows(z, to->zs.w, p->sums + o * p->ld, p->pitch, p->n_cols, p->n_rows);
     }
 }
 
-/* The activation goes over whole vectors, columns that don't count included: then a value does not depend on where the
- * piece was cut. */
+/* Over whole vectors, columns that don't count included: then a value does not depend on where the piece was cut. */
+static void activate(const StoreTo *to, const NervConvPiece *p, float *sums)
+{
+    const size_t vf = to->dsp->conv.vector_floats, n = (p->n_cols + vf - 1) / vf * vf;
+
+    if (to->act == NERV_ACT_NONE)
+        return;
+    if (n > (size_t)p->pitch) {
+        const size_t all = (size_t)(p->n_rows - 1) * p->pitch + p->n_cols;
+        to->dsp->math.act(sums, sums, (all + vf - 1) / vf * vf, to->act);
+        return;
+    }
+    for (int32_t r = 0; r < p->n_rows; r++, sums += p->pitch)
+        to->dsp->math.act(sums, sums, n, to->act);
+}
+
 static void store(void *ctx, const NervConvPiece *p)
 {
     const StoreTo *to = ctx;
-    const size_t vf = to->dsp->conv.vector_floats;
-    const size_t n = ((size_t)(p->n_rows - 1) * p->pitch + to->zs.w + vf - 1) / vf * vf;
     const int32_t S = to->s;
 
     if (to->z)
@@ -137,13 +150,14 @@ static void store(void *ctx, const NervConvPiece *p)
         return;
     for (int32_t o = 0; o < p->n_out; o += S) {
         const int32_t c = (p->first_out + o) / (S * S), i = (p->first_out + o) / S % S;
-        float *y = to->y + (((size_t)p->image * to->ys.c + c) * to->ys.h + p->first_row * S + i) * to->ys.w;
+        float *y = to->y + (((size_t)p->image * to->ys.c + c) * to->ys.h + p->first_row * S + i) * to->ys.w +
+                   p->first_col * S;
         float *from = p->sums + o * p->ld;
-        for (int32_t j = 0; to->act != NERV_ACT_NONE && j < S; j++)
-            to->dsp->math.act(from + j * p->ld, from + j * p->ld, n, to->act);
+        for (int32_t j = 0; j < S; j++)
+            activate(to, p, from + j * p->ld);
         for (int32_t r = 0; r < p->n_rows; r++)
             to->dsp->conv.interleave(y + (size_t)r * S * to->ys.w, from + (size_t)r * p->pitch, p->ld,
-                                     to->zs.w, S);
+                                     p->n_cols, S);
     }
 }
 

@@ -18,6 +18,8 @@ static const Sizes fixed[] = {
     { 2, 12, 3, 30, 40, 1, 1, NERV_ACT_TANH01, true }, { 1, 24, 16, 19, 45, 3, 2, NERV_ACT_GELU, true },
     { 1, 3, 2, 7, 9, 3, 4, NERV_ACT_RELU, true },      { 1, 2, 1, 3, 5, 3, 16, NERV_ACT_SILU, true },
     { 1, 40, 5, 11, 23, 5, 3, NERV_ACT_SILU, true },   { 1, 2, 1, 3, 5, 1, 7, NERV_ACT_NONE, true },
+    { 1, 12, 6, 30, 29, 3, 2, NERV_ACT_GELU, true },   { 2, 10, 3, 20, 31, 3, 5, NERV_ACT_SILU, true },
+    { 1, 33, 9, 11, 90, 3, 3, NERV_ACT_SIN, true },
 };
 
 #define N_GRAD   7
