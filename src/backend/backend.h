@@ -30,6 +30,16 @@ typedef struct {
     bool (*exec_wait)(NervExec *exec, GError **error);
 } NervBackendClass;
 
+/* What a backend has asked of its driver so far. After an exec's first run a further one adds a submission and nothing
+ * else. The CPU backend counts none. */
+typedef struct {
+    uint64_t submissions; /* to a queue, transfers included */
+    uint64_t allocations; /* of device memory */
+    uint64_t recordings;  /* of command buffers */
+    uint64_t descriptors; /* sets written */
+    uint64_t pipelines;   /* made */
+} NervBackendStats;
+
 /* Common heads; backends embed them as their first member. */
 struct NervBackend {
     const NervBackendClass *klass;
@@ -38,7 +48,8 @@ struct NervBackend {
     size_t peak_bytes;
     size_t limit_bytes; /* bound on live_bytes, 0: none */
     const gint *cancel; /* if set and not 0 (atomic), a run stops early with NERV_ERROR_CANCELLED */
-    bool is_software;   /* CPU, or a Vulkan driver that runs on one */
+    NervBackendStats stats;
+    bool is_software; /* CPU, or a Vulkan driver that runs on one */
 };
 struct NervBuffer {
     NervBackend *be;

@@ -15,6 +15,7 @@ static void destroy(NervBackend *be)
     nerv_vk_buffer_free(vk->staging);
     nerv_vk_pipelines_clear(vk);
     nerv_vk_command_clear(vk);
+    nerv_vk_heap_clear(vk);
     nerv_vk_device_clear(vk);
     g_free(vk);
 }
@@ -39,6 +40,7 @@ NervBackend *nerv_vulkan_backend_new(int index, GError **error)
 {
     NervVk *vk = g_new0(NervVk, 1);
     vk->base.klass = &vulkan_class;
+    nerv_vk_heap_init(vk);
     if (!nerv_vk_device_init(vk, index, error) || !nerv_vk_command_init(vk, error) ||
         !nerv_vk_pipelines_init(vk, error)) {
         destroy(&vk->base);

@@ -58,8 +58,10 @@ bool nerv_vk_submit(NervVk *vk, VkCommandBuffer cmd, VkFence fence, GError **err
     VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                             .commandBufferCount = 1,
                             .pCommandBuffers = &cmd };
-    return nerv_vk_alive(vk, error) &&
-           nerv_vk_check(vk, vkQueueSubmit(vk->queue, 1, &submit, fence), "submit work", error);
+    if (!nerv_vk_alive(vk, error))
+        return false;
+    vk->base.stats.submissions++;
+    return nerv_vk_check(vk, vkQueueSubmit(vk->queue, 1, &submit, fence), "submit work", error);
 }
 
 bool nerv_vk_fence_wait(NervVk *vk, VkFence fence, GError **error)
@@ -77,6 +79,7 @@ VkCommandBuffer nerv_vk_once_begin(NervVk *vk, GError **error)
     if (!nerv_vk_alive(vk, error) ||
         !nerv_vk_check(vk, vkBeginCommandBuffer(vk->once, &info), "begin a command buffer", error))
         return VK_NULL_HANDLE;
+    vk->base.stats.recordings++;
     nerv_vk_barrier_all(vk->once);
     return vk->once;
 }

@@ -66,7 +66,8 @@ bool nerv_vk_check(NervVk *vk, VkResult result, const char *what, GError **error
     if (result == VK_SUCCESS)
         return true;
     bool is_memory = result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY ||
-                     result == VK_ERROR_OUT_OF_POOL_MEMORY || result == VK_ERROR_FRAGMENTED_POOL;
+                     result == VK_ERROR_OUT_OF_POOL_MEMORY || result == VK_ERROR_FRAGMENTED_POOL ||
+                     result == VK_ERROR_TOO_MANY_OBJECTS;
     if (result == VK_ERROR_DEVICE_LOST)
         vk->is_lost = true;
     const char *name = result_name(result);

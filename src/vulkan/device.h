@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 
 typedef struct NervVkBuffer NervVkBuffer;
+typedef struct NervVkHeap NervVkHeap;
 typedef struct NervVkPipelines NervVkPipelines;
 
 typedef struct {
@@ -31,6 +32,8 @@ typedef struct {
     VkCommandPool pool;
     VkCommandBuffer once;
     VkFence once_fence;
+    /* heap.c */
+    NervVkHeap *heap;
     /* memory.c: between the host and device-local buffers; made at the first transfer */
     NervVkBuffer *staging;
     /* pipeline.c */

@@ -363,6 +363,7 @@ static bool write_set(Exec *exec, const Dispatch *dispatch, GError **error)
                                             .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                             .pBufferInfo = &infos[i] };
     }
+    exec->vk->base.stats.descriptors++;
     vkUpdateDescriptorSets(exec->vk->device, dispatch->d.n_bind, writes, 0, NULL);
     return true;
 }
@@ -420,6 +421,7 @@ static bool record(Exec *exec, GError **error)
     if (!check_outputs(exec, error) ||
         !nerv_vk_check(exec->vk, vkBeginCommandBuffer(exec->cmd, &info), "begin a command buffer", error))
         return false;
+    exec->vk->base.stats.recordings++;
     nerv_vk_barrier_all(exec->cmd);
     for (uint32_t i = 0; i < exec->n_dispatches; i++)
         record_dispatch(exec, &exec->dispatches[i], &bound);

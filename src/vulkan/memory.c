@@ -17,48 +17,23 @@
 #define MAPPED (VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
 #define CACHED VK_MEMORY_PROPERTY_HOST_CACHED_BIT
 
-/* Tries every memory type that `allowed` permits and that has the flags; the driver lists the fittest first.
- */
-static VkResult allocate(NervVk *vk, NervVkBuffer *buf, VkDeviceSize bytes, uint32_t allowed,
-                         VkMemoryPropertyFlags flags)
-{
-    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    for (uint32_t i = 0; i < vk->memory.memoryTypeCount; i++) {
-        const VkMemoryType *type = &vk->memory.memoryTypes[i];
-        /* Protected and device-coherent types need features that are not enabled. */
-        bool fits = (allowed & (1u << i)) && (type->propertyFlags & flags) == flags &&
-                    !(type->propertyFlags & ~(LOCAL | MAPPED | CACHED)) &&
-                    bytes <= vk->memory.memoryHeaps[type->heapIndex].size;
-        if (!fits)
-            continue;
-        VkMemoryAllocateInfo info = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                      .allocationSize = bytes,
-                                      .memoryTypeIndex = i };
-        result = vkAllocateMemory(vk->device, &info, NULL, &buf->memory);
-        if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY && result != VK_ERROR_OUT_OF_HOST_MEMORY)
-            return result;
-    }
-    return result;
-}
-
-static VkResult allocate_kind(NervVk *vk, NervVkBuffer *buf, NervVkBufferKind kind,
-                              const VkMemoryRequirements *need)
+static VkResult allocate_kind(NervVk *vk, NervVkBuffer *buf, NervVkBufferKind kind, VkDeviceSize size)
 {
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     switch (kind) {
     case NERV_VK_DEVICE:
         /* No falling back to host memory: a fit across the bus would be useless, an error is not. */
-        return allocate(vk, buf, need->size, need->memoryTypeBits, LOCAL);
+        return nerv_vk_memory_new(vk, buf->handle, LOCAL, &buf->memory);
     case NERV_VK_INPUT:
-        if (need->size <= MAX_INPUT_LOCAL_BYTES)
-            result = allocate(vk, buf, need->size, need->memoryTypeBits, MAPPED | LOCAL);
+        if (size <= MAX_INPUT_LOCAL_BYTES)
+            result = nerv_vk_memory_new(vk, buf->handle, MAPPED | LOCAL, &buf->memory);
         break;
     case NERV_VK_READBACK:
-        result = allocate(vk, buf, need->size, need->memoryTypeBits, MAPPED | CACHED);
+        result = nerv_vk_memory_new(vk, buf->handle, MAPPED | CACHED, &buf->memory);
         break;
     }
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
-        result = allocate(vk, buf, need->size, need->memoryTypeBits, MAPPED);
+        result = nerv_vk_memory_new(vk, buf->handle, MAPPED, &buf->memory);
     return result;
 }
 
@@ -79,7 +54,6 @@ NervVkBuffer *nerv_vk_buffer_new(NervVk *vk, NervVkBufferKind kind, size_t bytes
 {
     VkDeviceSize size =
         (MAX((VkDeviceSize)bytes, 1) + NERV_PLAN_ALIGN - 1) / NERV_PLAN_ALIGN * NERV_PLAN_ALIGN;
-    VkMemoryRequirements need;
     char *what = NULL;
     NervVkBuffer *buf = g_new0(NervVkBuffer, 1);
     buf->base.be = &vk->base;
@@ -103,18 +77,17 @@ NervVkBuffer *nerv_vk_buffer_new(NervVk *vk, NervVkBufferKind kind, size_t bytes
                            kind == NERV_VK_DEVICE ? "device" : "host-visible");
     if (!nerv_vk_check(vk, vkCreateBuffer(vk->device, &info, NULL, &buf->handle), what, error))
         goto error;
-    vkGetBufferMemoryRequirements(vk->device, buf->handle, &need);
     if (!nerv_backend_reserve(&vk->base, size, error))
         goto error;
     buf->reserved_bytes = size;
-    if (!nerv_vk_check(vk, allocate_kind(vk, buf, kind, &need), what, error))
+    if (!nerv_vk_check(vk, allocate_kind(vk, buf, kind, size), what, error))
         goto error;
-    if (!nerv_vk_check(vk, vkBindBufferMemory(vk->device, buf->handle, buf->memory, 0), what, error))
+    if (!nerv_vk_check(vk,
+                       vkBindBufferMemory(vk->device, buf->handle, buf->memory.handle, buf->memory.offset),
+                       what, error))
         goto error;
-    if (kind != NERV_VK_DEVICE &&
-        !nerv_vk_check(vk, vkMapMemory(vk->device, buf->memory, 0, VK_WHOLE_SIZE, 0, &buf->mapped),
-                       "map memory", error))
-        goto error;
+    if (kind != NERV_VK_DEVICE)
+        buf->mapped = buf->memory.mapped;
     if (!zero(vk, buf, error))
         goto error;
     g_free(what);
@@ -132,7 +105,7 @@ void nerv_vk_buffer_free(NervVkBuffer *buf)
         return;
     NervVk *vk = (NervVk *)buf->base.be;
     vkDestroyBuffer(vk->device, buf->handle, NULL);
-    vkFreeMemory(vk->device, buf->memory, NULL); /* unmaps */
+    nerv_vk_memory_free(vk, &buf->memory);
     nerv_backend_release(&vk->base, buf->reserved_bytes);
     g_free(buf);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Buffers of the Vulkan backend: one VkBuffer with memory of its own each (a plan has a handful, all large),
- * and the transfers between them and the host through a staging buffer. Accounted with
+ * Buffers of the Vulkan backend, each one VkBuffer in memory of heap.h, and the transfers between them and the host through a staging buffer. Accounted with
  * nerv_backend_reserve().
  */
 #pragma once
 
-#include "vulkan/device.h"
+#include "vulkan/heap.h"
 
 typedef enum {
     NERV_VK_DEVICE,   /* device-local, not mapped */
@@ -19,7 +18,7 @@ typedef enum {
 struct NervVkBuffer {
     NervBuffer base;
     VkBuffer handle;
-    VkDeviceMemory memory;
+    NervVkMemory memory;
     void *mapped;                /* NULL for NERV_VK_DEVICE */
     VkDeviceSize reserved_bytes; /* a multiple of NERV_PLAN_ALIGN */
 };

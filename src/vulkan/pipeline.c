@@ -134,6 +134,7 @@ static VkPipeline create_pipeline(NervVk *vk, const NervDispatch *dispatch, cons
                    .pSpecializationInfo = &spec },
         .layout = layout,
     };
+    vk->base.stats.pipelines++;
     if (!nerv_vk_check(vk,
                        vkCreateComputePipelines(vk->device, vk->pipelines->cache, 1, &info, NULL, &pipeline),
                        what, error))

@@ -170,6 +170,38 @@ static void test_memory(void)
     nerv_backend_free(be);
 }
 
+/* Many small buffers take few allocations, keep to themselves and are zeroed again when their memory is used again. */
+static void test_many(void)
+{
+    enum { MANY = 600 };
+    NervBackend *be = open_device();
+    GError *error = NULL;
+    NervBuffer *bufs[MANY];
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            uint32_t first = 1;
+            bufs[i] = nerv_buffer_new(be, 4 + 40 * i, &error);
+            g_assert_no_error(error);
+            g_assert_true(nerv_buffer_download(bufs[i], 40 * i, &first, 4, &error));
+            g_assert_cmpuint(first, ==, 0);
+            g_assert_true(nerv_buffer_upload(bufs[i], 40 * i, &i, 4, &error));
+            g_assert_true(nerv_buffer_upload(bufs[i], 0, &i, 4, &error));
+        }
+        for (uint32_t i = 0; i < MANY; i++) {
+            uint32_t ends[2] = { 0, 0 };
+            g_assert_true(nerv_buffer_download(bufs[i], 0, &ends[0], 4, &error));
+            g_assert_true(nerv_buffer_download(bufs[i], 40 * i, &ends[1], 4, &error));
+            g_assert_cmpuint(ends[0], ==, i);
+            g_assert_cmpuint(ends[1], ==, i);
+        }
+        for (uint32_t i = 0; i < MANY; i++)
+            nerv_buffer_free(bufs[i * 7 % MANY]);
+    }
+    g_assert_cmpuint(be->live_bytes, <=, (4 << 20) + NERV_PLAN_ALIGN); /* the staging buffer */
+    g_assert_cmpuint(be->stats.allocations, <=, 8);
+    nerv_backend_free(be);
+}
+
 /* Ops that ask for what no device has. */
 static int fault;
 
@@ -317,6 +349,7 @@ int main(int argc, char **argv)
         g_test_add_func("/vulkan/hardware-only", test_hardware_only);
         g_test_add_func("/vulkan/transfers", test_transfers);
         g_test_add_func("/vulkan/memory", test_memory);
+        g_test_add_func("/vulkan/many", test_many);
         g_test_add_func("/vulkan/faulty-ops", test_faulty_ops);
         g_test_add_func("/vulkan/rebinding", test_rebinding);
         g_test_add_func("/vulkan/two", test_two);
