@@ -321,6 +321,11 @@ static bool read_limits(NervVk *vk, GError **error)
     vkGetPhysicalDeviceMemoryProperties(vk->physical, &vk->memory);
     const VkPhysicalDeviceLimits *limits = &props.properties.limits;
     vk->limits = *limits;
+    vk->identity = (NervVkIdentity){ .vendor = props.properties.vendorID,
+                                     .device = props.properties.deviceID,
+                                     .driver = (uint32_t)driver.driverID,
+                                     .driver_version = props.properties.driverVersion };
+    memcpy(vk->identity.uuid, props.properties.pipelineCacheUUID, sizeof(vk->identity.uuid));
     vk->max_allocation_bytes = maintenance.maxMemoryAllocationSize;
     for (int i = 0; i < 3; i++)
         vk->caps.max_groups[i] = limits->maxComputeWorkGroupCount[i];

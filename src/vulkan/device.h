@@ -9,6 +9,7 @@
 #include <vulkan/vulkan.h>
 
 #include "backend/backend.h"
+#include "vulkan/cache.h"
 
 typedef struct NervVkBuffer NervVkBuffer;
 typedef struct NervVkHeap NervVkHeap;
@@ -24,6 +25,7 @@ typedef struct {
     uint32_t queue_family;
     VkQueue queue;
     VkPhysicalDeviceLimits limits;
+    NervVkIdentity identity;
     VkDeviceSize max_allocation_bytes;
     VkPhysicalDeviceMemoryProperties memory;
     NervVkCaps caps;

@@ -14,6 +14,8 @@
 struct NervVkPipelines {
     GHashTable *by_key; /* char * -> VkPipeline, boxed */
     VkPipelineCache cache;
+    char *cache_path;      /* NULL: not kept */
+    GBytes *cache_on_disk; /* what was loaded; NULL: nothing */
     VkDescriptorSetLayout set[NERV_MAX_BIND + 1];
     VkPipelineLayout layout[NERV_MAX_BIND + 1];
 };
@@ -39,8 +41,37 @@ bool nerv_vk_pipelines_init(NervVk *vk, GError **error)
     VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };
     NervVkPipelines *p = vk->pipelines = g_new0(NervVkPipelines, 1);
     p->by_key = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    p->cache_path = nerv_vk_cache_path(&vk->identity);
+    if (p->cache_path)
+        p->cache_on_disk = nerv_vk_cache_load(p->cache_path, &vk->identity);
+    if (p->cache_on_disk) {
+        info.pInitialData = g_bytes_get_data(p->cache_on_disk, &info.initialDataSize);
+        if (vkCreatePipelineCache(vk->device, &info, NULL, &p->cache) == VK_SUCCESS)
+            return true;
+        g_clear_pointer(&p->cache_on_disk, g_bytes_unref);
+        info.initialDataSize = 0;
+        info.pInitialData = NULL;
+    }
     return nerv_vk_check(vk, vkCreatePipelineCache(vk->device, &info, NULL, &p->cache),
                          "create a pipeline cache", error);
+}
+
+/* Keeps what was compiled, if that is more than what was loaded. */
+static void save_cache(NervVk *vk)
+{
+    NervVkPipelines *p = vk->pipelines;
+    size_t bytes = 0;
+    if (!p->cache_path || !p->cache || vk->is_lost || vk->base.stats.pipelines == 0 ||
+        vkGetPipelineCacheData(vk->device, p->cache, &bytes, NULL) != VK_SUCCESS || bytes == 0)
+        return;
+    void *data = g_try_malloc(bytes);
+    if (data && vkGetPipelineCacheData(vk->device, p->cache, &bytes, data) == VK_SUCCESS) {
+        GBytes *now = g_bytes_new_static(data, bytes);
+        if (!p->cache_on_disk || !g_bytes_equal(now, p->cache_on_disk))
+            nerv_vk_cache_save(p->cache_path, &vk->identity, data, bytes);
+        g_bytes_unref(now);
+    }
+    g_free(data);
 }
 
 void nerv_vk_pipelines_clear(NervVk *vk)
@@ -50,6 +81,7 @@ void nerv_vk_pipelines_clear(NervVk *vk)
     gpointer pipeline;
     if (!p)
         return;
+    save_cache(vk);
     g_hash_table_iter_init(&iter, p->by_key);
     while (g_hash_table_iter_next(&iter, NULL, &pipeline))
         vkDestroyPipeline(vk->device, *(VkPipeline *)pipeline, NULL);
@@ -59,6 +91,8 @@ void nerv_vk_pipelines_clear(NervVk *vk)
         vkDestroyDescriptorSetLayout(vk->device, p->set[i], NULL);
     }
     vkDestroyPipelineCache(vk->device, p->cache, NULL);
+    g_clear_pointer(&p->cache_on_disk, g_bytes_unref);
+    g_free(p->cache_path);
     g_clear_pointer(&vk->pipelines, g_free);
 }
 
