@@ -120,3 +120,31 @@ bool nerv_exec_read(NervExec *exec, const NervTensor *output, void *dst, GError 
     }
     return exec->be->klass->exec_read(exec, output, dst, error);
 }
+
+bool nerv_exec_set_slots(NervExec *exec, uint32_t n_slots, GError **error)
+{
+    if (n_slots < 1 || n_slots > NERV_MAX_SLOTS) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%u slots: it must be 1 to %d", n_slots,
+                    NERV_MAX_SLOTS);
+        return false;
+    }
+    if (n_slots != exec->n_slots && !exec->be->klass->exec_set_slots(exec, n_slots, error))
+        return false;
+    exec->n_slots = n_slots;
+    exec->slot = 0;
+    return true;
+}
+
+void nerv_exec_use_slot(NervExec *exec, uint32_t slot)
+{
+    exec->slot = MIN(slot, exec->n_slots - 1);
+}
+
+bool nerv_exec_profile(NervExec *exec, bool on, GError **error)
+{
+    if (!exec->be->klass->exec_profile(exec, on, error))
+        return false;
+    if (on)
+        nerv_plan_profile_reset(exec->plan);
+    return true;
+}

@@ -8,6 +8,8 @@
 
 #include "graph/plan.h"
 
+#define NERV_MAX_SLOTS 4
+
 typedef struct NervBackend NervBackend;
 typedef struct NervBuffer NervBuffer;
 typedef struct NervExec NervExec;
@@ -28,6 +30,8 @@ typedef struct {
     bool (*exec_read)(NervExec *exec, const NervTensor *output, void *dst, GError **error);
     bool (*exec_run)(NervExec *exec, GError **error);
     bool (*exec_wait)(NervExec *exec, GError **error);
+    bool (*exec_set_slots)(NervExec *exec, uint32_t n_slots, GError **error);
+    bool (*exec_profile)(NervExec *exec, bool on, GError **error);
 } NervBackendClass;
 
 /* What a backend has asked of its driver so far. After an exec's first run a further one adds a submission and nothing
@@ -58,6 +62,7 @@ struct NervBuffer {
 struct NervExec {
     NervBackend *be;
     NervPlan *plan;
+    uint32_t n_slots, slot; /* how many there are, and the one in use */
 };
 
 /* For backends: accounts `bytes` more as live, or fails with NERV_ERROR_MEMORY over the limit; and gives them
@@ -99,13 +104,26 @@ bool nerv_exec_bind(NervExec *exec, const NervTensor *leaf, NervBuffer *buf, siz
 /* Writes an INPUT leaf's values (its whole size) for the next run. Waits for a pending run first. */
 bool nerv_exec_write(NervExec *exec, const NervTensor *leaf, const void *src, GError **error);
 
-/* Starts a run; returns before it ends where the device is asynchronous. At most one run of an exec is
+/* Starts a run; returns before it ends where the device is asynchronous. At most one run of a slot is
  * pending; a second call waits for the first. */
 bool nerv_exec_run(NervExec *exec, GError **error);
 bool nerv_exec_wait(NervExec *exec, GError **error);
 
 /* Waits, then copies an output's values (its whole size) to dst. */
 bool nerv_exec_read(NervExec *exec, const NervTensor *output, void *dst, GError **error);
+
+/* Runs in flight: an exec has one slot until it is given more, 1..NERV_MAX_SLOTS. A slot has its own values of the INPUT leaves
+ * (zeros at first) and its own copy of the outputs, so that one run's outputs can be read while the next runs; everything
+ * else is shared, and runs happen in the order in which they were started. write, run, wait and read mean the slot in use,
+ * which is 0 at first and after set_slots. set_slots waits for all runs, keeps the slots that remain as they are,
+ * and changes nothing if it fails. The CPU backend runs at once, in nerv_exec_run(). */
+bool nerv_exec_set_slots(NervExec *exec, uint32_t n_slots, GError **error);
+void nerv_exec_use_slot(NervExec *exec, uint32_t slot);
+
+/* Clears the plan's profile and starts to time its steps, or stops to; waits for all runs first. Each step of a timed run is
+ * done before the next begins, so a run may take longer than one that is not timed. A run's times are in exec->plan->profile
+ * once it has been waited for. NERV_ERROR_UNSUPPORTED on a device without timestamps. */
+bool nerv_exec_profile(NervExec *exec, bool on, GError **error);
 
 /* Constructors of the backends; callers use nerv_backend_open(). index -1: best hardware GPU. */
 NervBackend *nerv_cpu_backend_new(uint32_t n_threads, GError **error);

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpu/cpu.h"
@@ -26,7 +27,10 @@ typedef struct {
     uint8_t *owned; /* values of INPUT and CONST leaves */
     size_t owned_bytes;
     NervArgs *args; /* by step */
-    bool resolved;
+    bool resolved, timed;
+    /* With more than one slot: each one's INPUT leaves and outputs, copied in before a run and out after it. */
+    uint8_t *slots;
+    size_t slots_bytes; /* of them all */
 } CpuExec;
 
 static size_t round_up(size_t bytes)
@@ -134,6 +138,7 @@ static void cpu_exec_free(NervExec *head)
     CpuExec *exec = (CpuExec *)head;
     memory_free(head->be, exec->arena, head->plan ? head->plan->arena_bytes : 0);
     memory_free(head->be, exec->owned, exec->owned_bytes);
+    memory_free(head->be, exec->slots, exec->slots_bytes);
     nerv_plan_free(head->plan);
     g_free(exec->leaf);
     g_free(exec->args);
@@ -145,6 +150,7 @@ static NervExec *cpu_exec_new(NervBackend *be, NervTape *tape, GError **error)
     CpuBackend *cpu = (CpuBackend *)be;
     CpuExec *exec = g_new0(CpuExec, 1);
     exec->head.be = be;
+    exec->head.n_slots = 1;
     exec->head.plan = nerv_plan_new(tape, scratch_bytes, &cpu->cpu, error);
     if (!exec->head.plan)
         goto error;
@@ -166,12 +172,6 @@ static bool cpu_exec_bind(NervExec *head, const NervTensor *leaf, NervBuffer *bu
     CpuExec *exec = (CpuExec *)head;
     exec->leaf[leaf->id] = ((CpuBuffer *)buf)->data + offset;
     exec->resolved = false;
-    return true;
-}
-
-static bool cpu_exec_write(NervExec *head, const NervTensor *leaf, const void *src, GError **error)
-{
-    memcpy(((CpuExec *)head)->leaf[leaf->id], src, nerv_tensor_bytes(leaf));
     return true;
 }
 
@@ -209,22 +209,119 @@ static bool resolve_all(CpuExec *exec, GError **error)
     return true;
 }
 
+/* Does slot memory hold this tensor? */
+static bool in_slot(const CpuExec *exec, const NervTensor *t)
+{
+    return t->kind == NERV_TENSOR_INPUT ||
+           (t->is_output && exec->head.plan->place[t->id].kind != NERV_PLACE_NONE);
+}
+
+/* Where a slot keeps its copy of a tensor, and with NULL the bytes of a slot. */
+static size_t slot_offset(const CpuExec *exec, const NervTensor *wanted)
+{
+    const GPtrArray *tensors = exec->head.plan->tape->tensors;
+    size_t at = 0;
+    for (guint i = 0; i < tensors->len; i++) {
+        const NervTensor *t = g_ptr_array_index(tensors, i);
+        if (t == wanted)
+            break;
+        if (in_slot(exec, t))
+            at += round_up(nerv_tensor_bytes(t));
+    }
+    return at;
+}
+
+static uint8_t *slot_copy(const CpuExec *exec, const NervTensor *t)
+{
+    return exec->slots + exec->head.slot * slot_offset(exec, NULL) + slot_offset(exec, t);
+}
+
+/* The INPUT leaves into their places, or the outputs out of them. */
+static void move_slot(CpuExec *exec, bool in)
+{
+    const GPtrArray *tensors = exec->head.plan->tape->tensors;
+    const uint8_t *value;
+    for (guint i = 0; exec->slots && i < tensors->len; i++) {
+        const NervTensor *t = g_ptr_array_index(tensors, i);
+        if (in && t->kind == NERV_TENSOR_INPUT)
+            memcpy(exec->leaf[i], slot_copy(exec, t), nerv_tensor_bytes(t));
+        else if (!in && t->is_output && (value = resolve(exec, &exec->head.plan->place[i])))
+            memcpy(slot_copy(exec, t), value, nerv_tensor_bytes(t));
+    }
+}
+
+static bool cpu_exec_set_slots(NervExec *head, uint32_t n_slots, GError **error)
+{
+    CpuExec *exec = (CpuExec *)head;
+    const size_t one = slot_offset(exec, NULL), bytes = n_slots * one;
+    uint8_t *slots = memory_new(head->be, bytes, error);
+    if (!slots)
+        return false;
+    memset(slots, 0, bytes);
+    if (exec->slots) {
+        memcpy(slots, exec->slots, MIN(bytes, exec->slots_bytes));
+    } else {
+        /* The only slot so far had no memory of its own. */
+        uint8_t *at = slots;
+        const GPtrArray *tensors = head->plan->tape->tensors;
+        for (guint i = 0; i < tensors->len; i++) {
+            const NervTensor *t = g_ptr_array_index(tensors, i);
+            if (!in_slot(exec, t))
+                continue;
+            const uint8_t *from = resolve(exec, &head->plan->place[i]);
+            if (from)
+                memcpy(at, from, nerv_tensor_bytes(t));
+            at += round_up(nerv_tensor_bytes(t));
+        }
+    }
+    memory_free(head->be, exec->slots, exec->slots_bytes);
+    exec->slots = slots;
+    exec->slots_bytes = bytes;
+    return true;
+}
+
+static bool cpu_exec_write(NervExec *head, const NervTensor *leaf, const void *src, GError **error)
+{
+    CpuExec *exec = (CpuExec *)head;
+    memcpy(exec->slots ? slot_copy(exec, leaf) : exec->leaf[leaf->id], src, nerv_tensor_bytes(leaf));
+    return true;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+static void run_step(const NervCpu *cpu, const NervNode *node, const NervArgs *args)
+{
+    if (runs_reference(cpu, node->op))
+        node->op->ref(node, args);
+    else
+        node->op->cpu(node, args, cpu);
+}
+
 static bool cpu_exec_run(NervExec *head, GError **error)
 {
     CpuExec *exec = (CpuExec *)head;
     const NervCpu *cpu = &((CpuBackend *)head->be)->cpu;
+    NervPlanProfile *profile = exec->timed ? &head->plan->profile : NULL;
     if (!exec->resolved && !resolve_all(exec, error))
         return false;
     nerv_pool_set_cancel(cpu->pool, head->be->cancel);
+    move_slot(exec, true);
     for (uint32_t i = 0; i < head->plan->n_steps; i++) {
-        const NervNode *node = head->plan->steps[i].node;
         if (nerv_backend_cancelled(head->be, error))
             return false;
-        if (runs_reference(cpu, node->op))
-            node->op->ref(node, &exec->args[i]);
-        else
-            node->op->cpu(node, &exec->args[i], cpu);
+        const uint64_t start = profile ? now_ns() : 0;
+        run_step(cpu, head->plan->steps[i].node, &exec->args[i]);
+        if (profile)
+            profile->step_ns[i] += now_ns() - start;
     }
+    if (profile)
+        profile->n_runs++;
+    move_slot(exec, false);
     return true;
 }
 
@@ -235,8 +332,16 @@ static bool cpu_exec_wait(NervExec *head, GError **error)
 
 static bool cpu_exec_read(NervExec *head, const NervTensor *output, void *dst, GError **error)
 {
-    const uint8_t *src = resolve((CpuExec *)head, &head->plan->place[output->id]);
+    const CpuExec *exec = (const CpuExec *)head;
+    const uint8_t *src =
+        exec->slots ? slot_copy(exec, output) : resolve(exec, &head->plan->place[output->id]);
     memcpy(dst, src, nerv_tensor_bytes(output));
+    return true;
+}
+
+static bool cpu_exec_profile(NervExec *head, bool on, GError **error)
+{
+    ((CpuExec *)head)->timed = on;
     return true;
 }
 
@@ -261,6 +366,8 @@ static const NervBackendClass cpu_class = {
     .exec_read = cpu_exec_read,
     .exec_run = cpu_exec_run,
     .exec_wait = cpu_exec_wait,
+    .exec_set_slots = cpu_exec_set_slots,
+    .exec_profile = cpu_exec_profile,
 };
 
 NervBackend *nerv_cpu_backend_new_level(uint32_t n_threads, NervCpuLevel level, GError **error)

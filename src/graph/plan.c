@@ -366,5 +366,20 @@ void nerv_plan_free(NervPlan *plan)
         return;
     g_free(plan->steps);
     g_free(plan->place);
+    g_free(plan->profile.step_ns);
     g_free(plan);
+}
+
+void nerv_plan_profile_reset(NervPlan *plan)
+{
+    g_free(plan->profile.step_ns);
+    plan->profile.step_ns = g_new0(uint64_t, plan->n_steps);
+    plan->profile.n_runs = 0;
+}
+
+double nerv_plan_profile(const NervPlan *plan, uint32_t step)
+{
+    if (plan->profile.n_runs == 0)
+        return 0.;
+    return (double)plan->profile.step_ns[step] / (double)plan->profile.n_runs;
 }

@@ -31,12 +31,19 @@ typedef struct {
     bool barrier_before; /* reads or overwrites memory that a step since the last barrier wrote or read */
 } NervStep;
 
+/* What a plan's steps took while they were timed (nerv_exec_profile() in backend/backend.h), by the device's own clock. */
+typedef struct {
+    uint64_t *step_ns; /* by step, summed over the runs; NULL: never timed */
+    uint64_t n_runs;
+} NervPlanProfile;
+
 typedef struct {
     const NervTape *tape; /* not owned, must outlive the plan */
     NervStep *steps;
     uint32_t n_steps;
     size_t arena_bytes;
     NervPlace *place; /* by tensor id: where each tensor lives (NONE: dropped) */
+    NervPlanProfile profile;
 } NervPlan;
 
 /* Scratch bytes that a backend needs for a node. */
@@ -46,3 +53,9 @@ typedef size_t (*NervScratchFunc)(const NervNode *node, void *user);
  * error, has nothing to compute, or a tensor is read after a node that overwrites it. */
 NervPlan *nerv_plan_new(NervTape *tape, NervScratchFunc scratch, void *user, GError **error);
 void nerv_plan_free(NervPlan *plan);
+
+/* For backends: an empty profile. */
+void nerv_plan_profile_reset(NervPlan *plan);
+/* Nanoseconds of plan->steps[step] in the mean of the timed runs; 0 if there were none. plan->steps[step].node->op->name and
+ * ->macs say what took them. */
+double nerv_plan_profile(const NervPlan *plan, uint32_t step);

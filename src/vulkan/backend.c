@@ -34,6 +34,8 @@ static const NervBackendClass vulkan_class = {
     .exec_read = nerv_vk_slot_exec_read,
     .exec_run = nerv_vk_slot_exec_run,
     .exec_wait = nerv_vk_slot_exec_wait,
+    .exec_set_slots = nerv_vk_slot_exec_set_slots,
+    .exec_profile = nerv_vk_slot_exec_profile,
 };
 
 NervBackend *nerv_vulkan_backend_new(int index, GError **error)

@@ -213,7 +213,7 @@ static const char *type_name(VkPhysicalDeviceType type)
 }
 
 /* A family without graphics, if there is one, keeps long fits off the queue that draws the desktop. */
-static bool find_queue_family(VkPhysicalDevice physical, uint32_t *family)
+static bool find_queue_family(VkPhysicalDevice physical, uint32_t *family, uint32_t *timestamp_bits)
 {
     uint32_t n = 0;
     vkGetPhysicalDeviceQueueFamilyProperties(physical, &n, NULL);
@@ -224,8 +224,10 @@ static bool find_queue_family(VkPhysicalDevice physical, uint32_t *family)
         if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0)
             continue;
         bool alone = !(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT);
-        if (!found || (alone && !found_alone))
+        if (!found || (alone && !found_alone)) {
             *family = i;
+            *timestamp_bits = families[i].timestampValidBits;
+        }
         found = true;
         found_alone |= alone;
     }
@@ -253,13 +255,14 @@ static VkPhysicalDevice choose(const VkPhysicalDevice *devices, uint32_t n)
     VkDeviceSize best_bytes = 0;
     for (uint32_t i = 0; i < n; i++) {
         VkPhysicalDeviceProperties props;
-        uint32_t family;
+        uint32_t family, timestamp_bits;
         vkGetPhysicalDeviceProperties(devices[i], &props);
         int rank = props.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU     ? 3
                    : props.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 2
                    : props.deviceType == VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU    ? 1
                                                                                 : 0;
-        if (rank == 0 || props.apiVersion < VK_API_VERSION_1_2 || !find_queue_family(devices[i], &family))
+        if (rank == 0 || props.apiVersion < VK_API_VERSION_1_2 ||
+            !find_queue_family(devices[i], &family, &timestamp_bits))
             continue;
         VkDeviceSize bytes = local_bytes(devices[i]);
         if (rank > best_rank || (rank == best_rank && bytes > best_bytes)) {
@@ -345,13 +348,16 @@ static bool read_limits(NervVk *vk, GError **error)
 bool nerv_vk_device_init(NervVk *vk, int index, GError **error)
 {
     static const float priority = 1.0f;
+    uint32_t timestamp_bits = 0;
 
     if (!create_instance(vk, error) || !pick_physical(vk, index, error) || !read_limits(vk, error))
         return false;
-    if (!find_queue_family(vk->physical, &vk->queue_family)) {
+    if (!find_queue_family(vk->physical, &vk->queue_family, &timestamp_bits)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DEVICE, "%s has no compute queue", vk->base.description);
         return false;
     }
+    if (timestamp_bits)
+        vk->timestamp_mask = timestamp_bits < 64 ? (UINT64_C(1) << timestamp_bits) - 1 : UINT64_MAX;
     VkDeviceQueueCreateInfo queue = { .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                       .queueFamilyIndex = vk->queue_family,
                                       .queueCount = 1,

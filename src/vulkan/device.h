@@ -24,6 +24,7 @@ typedef struct {
     VkDevice device;
     uint32_t queue_family;
     VkQueue queue;
+    uint64_t timestamp_mask; /* of the bits that the queue's timestamps have; 0: it has none */
     VkPhysicalDeviceLimits limits;
     NervVkIdentity identity;
     VkDeviceSize max_allocation_bytes;
