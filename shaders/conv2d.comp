@@ -1,12 +1,12 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * conv2d: y = x * w + b, cross-correlation, as an implicit matrix product [Cout, Cin K K] x [Cin K K, N Ho
- * Wo].
+ * conv2d: y = x * w + b, cross-correlation, as K K implicit matrix products [Cout, Cin] x [Cin, N Ho Wo]
+ * summed (lib/gemm.glsl).
  * One workgroup: a tile of BM output channels by BN output pixels. Grid: tiles, channels first, folded over x
  * and y.
  * Bindings: 0 x[N,Cin,H,W], 1 w[Cout,Cin,K,K], 2 y[N,Cout,Ho,Wo], 3 b[Cout] (has_bias).
- * Specialisation: 0-3 tile, 4 K, 5 stride.
+ * Specialisation: 0-5 tile, 6 K, 7 stride.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -16,12 +16,19 @@
 NERV_OUT(2, y);
 NERV_IN(3, b);
 
-void gemm_store(uint m, uint n, float v)
+uint out_at; /* column n of channel 0 */
+
+void gemm_out_n(uint n)
 {
     uint plane = pc.ho * pc.wo;
+    out_at = n / plane * pc.cout * plane + n % plane;
+}
+
+void gemm_store(uint m, float v)
+{
     if (pc.has_bias != 0)
         v += b[m];
-    y[(n / plane * pc.cout + m) * plane + n % plane] = v;
+    y[out_at + m * (pc.ho * pc.wo)] = v;
 }
 
 #include "lib/gemm.glsl"
@@ -31,5 +38,5 @@ void main()
     uint tile = nerv_group();
     if (tile >= pc.tiles)
         return;
-    gemm_tile(tile % pc.tiles_m * BM, tile / pc.tiles_m * BN, 0, pc.cin * K * K);
+    gemm_tile(tile % pc.tiles_m * BM, tile / pc.tiles_m * BN, 0, pc.cin);
 }

@@ -9,15 +9,15 @@
  * invocation adds one value's parts in order, so that the result never depends on the schedule. Grid:
  * Cout*columns invocations, folded.
  * Bindings: 0 dy[N,Cout,Ho,Wo], 1 x[N,Cin,H,W], 2 dw[Cout,Cin,K,K] (store_dw), 3 db[Cout] (store_db), 4 part.
- * Specialisation: 0-3 tile, 4 K, 5 stride, 6 SUM.
+ * Specialisation: 0-5 tile (BK = 16), 6 K, 7 stride, 8 SUM.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/common.glsl"
 
-layout(constant_id = 4) const int K = 3;
-layout(constant_id = 5) const int STRIDE = 1;
-layout(constant_id = 6) const uint SUM = 0;
+layout(constant_id = 6) const int K = 3;
+layout(constant_id = 7) const int STRIDE = 1;
+layout(constant_id = 8) const uint SUM = 0;
 
 NERV_IN(0, dy);
 NERV_IN(1, x);
@@ -40,48 +40,68 @@ layout(push_constant) uniform Push {
 #define GEMM_K_FAST
 #define GEMM_M pc.cout
 #define GEMM_N pc.columns
+#define GEMM_TAPS 1
 
 /* Row k of B, column k of A: one output pixel, and its patch's corner in x. */
-uint dy_at, image_cin;
-int patch_y, patch_x;
+uint dy_at;
+int image, patch_y, patch_x;
 
 void gemm_at_k(uint k)
 {
     uint plane = pc.ho * pc.wo;
-    uint image = k / plane;
     uint pixel = k % plane;
-    dy_at = image * pc.cout * plane + pixel;
-    image_cin = image * pc.cin;
+    dy_at = k / plane * pc.cout * plane + pixel;
+    image = int(k / plane * pc.cin) * pc.h * pc.w_in;
     patch_y = int(pixel / pc.wo) * STRIDE - pc.pad;
     patch_x = int(pixel % pc.wo) * STRIDE - pc.pad;
 }
 
-float gemm_a(uint m, uint k)
+float gemm_a(uint m, uint k, int tap)
 {
     return dy[dy_at + m * (pc.ho * pc.wo)];
 }
 
-float gemm_b(uint k, uint n)
+void gemm_begin(uint n0);
+float gemm_b(uint n);
+
+uint split, out_n;
+
+void gemm_out_n(uint n)
 {
-    uint ci = n / (K * K);
-    int tap = int(n - ci * (K * K));
-    if (ci == pc.cin)
-        return 1.0;
-    int y = patch_y + tap / K;
-    int x_at = patch_x + tap % K;
-    if (uint(y) >= uint(pc.h) || uint(x_at) >= uint(pc.w_in))
-        return 0.0;
-    return x[((image_cin + ci) * pc.h + y) * pc.w_in + x_at];
+    out_n = n;
 }
 
-uint split;
-
-void gemm_store(uint m, uint n, float v)
+void gemm_store(uint m, float v)
 {
-    part[(split * pc.cout + m) * pc.columns + n] = v;
+    part[(split * pc.cout + m) * pc.columns + out_n] = v;
 }
 
 #include "lib/gemm.glsl"
+
+/* Of each column of the tile: its channel's offset in an image, -1 for the column of ones; ky in the high and kx in the
+ * low half. */
+shared ivec2 columns[BN];
+
+void gemm_begin(uint n0)
+{
+    for (uint n = gl_LocalInvocationIndex; n < BN; n += NERV_LOCAL) {
+        int ci = int(n0 + n) / (K * K);
+        int tap = int(n0 + n) - ci * (K * K);
+        columns[n] = ivec2(ci == int(pc.cin) ? -1 : ci * pc.h * pc.w_in, tap / K << 16 | tap % K);
+    }
+    barrier();
+}
+
+float gemm_b(uint n)
+{
+    ivec2 c = columns[n];
+    if (c.x < 0)
+        return 1.0;
+    int y = patch_y + (c.y >> 16), x_at = patch_x + (c.y & 0xffff);
+    if (uint(y) >= uint(pc.h) || uint(x_at) >= uint(pc.w_in))
+        return 0.0;
+    return x[image + c.x + y * pc.w_in + x_at];
+}
 
 void sum_parts()
 {

@@ -2,17 +2,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * conv2d_dx: dx[n,ci,y,x] = sum over co, ky, kx of w[co,ci,ky,kx] dy[n,co,oy,ox] where oy S = y + P - ky and
- * ox S = x + P - kx (terms without an integer solution inside dy are absent), as an implicit matrix product
- * [Cin, Cout K K] x [Cout K K, N H W]. For S > 1 the absent terms are multiplied as zeros.
+ * ox S = x + P - kx (terms without an integer solution inside dy are absent), as K K implicit matrix
+ * products [Cin, Cout] x [Cout, N H W] summed (lib/gemm.glsl). For S > 1 the absent terms are multiplied as zeros.
  * One workgroup: a tile of BM input channels by BN pixels. Grid: tiles, channels first, folded over x and y.
- * Bindings: 0 dy[N,Cout,Ho,Wo], 1 w[Cout,Cin,K,K], 2 dx[N,Cin,H,W]. Specialisation: 0-3 tile, 4 K, 5 stride.
+ * Bindings: 0 dy[N,Cout,Ho,Wo], 1 w[Cout,Cin,K,K], 2 dx[N,Cin,H,W]. Specialisation: 0-5 tile, 6 K, 7 stride.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/common.glsl"
 
-layout(constant_id = 4) const int K = 3;
-layout(constant_id = 5) const int STRIDE = 1;
+layout(constant_id = 6) const int K = 3;
+layout(constant_id = 7) const int STRIDE = 1;
 
 NERV_IN(0, dy);
 NERV_IN(1, w);
@@ -30,47 +30,57 @@ layout(push_constant) uniform Push {
 #define GEMM_M pc.cin
 #define GEMM_N pc.columns
 
-/* Column n of B: the pixel of dx, moved by the padding. */
-uint base_image;
-int at_y, at_x;
+#define GEMM_TAPS (K * K)
+#define GEMM_A_M_FAST
 
-void gemm_at_n(uint n)
+/* The pixel of dx, moved by the padding, and where its image of dy begins. */
+struct GemmColumn {
+    int y, x, image;
+};
+
+GemmColumn gemm_column_of(uint n)
 {
     uint pixel = n % (pc.h * pc.w_in);
-    base_image = n / (pc.h * pc.w_in) * pc.cout;
-    at_y = int(pixel / pc.w_in) + pc.pad;
-    at_x = int(pixel % pc.w_in) + pc.pad;
+    GemmColumn c;
+    c.y = int(pixel / pc.w_in) + pc.pad;
+    c.x = int(pixel % pc.w_in) + pc.pad;
+    c.image = int(n / (pc.h * pc.w_in) * pc.cout) * pc.ho * pc.wo;
+    return c;
 }
 
-float gemm_a(uint m, uint k)
+int gemm_tap(GemmColumn c, int tap)
 {
-    uint co = k / (K * K);
-    return w[(co * pc.cin + m) * (K * K) + (k - co * (K * K))];
-}
-
-float gemm_b(uint k, uint n)
-{
-    uint co = k / (K * K);
-    int tap = int(k - co * (K * K));
-    int oy = at_y - tap / K;
-    int ox = at_x - tap % K;
-    if (oy < 0 || ox < 0)
-        return 0.0;
+    int oy = c.y - tap / K, ox = c.x - tap % K;
+    bool inside = oy >= 0 && ox >= 0;
     if (STRIDE > 1) {
-        if (oy % STRIDE != 0 || ox % STRIDE != 0)
-            return 0.0;
+        inside = inside && oy % STRIDE == 0 && ox % STRIDE == 0;
         oy /= STRIDE;
         ox /= STRIDE;
     }
-    if (oy >= pc.ho || ox >= pc.wo)
-        return 0.0;
-    return dy[((base_image + co) * pc.ho + oy) * pc.wo + ox];
+    return inside && oy < pc.ho && ox < pc.wo ? c.image + oy * pc.wo + ox : -1;
 }
 
-void gemm_store(uint m, uint n, float v)
+float gemm_a(uint m, uint k, int tap)
+{
+    return w[(k * pc.cin + m) * (K * K) + tap];
+}
+
+float gemm_b(int at, uint k)
+{
+    return dy[at + int(k) * (pc.ho * pc.wo)];
+}
+
+uint out_at; /* column n of channel 0 */
+
+void gemm_out_n(uint n)
 {
     uint plane = pc.h * pc.w_in;
-    dx[(n / plane * pc.cin + m) * plane + n % plane] = v;
+    out_at = n / plane * pc.cin * plane + n % plane;
+}
+
+void gemm_store(uint m, float v)
+{
+    dx[out_at + m * (pc.h * pc.w_in)] = v;
 }
 
 #include "lib/gemm.glsl"
@@ -80,5 +90,5 @@ void main()
     uint tile = nerv_group();
     if (tile >= pc.tiles)
         return;
-    gemm_tile(tile % pc.tiles_m * BM, tile / pc.tiles_m * BN, 0, pc.cout * K * K);
+    gemm_tile(tile % pc.tiles_m * BM, tile / pc.tiles_m * BN, 0, pc.cout);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The matrices of a convolution going forward, for lib/gemm.glsl: A[co, (ci ky kx)] is the weights as they
- * lie in memory and B[(ci ky kx), (n oy ox)] the patches of x. Shared by conv2d and upconv2d; says nothing of
- * bias or of the store.
+ * The matrices of a convolution going forward, for lib/gemm.glsl: A_t[co, ci] is the weights at tap t = ky K + kx and
+ * B_t[ci, (n oy ox)] the pixels of x that the tap meets. Shared by conv2d and upconv2d; says nothing of bias or of the
+ * store.
  */
 #ifndef NERV_CONV_GLSL
 #define NERV_CONV_GLSL
 
-layout(constant_id = 4) const int K = 3;
-layout(constant_id = 5) const int STRIDE = 1;
+layout(constant_id = 6) const int K = 3;
+layout(constant_id = 7) const int STRIDE = 1;
 
 NERV_IN(0, x); /* [N, Cin, H, W] */
 NERV_IN(1, w); /* [Cout, Cin, K, K] */
@@ -26,32 +26,38 @@ layout(push_constant) uniform Push {
 #define GEMM_M pc.cout
 #define GEMM_N pc.columns
 
-/* Column n of B: the patch's corner in x. */
-uint patch_base;
-int patch_y, patch_x;
+#define GEMM_TAPS (K * K)
 
-void gemm_at_n(uint n)
+/* The patch's corner in x, and where its image begins. */
+struct GemmColumn {
+    int y, x, image;
+};
+
+GemmColumn gemm_column_of(uint n)
 {
     uint pixel = n % (pc.ho * pc.wo);
-    patch_base = n / (pc.ho * pc.wo) * pc.cin;
-    patch_y = int(pixel / pc.wo) * STRIDE - pc.pad;
-    patch_x = int(pixel % pc.wo) * STRIDE - pc.pad;
+    GemmColumn c;
+    c.y = int(pixel / pc.wo) * STRIDE - pc.pad;
+    c.x = int(pixel % pc.wo) * STRIDE - pc.pad;
+    c.image = int(n / (pc.ho * pc.wo) * pc.cin) * pc.h * pc.w_in;
+    return c;
 }
 
-float gemm_a(uint m, uint k)
+int gemm_tap(GemmColumn c, int tap)
 {
-    return w[m * (pc.cin * K * K) + k];
+    int y = c.y + tap / K, x_at = c.x + tap % K;
+    bool inside = uint(y) < uint(pc.h) && uint(x_at) < uint(pc.w_in);
+    return inside ? c.image + y * pc.w_in + x_at : -1;
 }
 
-float gemm_b(uint k, uint n)
+float gemm_a(uint m, uint k, int tap)
 {
-    uint ci = k / (K * K);
-    int tap = int(k - ci * (K * K));
-    int y = patch_y + tap / K;
-    int x_at = patch_x + tap % K;
-    if (uint(y) >= uint(pc.h) || uint(x_at) >= uint(pc.w_in))
-        return 0.0;
-    return x[((patch_base + ci) * pc.h + y) * pc.w_in + x_at];
+    return w[(m * pc.cin + k) * (K * K) + tap];
+}
+
+float gemm_b(int at, uint k)
+{
+    return x[at + int(k) * (pc.h * pc.w_in)];
 }
 
 #endif

@@ -14,7 +14,7 @@
 #define NERV_MAX_OUT        3
 #define NERV_MAX_ATTR_BYTES 96
 #define NERV_MAX_PUSH       32 /* 32-bit words of push constants: 128 bytes, Vulkan's guaranteed minimum */
-#define NERV_MAX_SPEC       8
+#define NERV_MAX_SPEC       12
 #define NERV_MAX_BIND       12
 #define NERV_MAX_DISPATCH   6
 
@@ -75,7 +75,7 @@ typedef struct {
     uint32_t max_invocations; /* maxComputeWorkGroupInvocations */
     uint32_t shared_bytes;    /* maxComputeSharedMemorySize */
     uint32_t subgroup_size;
-    bool is_software;            /* a CPU implementation such as lavapipe */
+    bool is_software;            /* tile for a CPU implementation such as lavapipe */
     bool out_live[NERV_MAX_OUT]; /* outputs that somebody reads */
 } NervVkCaps;
 

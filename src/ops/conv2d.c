@@ -311,7 +311,8 @@ static uint32_t dispatch_dx(const NervNode *node, const NervVkCaps *caps, NervDi
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
     const NervShape dy = node->in[0]->shape, w = node->in[1]->shape, dx = node->out[0]->shape;
     const uint32_t columns = (uint32_t)dx.n * (uint32_t)dx.h * (uint32_t)dx.w;
-    const NervGemm g = nerv_gemm_choose((uint32_t)dx.c, columns, nerv_gemm_min_groups(caps), caps);
+    const NervGemm g = nerv_gemm_choose((uint32_t)dx.c, columns, nerv_gemm_bk((uint32_t)dy.c),
+                                        nerv_gemm_min_groups(caps), caps);
     const uint64_t tiles = (uint64_t)g.tiles_m * g.tiles_n;
     const uint32_t push[] = { g.tiles_m,      (uint32_t)tiles, (uint32_t)dy.c, (uint32_t)dx.c,
                               (uint32_t)dx.h, (uint32_t)dx.w,  (uint32_t)dy.h, (uint32_t)dy.w,
@@ -441,7 +442,7 @@ static SplitDw split_dw(const NervNode *node, const NervVkCaps *caps)
     SplitDw s = { .columns = (uint32_t)x.c * (uint32_t)(a->k * a->k) + 1,
                   .pixels = (uint32_t)dy.n * (uint32_t)dy.h * (uint32_t)dy.w };
 
-    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, 1, caps);
+    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, NERV_GEMM_MAX_BK, 1, caps);
     const uint64_t tiles = (uint64_t)s.tile.tiles_m * s.tile.tiles_n;
     const uint64_t most = MAX(((uint64_t)1 << 24) / ((uint64_t)dy.c * s.columns), 1);
     uint64_t splits = 2 * nerv_gemm_min_groups(caps) / tiles;
@@ -449,7 +450,7 @@ static SplitDw split_dw(const NervNode *node, const NervVkCaps *caps)
     splits = MAX(splits, s.pixels / 4096 + 1);
     splits = MIN(splits, most);
     s.split_pixels = (uint32_t)((s.pixels + splits - 1) / splits);
-    s.split_pixels = (s.split_pixels + NERV_GEMM_BK - 1) / NERV_GEMM_BK * NERV_GEMM_BK;
+    s.split_pixels = (s.split_pixels + NERV_GEMM_MAX_BK - 1) / NERV_GEMM_MAX_BK * NERV_GEMM_MAX_BK;
     s.splits = (s.pixels + s.split_pixels - 1) / s.split_pixels;
     return s;
 }
@@ -486,7 +487,7 @@ static uint32_t dispatch_dw(const NervNode *node, const NervVkCaps *caps, NervDi
     nerv_dispatch_bind(out, NERV_BIND_SCRATCH, 0);
 
     out[1] = out[0];
-    out[1].spec[6] = 1;
+    out[1].spec[8] = 1;
     out[1].barrier_before = true;
     if (groups > UINT32_MAX || !nerv_dispatch_groups(&out[0], caps, groups) ||
         !nerv_dispatch_elements(&out[1], caps, elements, NERV_VK_LOCAL))

@@ -7,10 +7,11 @@
 
 #include "ops/dispatch.h"
 
-#define NERV_GEMM_BK 16u /* GEMM_BK in shaders/lib/gemm.glsl */
+#define NERV_GEMM_MAX_BK 16u
 
 typedef struct {
-    uint32_t bm, bn, tm, tn; /* specialisation constants 0..3 */
+    uint32_t bm, bn, tm, tn, bk; /* specialisation constants 0..4 */
+    bool ahead;                  /* 5 */
     uint32_t tiles_m, tiles_n;
 } NervGemm;
 
@@ -20,10 +21,27 @@ static inline uint32_t nerv_gemm_min_groups(const NervVkCaps *caps)
     return caps->is_software ? 8 : 256;
 }
 
-/* Bytes of shared memory. */
+/* Bytes of shared memory: a staged chunk or, at the end, four rows of every invocation's columns. conv2d_dw adds a table. */
 static inline size_t nerv_gemm_shared(const NervGemm *g)
 {
-    return ((g->bm + 4 + g->bn + 4) * NERV_GEMM_BK + 4 * NERV_VK_LOCAL) * sizeof(float);
+    const size_t staged = (size_t)(g->bm + 4 + g->bn + 4) * g->bk,
+                 leaving = (size_t)4 * NERV_VK_LOCAL * g->tn;
+    return MAX(staged, leaving) * sizeof(float) + g->bn * 2 * sizeof(int32_t);
+}
+
+/* The length of a chunk for sums of `depth` at a time: as few multiplications by padding as can be, and few chunks (each costs two
+ * barriers, about two rows' work). */
+static inline uint32_t nerv_gemm_bk(uint32_t depth)
+{
+    uint32_t best = 1, best_cost = UINT32_MAX;
+    for (uint32_t bk = 1; bk <= NERV_GEMM_MAX_BK; bk++) {
+        const uint32_t cost = (depth + bk - 1) / bk * (bk + 2);
+        if (cost <= best_cost) {
+            best = bk;
+            best_cost = cost;
+        }
+    }
+    return best;
 }
 
 /* Time of a tiling in arbitrary units: multiply-adds including those outside the matrix, shared-memory reads (1/TM + 1/TN per
@@ -37,8 +55,10 @@ static inline double nerv_gemm_cost(const NervGemm *g, uint32_t min_groups, bool
     return MAX(groups, (double)min_groups) * g->bm * g->bn * per_mac;
 }
 
-/* The cheapest tiling by nerv_gemm_cost(). `min_groups`: workgroups that keep the device busy; 1 if the caller splits K. */
-static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_groups, const NervVkCaps *caps)
+/* The cheapest tiling by nerv_gemm_cost(). `bk`: length of a chunk; `min_groups`: workgroups that keep the device busy, 1 if the
+ * caller splits K. */
+static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t bk, uint32_t min_groups,
+                                        const NervVkCaps *caps)
 {
     NervGemm best = { 0 };
     double best_cost = 0.0;
@@ -47,7 +67,8 @@ static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t min_gro
         const uint32_t cols = NERV_VK_LOCAL / rows;
         for (uint32_t tn = 1; tn <= 8; tn *= 2) {
             for (uint32_t tm = 4; tm <= 12 && tm * tn <= 64; tm += 4) {
-                NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn };
+                NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn, .bk = bk };
+                g.ahead = !caps->is_software;
                 if (nerv_gemm_shared(&g) > MIN(caps->shared_bytes, 24576))
                     continue;
                 g.tiles_m = (m + g.bm - 1) / g.bm;
@@ -69,6 +90,8 @@ static inline void nerv_gemm_spec(NervDispatch *d, const NervGemm *g)
     nerv_dispatch_spec(d, g->bn);
     nerv_dispatch_spec(d, g->tm);
     nerv_dispatch_spec(d, g->tn);
+    nerv_dispatch_spec(d, g->bk);
+    nerv_dispatch_spec(d, g->ahead);
 }
 
 /* Starts the dispatch of a convolution going forward (shaders/lib/conv.glsl): x[N,Cin,H,W] with w[Cout,Cin,K,K] to an output of
@@ -77,7 +100,8 @@ static inline bool nerv_gemm_conv(NervDispatch *d, const NervVkCaps *caps, const
                                   NervShape w, int32_t ho, int32_t wo, int32_t stride, int32_t pad)
 {
     const uint32_t columns = (uint32_t)x.n * (uint32_t)ho * (uint32_t)wo;
-    const NervGemm g = nerv_gemm_choose((uint32_t)w.n, columns, nerv_gemm_min_groups(caps), caps);
+    const NervGemm g = nerv_gemm_choose((uint32_t)w.n, columns, nerv_gemm_bk((uint32_t)w.c),
+                                        nerv_gemm_min_groups(caps), caps);
     const uint64_t tiles = (uint64_t)g.tiles_m * g.tiles_n;
 
     nerv_dispatch_init(d, shader);

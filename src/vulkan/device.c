@@ -335,10 +335,11 @@ static bool read_limits(NervVk *vk, GError **error)
     vk->caps.max_invocations = limits->maxComputeWorkGroupInvocations;
     vk->caps.shared_bytes = limits->maxComputeSharedMemorySize;
     vk->caps.subgroup_size = subgroup.subgroupSize;
-    vk->caps.is_software = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    const bool is_software = props.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    vk->caps.is_software = is_software && g_strcmp0(g_getenv("NERV_VULKAN_TILES"), "gpu") != 0;
     for (int i = 0; i < NERV_MAX_OUT; i++)
         vk->caps.out_live[i] = true;
-    vk->base.is_software = vk->caps.is_software;
+    vk->base.is_software = is_software;
     vk->base.description =
         g_strdup_printf("Vulkan: %s (driver %s%s%s)", props.properties.deviceName, driver.driverName,
                         driver.driverInfo[0] ? " " : "", driver.driverInfo);
