@@ -298,6 +298,11 @@ void nerv_trainer_last(NervTrainer *tr, double *loss, double *mse)
     *mse = tr->last_mse;
 }
 
+NervExec *nerv_trainer_exec(NervTrainer *tr)
+{
+    return tr->exec;
+}
+
 bool nerv_trainer_get_params(NervTrainer *tr, float *dst, GError **error)
 {
     return nerv_exec_wait(tr->exec, error) && nerv_params_download(tr->w, dst, error);

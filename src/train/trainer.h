@@ -46,6 +46,9 @@ void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p);
 /* Loss and MSE of the last step; waits for it. */
 void nerv_trainer_last(NervTrainer *tr, double *loss, double *mse);
 
+/* The training step, for who measures it; owned by the trainer. */
+NervExec *nerv_trainer_exec(NervTrainer *tr);
+
 /* Copies all parameters, in the model's order, one after the other: n_weights floats. set_params also resets
  * the moments. */
 bool nerv_trainer_get_params(NervTrainer *tr, float *dst, GError **error);

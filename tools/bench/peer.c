@@ -31,7 +31,8 @@ static void add_option(GPtrArray *argv, const char *name, char *value)
     g_ptr_array_add(argv, value);
 }
 
-static GPtrArray *command_line(const char *python, const char *script, const NervNerv *m, guint threads)
+static GPtrArray *command_line(const char *python, const char *script, const char *device, const NervNerv *m,
+                               guint threads, uint32_t batch)
 {
     const NervNervConfig *c = &m->config;
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
@@ -49,6 +50,8 @@ static GPtrArray *command_line(const char *python, const char *script, const Ner
     add_option(argv, "--out-activation", g_strdup(nerv_act_name(c->out_act)));
     add_option(argv, "--pe-base", g_strdup_printf("%g", c->pe_base));
     add_option(argv, "--pe-levels", g_strdup_printf("%d", c->pe_levels));
+    add_option(argv, "--device", g_strdup(device));
+    add_option(argv, "--batch", g_strdup_printf("%u", batch));
     add_option(argv, "--threads", g_strdup_printf("%u", threads));
     g_ptr_array_add(argv, NULL);
     return argv;
@@ -64,8 +67,8 @@ static char *read_line(BenchPeer *p, GError **error)
     return g_strdup(g_strchomp(buffer));
 }
 
-BenchPeer *bench_peer_new(const char *python, const char *script, const NervModel *model, guint threads,
-                          GError **error)
+BenchPeer *bench_peer_new(const char *python, const char *script, const char *device, const NervModel *model,
+                          guint threads, uint32_t batch, GError **error)
 {
     int to = -1, from = -1;
     if (model->klass != &nerv_model_class_nerv) {
@@ -73,7 +76,7 @@ BenchPeer *bench_peer_new(const char *python, const char *script, const NervMode
                     model->klass->name);
         return NULL;
     }
-    g_autoptr(GPtrArray) argv = command_line(python, script, (const NervNerv *)model, threads);
+    g_autoptr(GPtrArray) argv = command_line(python, script, device, (const NervNerv *)model, threads, batch);
     BenchPeer *p = g_new0(BenchPeer, 1);
     if (!g_spawn_async_with_pipes(NULL, (char **)argv->pdata, NULL,
                                   G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &p->pid, &to,

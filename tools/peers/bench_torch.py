@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The PyTorch peer of nerv-bench: times the same network's training step and decoding, and plain convolutions.
 
-A training step is forward, loss, backward and Adam on one frame; decoding is the forward pass under no_grad.
+A training step is forward, loss, backward and Adam on --batch frames; decoding is the forward pass under no_grad. A
+convolution's gradients are what autograd calls for it, asked for one of them only.
 With --serve it obeys lines on standard input, so that nerv-bench can take turns with it in one call:
-    train SECONDS | decode SECONDS | conv N CIN COUT H W K SECONDS | quit
+    train SECONDS | decode SECONDS | conv_forward N CIN COUT H W K SECONDS | conv_dx ... | conv_dw ... | quit
 and answers each with one line of JSON. Without, it measures all once and prints one JSON object.
 """
 import argparse
@@ -41,6 +42,7 @@ def parse_arguments():
     p.add_argument("--out-activation", default="tanh01")
     p.add_argument("--pe-base", type=float, default=1.25)
     p.add_argument("--pe-levels", type=int, default=40)
+    p.add_argument("--batch", type=int, default=1, help="frames of a training step")
     p.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
@@ -60,16 +62,17 @@ class Bench:
         self.encoding = self.net.encode(t).to(self.device)
         self.frames = torch.randint(0, 256, (self.n_frames, 3, args.height, args.width), dtype=torch.uint8).to(self.device)
         self.step = 0
+        self.batch = min(args.batch, self.n_frames)
 
     def sync(self):
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
     def train_step(self):
-        i = self.step % self.n_frames
+        i = self.step * self.batch % (self.n_frames - self.batch + 1)
         self.step += 1
-        target = self.frames[i:i + 1].float() / 255
-        loss = nerv_loss(self.net(self.encoding[i:i + 1]), target)
+        target = self.frames[i:i + self.batch].float() / 255
+        loss = nerv_loss(self.net(self.encoding[i:i + self.batch]), target)
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
@@ -97,11 +100,21 @@ class Bench:
     def decode(self, seconds):
         return {"seconds": self.measure(self.decode_frame, seconds)}
 
-    def conv(self, n, cin, cout, h, w, k, seconds):
-        x = torch.rand(n, cin, h, w, device=self.device)
-        conv = torch.nn.Conv2d(cin, cout, k, padding=(k - 1) // 2).to(self.device)
+    def conv(self, way, n, cin, cout, h, w, k, seconds):
+        """way: forward (with bias), dx (gradient to the input) or dw (to the weights)."""
+        pad = (k - 1) // 2
+        x = torch.rand(n, cin, h, w, device=self.device) * 2 - 1
+        dy = torch.rand(n, cout, h, w, device=self.device) * 2 - 1
+        conv = torch.nn.Conv2d(cin, cout, k, padding=pad).to(self.device)
+        weight = conv.weight.detach()
+
+        def gradient(mask):
+            return torch.ops.aten.convolution_backward(dy, x, weight, None, [1, 1], [pad, pad], [1, 1], False, [0, 0], 1, mask)
+
+        work = {"forward": lambda: conv(x), "dx": lambda: gradient([True, False, False]),
+                "dw": lambda: gradient([False, True, False])}[way]
         with torch.no_grad():
-            s = self.measure(lambda: conv(x), seconds)
+            s = self.measure(work, seconds)
         return {"seconds": s, "gmacs": n * cin * cout * k * k * h * w / s * 1e-9}
 
 
@@ -116,8 +129,8 @@ def serve(args, bench):
         words = line.split()
         if not words or words[0] == "quit":
             break
-        if words[0] == "conv":
-            answer = bench.conv(*map(int, words[1:7]), float(words[7]))
+        if words[0].startswith("conv_"):
+            answer = bench.conv(words[0][5:], *map(int, words[1:7]), float(words[7]))
         else:
             answer = {"train": bench.train, "decode": bench.decode}[words[0]](float(words[1]))
         print(json.dumps(answer), flush=True)
@@ -134,8 +147,8 @@ def main():
     result = about(args, bench)
     result["train"] = bench.train(args.seconds)
     result["decode"] = bench.decode(args.seconds)
-    result["conv2d"] = [dict(zip(("n", "cin", "cout", "h", "w", "k"), s), **bench.conv(*s, args.seconds / 4))
-                        for s in CONV_SHAPES]
+    result["conv2d"] = [dict(zip(("n", "cin", "cout", "h", "w", "k"), s), way=way, **bench.conv(way, *s, args.seconds / 4))
+                        for s in CONV_SHAPES for way in ("forward", "dx", "dw")]
     print(json.dumps(result, indent=1))
 
 

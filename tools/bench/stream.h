@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The machine's memory bandwidth, measured per number of threads: the other roof beside the multiply-add peak.
+ */
+#pragma once
+
+#include "base/threads.h"
+
+/* GB/s of a[i] = b[i] + s c[i] over arrays that no cache holds, on all the pool's threads; 12 bytes counted per element, as
+ * McCalpin's STREAM does (the line that a store reads first is not counted). The best of several passes; 0 if memory for
+ * the arrays is not to be had. */
+double bench_stream_gbytes(NervPool *pool);
