@@ -177,7 +177,9 @@ static void choose_pieces(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     const int32_t fit = MAX(PIECE_FLOATS / pitch, 1); /* channels of one row */
     int32_t n_outs = CLAMP(ceil_div(MIN(g->c_out, 1 << 20) * MIN(g->out_h, 2), fit), 1, n_units);
     cut->rows = 0;
-    for (int tries = 0; tries < 3 && n_outs <= n_units; tries++, n_outs *= 2) {
+    if (g->whole)
+        n_outs = 1;
+    for (int tries = 0; tries < (g->whole ? 1 : 3) && n_outs <= n_units; tries++, n_outs *= 2) {
         const int32_t outs = ceil_div(n_units, n_outs) * unit;
         const int32_t room =
             BUFFER_FLOATS / (cut->ci_block * MAX(cut->layout.phases_y * cut->layout.phases_x, 1)) / pitch;
@@ -217,6 +219,15 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     cut->buffer_floats = cut->plane * cut->ci_block * cut->layout.phases_y * cut->layout.phases_x;
     cut->offset_floats = round_up(cut->ci_block * taps, ALIGN_FLOATS);
     cut->sum_floats = cut->ld * nerv_conv_padded(dsp, cut->outs);
+}
+
+size_t nerv_conv_piece_floats(const NervConvGeom *g, const NervCpu *cpu)
+{
+    Cut cut;
+    if (nerv_wino_suits(g))
+        return nerv_wino_piece_floats(g, cpu);
+    make_cut(g, cpu, &cut);
+    return cut.ld;
 }
 
 size_t nerv_conv_scratch(const NervConvGeom *g, const NervCpu *cpu)
@@ -309,7 +320,8 @@ static void piece_task(void *arg, uint32_t task, uint32_t thread)
                             .first_out = (int32_t)(task % cut->n_out_pieces) * cut->outs,
                             .first_row = (int32_t)(task / cut->n_out_pieces % cut->n_row_pieces) * cut->rows,
                             .image = (int32_t)(task / cut->n_out_pieces / cut->n_row_pieces),
-                            .n_cols = g->out_w };
+                            .n_cols = g->out_w,
+                            .thread = thread };
     piece.n_out = MIN(cut->outs, g->c_out - piece.first_out);
     piece.n_rows = MIN(cut->rows, g->out_h - piece.first_row);
 

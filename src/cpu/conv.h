@@ -15,6 +15,7 @@ typedef struct {
     int32_t kh, kw, step, pad_y, pad_x;
     int32_t c_out, out_h, out_w;
     int32_t group; /* output channels that one store must see together; at least 1, a divisor of c_out */
+    bool whole; /* one thread stores all output channels of a place, in order, before it goes on to another */
 } NervConvGeom;
 
 /* Weights w[o][c][i][j] anywhere in memory, by their distances in floats. */
@@ -30,6 +31,7 @@ typedef struct {
     size_t ld;
     int32_t pitch;
     int32_t image, first_row, n_rows, first_col, n_cols, first_out, n_out;
+    uint32_t thread; /* the one that stores it */
 } NervConvPiece;
 
 /* Stores a piece; called from any of the pool's threads. */
@@ -38,6 +40,9 @@ typedef void (*NervConvStore)(void *ctx, const NervConvPiece *piece);
 /* Bytes of scratch for nerv_conv_run() and nerv_conv_dw_run(). */
 size_t nerv_conv_scratch(const NervConvGeom *g, const NervCpu *cpu);
 size_t nerv_conv_dw_scratch(const NervConvGeom *g, const NervCpu *cpu);
+
+/* Floats of one channel of a piece at most: its ld. */
+size_t nerv_conv_piece_floats(const NervConvGeom *g, const NervCpu *cpu);
 
 /* The convolution of n images; bias[c_out] may be NULL. `scratch` is aligned to 64 bytes. Results do not depend on the number
  * of threads. */

@@ -210,7 +210,8 @@ static void choose_blocks(const NervConvGeom *g, const NervCpu *cpu, Cut *best)
         cut.n_col_blocks = ceil_div(tiles_x, cut.cols);
         for (cut.rows = 1; cut.rows <= tiles_y && cut.rows * cut.cols <= MOST_TILES; cut.rows++) {
             cut.n_row_blocks = ceil_div(tiles_y, cut.rows);
-            for (int32_t outs = 1; outs <= MOST_OUT_BLOCKS && outs <= ceil_div(g->c_out, unit); outs *= 2)
+            for (int32_t outs = 1;
+                 outs <= (g->whole ? 1 : MOST_OUT_BLOCKS) && outs <= ceil_div(g->c_out, unit); outs *= 2)
                 choose_channels(g, cpu, unit, outs, &cut, best);
         }
     }
@@ -232,6 +233,13 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     cut->product_floats = NERV_WINO_FREQS * nerv_conv_padded(dsp, cut->group) * cut->ldt;
     cut->offset_floats = round_up(cut->ci_block, ALIGN_FLOATS);
     cut->sum_floats = cut->group * cut->ld;
+}
+
+size_t nerv_wino_piece_floats(const NervConvGeom *g, const NervCpu *cpu)
+{
+    Cut cut;
+    make_cut(g, cpu, &cut);
+    return cut.ld;
 }
 
 static size_t thread_floats(const Cut *cut)
@@ -303,8 +311,8 @@ static void multiply(const Job *job, const Buffers *b, int32_t first_out, int32_
                   u + f * cut->padded * n_ci, NULL, n_out, n_tiles, c0 > 0);
 }
 
-static void store_group(const Job *job, const Buffers *b, const NervWinoBlock *in, int32_t first_out,
-                        int32_t n_out)
+static void store_group(const Job *job, uint32_t thread, const Buffers *b, const NervWinoBlock *in,
+                        int32_t first_out, int32_t n_out)
 {
     const Cut *cut = job->cut;
     const NervConvGeom *g = job->g;
@@ -326,7 +334,8 @@ static void store_group(const Job *job, const Buffers *b, const NervWinoBlock *i
                                   .first_col = col,
                                   .n_cols = MIN(NERV_WINO_TILE * in->n_cols, g->out_w - col),
                                   .first_out = first_out,
-                                  .n_out = n_out };
+                                  .n_out = n_out,
+                                  .thread = thread };
     job->store(job->ctx, &piece);
 }
 
@@ -360,7 +369,7 @@ static void block_task(void *arg, uint32_t task, uint32_t thread)
                 nerv_wino_input(g, job->dsp, &in, job->src, b.copy, b.v, in.n_channels * cut->ldt, cut->ldt);
             multiply(job, &b, o, n_out, c0, in.n_channels, (size_t)in.n_rows * in.n_cols);
         }
-        store_group(job, &b, &in, o, n_out);
+        store_group(job, thread, &b, &in, o, n_out);
     }
 }
 

@@ -11,6 +11,7 @@
 /* Whether this way is open for a geometry, and likely the faster one: a matter of the shape alone. */
 bool nerv_wino_suits(const NervConvGeom *g);
 
+size_t nerv_wino_piece_floats(const NervConvGeom *g, const NervCpu *cpu);
 size_t nerv_wino_scratch(const NervConvGeom *g, const NervCpu *cpu);
 void nerv_wino_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, const float *src,
                    const NervConvWeights *weights, const float *bias, NervConvStore store, void *ctx);

@@ -114,6 +114,11 @@ struct NervOp {
     void (*grad)(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
                  NervTensor **din);
 
+    /* Merges the node with the one that feeds it, where nobody else reads what is between: rewrites `node`, whose output 0 keeps its
+     * shape, and returns true; leaves it alone and returns false if that cannot be. uses[id]: how many nodes read a tensor,
+     * and one more if it is an output. NULL: never. */
+    bool (*fuse)(NervNode *node, const uint32_t *uses);
+
     /* Multiply-accumulates of one run, for benchmarks; NULL: not counted. */
     int64_t (*macs)(const NervNode *node);
 

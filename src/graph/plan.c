@@ -59,6 +59,34 @@ static void mark_live(Planner *p)
     }
 }
 
+/* Lets nodes take in what feeds them; what they took in is dead then. */
+static void fuse_nodes(Planner *p)
+{
+    uint32_t *uses = g_new0(uint32_t, p->n_tensors);
+    bool changed = false;
+
+    for (guint i = 0; i < p->n_nodes; i++) {
+        const NervNode *node = g_ptr_array_index(p->tape->nodes, i);
+        for (uint32_t j = 0; p->node_live[i] && j < node->n_in; j++)
+            uses[node->in[j]->id]++;
+    }
+    for (guint i = 0; i < p->n_tensors; i++) {
+        const NervTensor *t = g_ptr_array_index(p->tape->tensors, i);
+        uses[i] += t->is_output;
+    }
+    for (guint i = 0; i < p->n_nodes; i++) {
+        NervNode *node = g_ptr_array_index(p->tape->nodes, i);
+        if (p->node_live[i] && node->op->fuse)
+            changed |= node->op->fuse(node, uses);
+    }
+    g_free(uses);
+    if (!changed)
+        return;
+    memset(p->node_live, 0, p->n_nodes * sizeof *p->node_live);
+    memset(p->tensor_live, 0, p->n_tensors * sizeof *p->tensor_live);
+    mark_live(p);
+}
+
 /* Views and in-place outputs share their input's memory. */
 static void find_roots(Planner *p)
 {
@@ -337,6 +365,7 @@ NervPlan *nerv_plan_new(NervTape *tape, NervScratchFunc scratch, void *user, GEr
         p.region_of[i] = -1;
 
     mark_live(&p);
+    fuse_nodes(&p);
     find_roots(&p);
     if (!check_aliases(&p, error))
         goto done;

@@ -49,7 +49,8 @@ typedef struct {
 /* Scratch bytes that a backend needs for a node. */
 typedef size_t (*NervScratchFunc)(const NervNode *node, void *user);
 
-/* Plans everything that the tape's outputs and aliasing nodes (Adam) need. Fails if the tape carries an
+/* Plans everything that the tape's outputs and aliasing nodes (Adam) need, after letting ops fuse, which rewrites nodes of the
+ * tape. Fails if the tape carries an
  * error, has nothing to compute, or a tensor is read after a node that overwrites it. */
 NervPlan *nerv_plan_new(NervTape *tape, NervScratchFunc scratch, void *user, GError **error);
 void nerv_plan_free(NervPlan *plan);

@@ -106,7 +106,7 @@ static void ref(const NervNode *node, const NervArgs *args)
 
 static NervConvGeom geometry(const NervConvAttr *a, NervShape x, NervShape y, int32_t k)
 {
-    return (NervConvGeom){ x.n, x.c, x.h, x.w, k, k, a->stride, a->pad, a->pad, y.c, y.h, y.w, 1 };
+    return (NervConvGeom){ x.n, x.c, x.h, x.w, k, k, a->stride, a->pad, a->pad, y.c, y.h, y.w, 1, false };
 }
 
 static NervConvGeom forward_geometry(const NervNode *node)
@@ -266,7 +266,7 @@ static NervConvGeom dx_geometry(const NervNode *node, const Phase *y, const Phas
 {
     const NervShape dy = node->in[0]->shape, dx = node->out[0]->shape;
     return (NervConvGeom){ dy.n,   dy.c,   dy.h, dy.w,      y->n_taps, x->n_taps, 1,
-                           y->pad, x->pad, dx.c, y->n_rows, x->n_rows, 1 };
+                           y->pad, x->pad, dx.c, y->n_rows, x->n_rows, 1,         false };
 }
 
 static void cpu_dx(const NervNode *node, const NervArgs *args, const NervCpu *cpu)

@@ -88,6 +88,8 @@ const NervOp nerv_op_crop = {
 
 NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h, int w)
 {
+    if (x && x->shape.h == h && x->shape.w == w)
+        return x;
     const CropAttr attr = { h, w };
     return nerv_tape_add(t, &nerv_op_crop, (NervTensor *[]){ x }, 1, &attr, sizeof attr);
 }

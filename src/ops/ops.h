@@ -64,12 +64,21 @@ NervTensor *nerv_upconv2d(NervTape *t, NervTensor *x, NervTensor *w, NervTensor 
 /* dz[N,C*S*S,H,W] = pixel_unshuffle(dy, S) * act'(z) */
 NervTensor *nerv_upconv2d_dz(NervTape *t, NervTensor *dy, NervTensor *z, int s, NervAct act);
 
+/* --- upconv2d_head.c: two of them in one, the second with K = 1, S = 1 and few channels, its input never written:
+ * x[N,Cin,H,W], w[C*S*S,Cin,K,K], b[1,C*S*S,1,1], v[M,C,1,1], c[1,M,1,1] -> [N,M,H*S,W*S], M <= 4 --- */
+typedef struct {
+    int32_t s, act, out_act;
+} NervUpconvHeadAttr;
+NervTensor *nerv_upconv2d_head(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b, NervTensor *v,
+                               NervTensor *c, int s, NervAct act, NervAct out_act);
+
 /* --- elementwise and shape --- */
 NervTensor *nerv_add(NervTape *t, NervTensor *a, NervTensor *b);               /* add.c, same shape */
 NervTensor *nerv_mul(NervTape *t, NervTensor *a, NervTensor *b);               /* mul.c, same shape */
 NervTensor *nerv_affine(NervTape *t, NervTensor *x, float scale, float shift); /* affine.c: scale*x + shift */
 NervTensor *nerv_reshape(NervTape *t, NervTensor *x, NervShape shape);         /* reshape.c, a view */
-NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h, int w);               /* crop.c: top-left h x w */
+NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h,
+                      int w); /* crop.c: top-left h x w; x itself if it is that */
 NervTensor *nerv_pad(NervTape *t, NervTensor *x, int h,
                      int w); /* pad.c: zeros at bottom and right to h x w */
 

@@ -5,11 +5,15 @@
  * Gradient: dz = pixel_unshuffle(dy) * act'(z), the op upconv2d_dz; then dx, dw, db are those of conv2d on dz. Where z is
  * read by somebody else (a gradient of the gradient), what flows into it is added to dz.
  */
+#include <string.h>
+
 #include "cpu/conv.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
 
 #define MAX_SCALE 16
+
+extern const NervOp nerv_op_upconv2d, nerv_op_upconv2d_head;
 
 static bool invalid(GError **error, const char *op, const char *what)
 {
@@ -103,7 +107,7 @@ static NervConvGeom geometry(const NervNode *node)
 {
     const NervShape x = node->in[0]->shape, w = node->in[1]->shape;
     const int32_t s = NERV_NODE_ATTR(node, NervUpconvAttr)->s, pad = (w.h - 1) / 2;
-    return (NervConvGeom){ x.n, x.c, x.h, x.w, w.h, w.h, 1, pad, pad, w.n, x.h, x.w, s * s };
+    return (NervConvGeom){ x.n, x.c, x.h, x.w, w.h, w.h, 1, pad, pad, w.n, x.h, x.w, s * s, false };
 }
 
 typedef struct {
@@ -328,6 +332,32 @@ static void grad_dz(NervTape *tape, const NervNode *node, NervTensor *const *dou
         din[1] = nerv_act_dxx(tape, g, nerv_pixel_unshuffle(tape, dy, a->s), z, a->act);
 }
 
+/* A head over a block becomes upconv2d_head. */
+static bool fuse(NervNode *node, const uint32_t *uses)
+{
+    const NervUpconvAttr *head = NERV_NODE_ATTR(node, NervUpconvAttr);
+    const NervNode *from = node->in[0]->node;
+    NervNode merged = *node;
+
+    if (!from || from->op != &nerv_op_upconv2d || node->in[0]->slot != 0 || uses[node->in[0]->id] != 1 ||
+        uses[from->out[1]->id] > 0 || uses[node->out[1]->id] > 0 || from->n_in < 3 || node->n_in < 3)
+        return false;
+    const NervUpconvAttr *block = NERV_NODE_ATTR(from, NervUpconvAttr);
+    const NervUpconvHeadAttr attr = { block->s, block->act, head->act };
+    merged.op = &nerv_op_upconv2d_head;
+    merged.n_in = 5;
+    memcpy(merged.in, from->in, 3 * sizeof merged.in[0]);
+    memcpy(merged.in + 3, node->in + 1, 2 * sizeof merged.in[0]);
+    memset(merged.attr, 0, sizeof merged.attr);
+    memcpy(merged.attr, &attr, sizeof attr);
+
+    NervOutInfo out[NERV_MAX_OUT];
+    if (head->s != 1 || node->in[1]->shape.h != 1 || !merged.op->infer(&merged, out, NULL))
+        return false;
+    *node = merged;
+    return true;
+}
+
 static int64_t macs(const NervNode *node)
 {
     const NervShape w = node->in[1]->shape;
@@ -345,6 +375,7 @@ const NervOp nerv_op_upconv2d = {
     .cpu_scratch = cpu_scratch,
     .dispatch = dispatch,
     .grad = grad,
+    .fuse = fuse,
     .macs = macs,
     .rtol = 1e-4f,
     .atol = 2e-4f,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Case of pad: nothing to add, one side, both sides, up from one pixel.
+ * Case of pad: one side, both sides, up from one pixel.
  */
 #include "checkop.h"
 
 static void make(NervTape *tape, NervRng *rng, uint32_t trial)
 {
-    static const int sizes[][6] = { { 1, 1, 1, 1, 1, 1 },     { 1, 2, 3, 4, 3, 4 }, { 2, 1, 3, 5, 4, 5 },
+    static const int sizes[][6] = { { 1, 1, 1, 1, 2, 1 },     { 1, 2, 3, 2, 3, 4 }, { 2, 1, 3, 5, 4, 5 },
                                     { 1, 2, 5, 3, 5, 4 },     { 2, 3, 1, 1, 9, 8 }, { 2, 3, 20, 33, 23, 37 },
                                     { 1, 3, 61, 97, 70, 112 } };
     const int *s = sizes[trial];
