@@ -15,12 +15,17 @@
 #define WINDOW_BYTES (16 * 1024)
 #define MAX_READ_BYTES (G_GUINT64_CONSTANT (512) << 20)
 #define MAX_ENTRIES (1 << 20)
+#define MAX_PARTS (1 << 20)
 #define SYNC_BYTES 4
+
+/* How long a single frame lasts in a stream that does not say it */
+#define GUESSED_DURATION (40 * GST_MSECOND)
 
 void
 gst_nerv_index_init (GstNervIndex * index)
 {
   index->entries = g_array_new (FALSE, FALSE, sizeof (GstNervIndexEntry));
+  index->parts = g_array_new (FALSE, FALSE, sizeof (GstNervIndexPart));
   gst_nerv_index_reset (index);
 }
 
@@ -28,15 +33,21 @@ void
 gst_nerv_index_clear (GstNervIndex * index)
 {
   g_clear_pointer (&index->entries, g_array_unref);
+  g_clear_pointer (&index->parts, g_array_unref);
 }
 
 void
 gst_nerv_index_reset (GstNervIndex * index)
 {
   g_array_set_size (index->entries, 0);
+  g_array_set_size (index->parts, 0);
   index->complete = FALSE;
   index->bytes = 0;
   index->end = GST_CLOCK_TIME_NONE;
+  index->noted = 0;
+  index->sequence.n_frames = 0;
+  index->last_pts = 0;
+  index->last_step = GUESSED_DURATION;
 }
 
 static GstNervIndexEntry *
@@ -109,6 +120,134 @@ gst_nerv_index_time (const GstNervIndex * index, guint64 offset,
   return TRUE;
 }
 
+void
+gst_nerv_index_around (const GstNervIndex * index, GstClockTime time,
+    GstClockTime * before, GstClockTime * after)
+{
+  gint i = find (index, time, TRUE), n = index->entries->len;
+
+  *before = i >= 0 ? nth (index, i)->time : GST_CLOCK_TIME_NONE;
+  if (i < 0 || nth (index, i)->time < time)
+    i++;
+  *after = i < n ? nth (index, i)->time : GST_CLOCK_TIME_NONE;
+}
+
+/* --- parts ---------------------------------------------------------------- */
+
+/* The shift at a place in the stream: that of the last part that begins before. */
+static gint64
+shift_at (const GstNervIndex * index, guint64 offset)
+{
+  guint lo = 0, hi = index->parts->len;
+
+  while (lo < hi) {
+    guint mid = (lo + hi) / 2;
+
+    if (g_array_index (index->parts, GstNervIndexPart, mid).offset <= offset)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  return lo ? g_array_index (index->parts, GstNervIndexPart, lo - 1).shift : 0;
+}
+
+/* Streams say any time below 2^63; many of them behind each other stop there. */
+static GstClockTime
+add_shift (GstClockTime time, gint64 shift)
+{
+  if (shift < 0)
+    return time > (guint64) - shift ? time - (guint64) - shift : 0;
+  return MIN (time, (guint64) G_MAXINT64 - shift) + shift;
+}
+
+static gboolean
+is_same_segment (const GstNervIndex * index, const GstNervIndexUnit * unit)
+{
+  const NervSequence *a = &index->sequence, *b = unit->sequence;
+
+  return a->segment_id == b->segment_id && a->first_frame == b->first_frame
+      && a->n_frames == b->n_frames && a->pts_ns == b->pts_ns
+      && a->width == b->width && a->height == b->height
+      && index->network_bytes == unit->network_bytes;
+}
+
+/* Whether another stream begins with this sync point, which would be shown at
+ * `pts`: neither its numbers nor its time go on from the last unit's. A sync point
+ * may also come again within its segment (docs/bitstream.md, section "Access
+ * units"). */
+static gboolean
+begins_part (const GstNervIndex * index, const GstNervIndexUnit * unit,
+    GstClockTime pts)
+{
+  const NervSequence *last = &index->sequence, *seq = unit->sequence;
+
+  if (last->n_frames == 0)
+    return FALSE;
+  if (is_same_segment (index, unit))
+    return index->last_index + 1 == last->n_frames;
+  return (gint32) (seq->segment_id - last->segment_id) <= 0
+      || seq->first_frame < last->first_frame + last->n_frames
+      || pts <= index->last_pts;
+}
+
+static void
+begin_part (GstNervIndex * index, guint64 offset, GstClockTime own_pts)
+{
+  const GstClockTime at = index->last_pts + index->last_step;
+  const GstNervIndexPart part = { offset,
+    (gint64) MIN (at, (guint64) G_MAXINT64) - (gint64) own_pts
+  };
+
+  if (index->parts->len < MAX_PARTS)
+    g_array_append_val (index->parts, part);
+}
+
+static void
+note_unit (GstNervIndex * index, const GstNervIndexUnit * unit,
+    GstClockTime pts, GstClockTime duration)
+{
+  GstClockTime end = pts;
+
+  if (GST_CLOCK_TIME_IS_VALID (duration)) {
+    index->last_step = duration;
+    end += duration;
+  } else if (index->sequence.n_frames && pts > index->last_pts) {
+    index->last_step = pts - index->last_pts;
+  }
+  if (!GST_CLOCK_TIME_IS_VALID (index->end) || end > index->end)
+    index->end = end;
+
+  index->noted = unit->end;
+  index->last_pts = pts;
+  index->last_index = unit->frame->index;
+  index->sequence = *unit->sequence;
+  if (unit->is_sync)
+    index->network_bytes = unit->network_bytes;
+}
+
+void
+gst_nerv_index_unit (GstNervIndex * index, const GstNervIndexUnit * unit,
+    GstClockTime * pts, GstClockTime * duration, gboolean * added)
+{
+  const gboolean is_new = unit->end > index->noted;
+  GstClockTime own;
+
+  gst_nerv_frame_times (unit->sequence, unit->frame, &own, duration);
+  /* by the last byte: where the first is, is not certain after damage */
+  *pts = add_shift (own, shift_at (index, unit->end - 1));
+  if (is_new && unit->is_sync && begins_part (index, unit, *pts)) {
+    begin_part (index, unit->offset, own);
+    *pts = add_shift (own, shift_at (index, unit->end - 1));
+  }
+  if (is_new)
+    note_unit (index, unit, *pts, *duration);
+  if (added)
+    *added = FALSE;
+  if (is_new && unit->is_sync && gst_nerv_index_add (index, unit->offset, *pts)
+      && added)
+    *added = TRUE;
+}
+
 /* --- the walk ------------------------------------------------------------- */
 
 typedef struct
@@ -122,7 +261,7 @@ typedef struct
 
   gboolean have_sequence, have_network; /* of an access unit being read */
   gboolean in_segment;          /* `current` is the segment of frames now */
-  guint64 sync_offset;
+  guint64 sync_offset, network_bytes;
   NervSequence next, current;
 } Walk;
 
@@ -167,28 +306,33 @@ walk_peek (Walk * w, guint64 pos, guint want, const guint8 ** data,
 }
 
 static void
-walk_frame (Walk * w, GstNervIndex * index, const NervUnit * unit)
+walk_frame (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
 {
+  const gboolean is_sync = w->have_sequence && w->have_network;
   NervFrameHeader frame;
   GstClockTime pts, duration;
+  GstNervIndexUnit au = {.offset = is_sync ? w->sync_offset : pos,
+    .end = pos + unit->unit_bytes,.is_sync = is_sync,
+    .network_bytes = w->network_bytes,.sequence = &w->current,.frame = &frame
+  };
 
-  if (w->have_sequence && w->have_network) {
+  if (is_sync) {
     w->current = w->next;
     w->in_segment = TRUE;
   }
   if (w->in_segment
       && nerv_frame_read (unit->payload, unit->payload_bytes, &frame, NULL)
       && frame.segment_id == (w->current.segment_id & 0xff)
-      && frame.index < w->current.n_frames) {
-    gst_nerv_frame_times (&w->current, &frame, &pts, &duration);
-    if (w->have_sequence)
-      gst_nerv_index_add (index, w->sync_offset, pts);
-    if (GST_CLOCK_TIME_IS_VALID (duration))
-      pts += duration;
-    if (!GST_CLOCK_TIME_IS_VALID (index->end) || pts > index->end)
-      index->end = pts;
-  }
+      && frame.index < w->current.n_frames)
+    gst_nerv_index_unit (index, &au, &pts, &duration, NULL);
   w->have_sequence = w->have_network = FALSE;
+}
+
+static void
+walk_network (Walk * w, guint64 bytes)
+{
+  w->have_network = TRUE;
+  w->network_bytes = bytes;
 }
 
 /* A whole unit in the window. */
@@ -204,10 +348,10 @@ walk_unit (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
       w->sync_offset = pos;
       break;
     case NERV_UNIT_NETWORK:
-      w->have_network = TRUE;
+      walk_network (w, unit->unit_bytes);
       break;
     case NERV_UNIT_FRAME:
-      walk_frame (w, index, unit);
+      walk_frame (w, index, pos, unit);
       break;
     default:
       break;
@@ -267,7 +411,7 @@ walk_step (Walk * w, GstNervIndex * index, guint64 * pos)
         return ret;
       if (size >= SYNC_BYTES && nerv_unit_find_sync (data, SYNC_BYTES, 0) == 0) {
         if (type == NERV_UNIT_NETWORK)
-          w->have_network = TRUE;
+          walk_network (w, need);
         *pos += need;
         return GST_FLOW_OK;
       }

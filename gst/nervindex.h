@@ -4,10 +4,16 @@
  * very different size (a network, then frames of a few bytes), so that bytes and
  * time are not proportional and a seek that assumes it lands on a frame whose
  * network is elsewhere. Knows nothing of pads: bytes come through a callback.
+ *
+ * Streams that were put behind each other (cat a.nerv b.nerv) are parts here: each
+ * is shifted in time to where the one before it ends. What was noted once stays, so
+ * that a place in the stream has one time however it is reached.
  */
 #pragma once
 
 #include <gst/gst.h>
+
+#include "nerv.h"
 
 typedef struct
 {
@@ -17,10 +23,34 @@ typedef struct
 
 typedef struct
 {
+  guint64 offset;               /* of its first sync point's access unit */
+  gint64 shift;                 /* added to its own times */
+} GstNervIndexPart;
+
+/* An access unit where it lies in the stream. */
+typedef struct
+{
+  guint64 offset, end;          /* its first byte, and the first behind it */
+  gboolean is_sync;
+  guint64 network_bytes;        /* of a sync point */
+  const NervSequence *sequence; /* of the segment */
+  const NervFrameHeader *frame;
+} GstNervIndexUnit;
+
+typedef struct
+{
   GArray *entries;              /* GstNervIndexEntry, both fields ascending */
+  GArray *parts;                /* GstNervIndexPart, offsets ascending */
   gboolean complete;            /* the whole stream was walked */
   guint64 bytes;                /* of the stream, if complete */
   GstClockTime end;             /* of the last frame; NONE if unknown */
+
+  /* The last unit noted, what a part's beginning is told by */
+  guint64 noted;                /* its end */
+  NervSequence sequence;        /* n_frames is 0 before the first */
+  guint64 network_bytes;
+  guint last_index;
+  GstClockTime last_pts, last_step;
 } GstNervIndex;
 
 /* Reads `size` bytes at `offset`; a shorter buffer means the end. */
@@ -33,7 +63,13 @@ void gst_nerv_index_clear (GstNervIndex * index);
 /* Forgets everything. */
 void gst_nerv_index_reset (GstNervIndex * index);
 
-/* Notes a sync point. Ignored unless it lies behind all others in both offset
+/* Times of an access unit's frame on the whole stream's time line. A unit behind
+ * all others so far is noted: it may begin a new part, and a sync point becomes an
+ * entry, of which `added` tells (may be NULL). */
+void gst_nerv_index_unit (GstNervIndex * index, const GstNervIndexUnit * unit,
+    GstClockTime * pts, GstClockTime * duration, gboolean * added);
+
+/* Adds an entry. Ignored unless it lies behind all others in both offset
  * and time: what goes backwards cannot be searched. Returns whether it was new. */
 gboolean gst_nerv_index_add (GstNervIndex * index, guint64 offset,
     GstClockTime time);
@@ -53,3 +89,7 @@ gboolean gst_nerv_index_offset (const GstNervIndex * index, GstClockTime time,
  * the index is not complete. */
 gboolean gst_nerv_index_time (const GstNervIndex * index, guint64 offset,
     GstClockTime * time);
+
+/* The times of the sync points around `time`, NONE where there is none. */
+void gst_nerv_index_around (const GstNervIndex * index, GstClockTime time,
+    GstClockTime * before, GstClockTime * after);

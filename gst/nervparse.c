@@ -7,7 +7,9 @@
  * Time comes from the stream, never from interpolation. Where a container gives
  * times too, its time line counts, but its times are rounded (Matroska: to
  * milliseconds): the stream's own time, shifted onto the container's time line,
- * replaces them as long as both agree within the rounding.
+ * replaces them as long as both agree within the rounding. Without a container,
+ * streams behind each other (cat a.nerv b.nerv) make one time line: nervindex.c
+ * knows how, for files and for what was pushed.
  */
 
 /**
@@ -40,6 +42,7 @@ struct _GstNervParse
   GstBaseParse parent;
 
   GstNervIndex index;           /* guarded by the object lock */
+  gint pushed_key_units;        /* atomic: see src_event() */
 
   /* streaming thread */
   gboolean upstream_time;       /* a container sets the time line */
@@ -132,17 +135,23 @@ walk_file (GstNervParse * self)
   return GST_FLOW_OK;
 }
 
+/* A unit's times on the time line of the whole byte stream. */
 static void
-note_sync_point (GstNervParse * self, guint64 offset, GstClockTime time)
+place_unit (GstNervParse * self, guint64 offset, const NervAccessUnit * au,
+    const NervFrameHeader * header)
 {
+  const GstNervIndexUnit unit = { offset, offset + au->bytes, au->is_sync,
+    au->is_sync ? au->network.unit_bytes : 0, &self->sequence, header
+  };
   gboolean added;
 
   GST_OBJECT_LOCK (self);
-  added = gst_nerv_index_add (&self->index, offset, time);
+  gst_nerv_index_unit (&self->index, &unit, &self->unit_pts,
+      &self->unit_duration, &added);
   GST_OBJECT_UNLOCK (self);
   if (added)
-    gst_base_parse_add_index_entry (GST_BASE_PARSE (self), offset, time, TRUE,
-        TRUE);
+    gst_base_parse_add_index_entry (GST_BASE_PARSE (self), offset,
+        self->unit_pts, TRUE, TRUE);
 }
 
 static gboolean
@@ -175,26 +184,53 @@ gst_nerv_parse_convert (GstBaseParse * parse, GstFormat src_format,
 static gint64
 snap (GstNervParse * self, gint64 time, GstSeekFlags flags)
 {
-  gint64 before = -1, after = -1;
-  guint i;
+  const GstSeekFlags nearest = flags & GST_SEEK_FLAG_SNAP_NEAREST;
+  GstClockTime before, after;
 
   GST_OBJECT_LOCK (self);
-  for (i = 0; i < self->index.entries->len && after < 0; i++) {
-    gint64 t = g_array_index (self->index.entries, GstNervIndexEntry, i).time;
-    if (t <= time)
-      before = t;
-    if (t >= time)
-      after = t;
-  }
+  gst_nerv_index_around (&self->index, time, &before, &after);
   GST_OBJECT_UNLOCK (self);
 
-  if (before < 0 || ((flags & GST_SEEK_FLAG_SNAP_NEAREST) ==
-          GST_SEEK_FLAG_SNAP_AFTER && after >= 0))
-    return after >= 0 && (flags & GST_SEEK_FLAG_SNAP_AFTER) ? after : time;
-  if ((flags & GST_SEEK_FLAG_SNAP_NEAREST) == GST_SEEK_FLAG_SNAP_NEAREST
-      && after >= 0 && after - time < time - before)
+  if (!GST_CLOCK_TIME_IS_VALID (after))
+    return GST_CLOCK_TIME_IS_VALID (before) ? (gint64) before : time;
+  if (!GST_CLOCK_TIME_IS_VALID (before))
+    return flags & GST_SEEK_FLAG_SNAP_AFTER ? (gint64) after : time;
+  if (nearest == GST_SEEK_FLAG_SNAP_AFTER
+      || (nearest == GST_SEEK_FLAG_SNAP_NEAREST
+          && after - time < time - before))
     return after;
   return before;
+}
+
+/* The base class takes absolute positions only: one counted from the end becomes
+ * that, and "as it is" becomes the present one. FALSE if that is not known. */
+static gboolean
+make_absolute (GstNervParse * self, gboolean is_stop, gdouble rate,
+    GstSeekType * type, gint64 * position)
+{
+  const GstSegment *segment = &GST_BASE_PARSE (self)->segment;
+  GstPad *pad = GST_BASE_PARSE_SRC_PAD (self);
+  gint64 duration;
+
+  if (*type == GST_SEEK_TYPE_END) {
+    if (!gst_pad_query_duration (pad, GST_FORMAT_TIME, &duration))
+      return FALSE;
+    *position = MAX (0, duration + CLAMP (*position, -duration, G_MAXINT64
+            - duration));
+  } else if (*type == GST_SEEK_TYPE_SET) {
+    /* backwards from the end, which the base class does not know */
+    if (is_stop && rate < 0 && *position < 0
+        && gst_pad_query_duration (pad, GST_FORMAT_TIME, &duration))
+      *position = duration;
+  } else if (is_stop == (rate < 0)) {
+    /* where playing goes on */
+    if (!gst_pad_query_position (pad, GST_FORMAT_TIME, position))
+      return FALSE;
+  } else {
+    *position = is_stop ? segment->stop : segment->start;
+  }
+  *type = GST_SEEK_TYPE_SET;
+  return TRUE;
 }
 
 /* The base class's quick seek takes bytes and time as proportional, which they
@@ -211,11 +247,13 @@ make_exact (GstNervParse * self, GstEvent * event)
 
   gst_event_parse_seek (event, &rate, &format, &flags, &start_type, &start,
       &stop_type, &stop);
-  if (format != GST_FORMAT_TIME || start_type != GST_SEEK_TYPE_SET
-      || (flags & GST_SEEK_FLAG_ACCURATE))
+  if (format != GST_FORMAT_TIME
+      || !make_absolute (self, FALSE, rate, &start_type, &start)
+      || !make_absolute (self, TRUE, rate, &stop_type, &stop))
     return event;
 
-  if ((flags & GST_SEEK_FLAG_KEY_UNIT) && rate > 0)
+  if ((flags & GST_SEEK_FLAG_KEY_UNIT) && !(flags & GST_SEEK_FLAG_ACCURATE)
+      && rate > 0)
     start = snap (self, start, flags);
   exact = gst_event_new_seek (rate, format, flags | GST_SEEK_FLAG_ACCURATE,
       start_type, start, stop_type, stop);
@@ -228,10 +266,24 @@ static gboolean
 gst_nerv_parse_src_event (GstBaseParse * parse, GstEvent * event)
 {
   GstNervParse *self = GST_NERV_PARSE (parse);
+  GstSeekFlags flags;
+  gint before;
+  gboolean ret;
 
-  if (GST_EVENT_TYPE (event) == GST_EVENT_SEEK && !self->upstream_time)
-    event = make_exact (self, event);
-  return GST_BASE_PARSE_CLASS (parent_class)->src_event (parse, event);
+  if (GST_EVENT_TYPE (event) != GST_EVENT_SEEK || self->upstream_time)
+    return GST_BASE_PARSE_CLASS (parent_class)->src_event (parse, event);
+
+  /* Where upstream pushes, the base class forgets a seek's flags: the segment that
+   * upstream answers with, in bytes, does not have them. */
+  gst_event_parse_seek (event, NULL, NULL, &flags, NULL, NULL, NULL, NULL);
+  before = g_atomic_int_get (&self->pushed_key_units);
+  g_atomic_int_set (&self->pushed_key_units, !is_pull (self)
+      && (flags & GST_SEEK_FLAG_TRICKMODE_KEY_UNITS));
+  ret = GST_BASE_PARSE_CLASS (parent_class)->src_event (parse,
+      make_exact (self, event));
+  if (!ret)
+    g_atomic_int_set (&self->pushed_key_units, before);
+  return ret;
 }
 
 /* --- units ---------------------------------------------------------------- */
@@ -354,8 +406,11 @@ push_unit (GstNervParse * self, GstBaseParseFrame * frame,
 {
   GstBaseParse *parse = GST_BASE_PARSE (self);
 
-  gst_nerv_frame_times (&self->sequence, header, &self->unit_pts,
-      &self->unit_duration);
+  if (self->upstream_time)
+    gst_nerv_frame_times (&self->sequence, header, &self->unit_pts,
+        &self->unit_duration);
+  else
+    place_unit (self, frame->offset, au, header);
   self->last_index = header->index;
   self->damaged = self->waiting = FALSE;
   self->probed = 0;
@@ -364,13 +419,10 @@ push_unit (GstNervParse * self, GstBaseParseFrame * frame,
   GST_BUFFER_PTS (frame->buffer) = self->unit_pts;
   GST_BUFFER_DTS (frame->buffer) = self->unit_pts;
   GST_BUFFER_DURATION (frame->buffer) = self->unit_duration;
-  if (au->is_sync) {
+  if (au->is_sync)
     GST_BUFFER_FLAG_UNSET (frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-    if (!self->upstream_time)
-      note_sync_point (self, frame->offset, self->unit_pts);
-  } else {
+  else
     GST_BUFFER_FLAG_SET (frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-  }
   return gst_base_parse_finish_frame (parse, frame, au->bytes);
 }
 
@@ -500,6 +552,11 @@ gst_nerv_parse_pre_push_frame (GstBaseParse * parse, GstBaseParseFrame * frame)
   GstClockTime time = self->unit_pts;
   GstBuffer *buffer;
 
+  if (((parse->segment.flags & GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS)
+          || g_atomic_int_get (&self->pushed_key_units))
+      && GST_BUFFER_FLAG_IS_SET (frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT))
+    return GST_BASE_PARSE_FLOW_DROPPED;
+
   frame->flags |= GST_BASE_PARSE_FRAME_FLAG_CLIP;
   buffer = frame->buffer = gst_buffer_make_writable (frame->buffer);
   if (self->upstream_time)
@@ -558,6 +615,7 @@ gst_nerv_parse_start (GstBaseParse * parse)
   gst_nerv_index_reset (&self->index);
   GST_OBJECT_UNLOCK (self);
   self->upstream_time = FALSE;
+  g_atomic_int_set (&self->pushed_key_units, FALSE);
   self->walked = FALSE;
   self->damaged = FALSE;
   self->discont = FALSE;

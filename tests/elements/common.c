@@ -67,16 +67,21 @@ GstBuffer *picture(const GstVideoInfo *info, guint n)
 
 GBytes *make_stream(guint n, guint segment_frames, gsize *offsets)
 {
+    GstVideoInfo info;
+    video_info(&info, GST_VIDEO_FORMAT_RGB, 64, 48, 25, 1);
+    return make_stream_of(&info, n, segment_frames, offsets);
+}
+
+GBytes *make_stream_of(const GstVideoInfo *info, guint n, guint segment_frames, gsize *offsets)
+{
     GstHarness *h = gst_harness_new_with_element(tiny_encoder(segment_frames), "sink", "src");
     GByteArray *bytes = g_byte_array_new();
-    GstVideoInfo info;
     GstBuffer *buffer;
     guint units = 0;
 
-    video_info(&info, GST_VIDEO_FORMAT_RGB, 64, 48, 25, 1);
-    gst_harness_set_src_caps(h, gst_video_info_to_caps(&info));
+    gst_harness_set_src_caps(h, gst_video_info_to_caps(info));
     for (guint i = 0; i < n; i++)
-        fail_unless_equals_int(gst_harness_push(h, picture(&info, i)), GST_FLOW_OK);
+        fail_unless_equals_int(gst_harness_push(h, picture(info, i)), GST_FLOW_OK);
     fail_unless(gst_harness_push_event(h, gst_event_new_eos()));
     while ((buffer = gst_harness_try_pull(h))) {
         GstMapInfo map;
@@ -225,4 +230,67 @@ void run_result_clear(RunResult *result)
 {
     g_clear_error(&result->error);
     g_clear_pointer(&result->debug, g_free);
+}
+
+/* --- frames --- */
+
+GPtrArray *new_frames(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)gst_buffer_unref);
+}
+
+static void on_handoff(GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer user)
+{
+    g_ptr_array_add(user, gst_buffer_ref(buffer));
+}
+
+void collect_frames(GstElement *pipeline, gpointer frames)
+{
+    GstElement *sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
+    if (!sink) /* playbin takes its sink in later */
+        g_object_get(pipeline, "video-sink", &sink, NULL);
+    fail_unless(sink != NULL);
+    g_object_set(sink, "signal-handoffs", TRUE, NULL);
+    g_signal_connect(sink, "handoff", G_CALLBACK(on_handoff), frames);
+    gst_object_unref(sink);
+}
+
+bool same_content(GstBuffer *a, GstBuffer *b)
+{
+    GstMapInfo map;
+    bool same;
+    fail_unless(gst_buffer_map(a, &map, GST_MAP_READ));
+    same = gst_buffer_get_size(b) == map.size && !gst_buffer_memcmp(b, 0, map.data, map.size);
+    gst_buffer_unmap(a, &map);
+    return same;
+}
+
+static void wait_for(GstBus *bus, GstMessageType type)
+{
+    GstMessage *message = gst_bus_timed_pop_filtered(bus, 30 * GST_SECOND, type | GST_MESSAGE_ERROR);
+    fail_unless(message != NULL && GST_MESSAGE_TYPE(message) == type, "waited for %s, got %s",
+                gst_message_type_get_name(type), message ? GST_MESSAGE_TYPE_NAME(message) : "nothing");
+    gst_message_unref(message);
+}
+
+GPtrArray *play_from_seek(const char *description, const SeekCall *s)
+{
+    GstElement *pipeline = gst_parse_launch(description, NULL);
+    GstBus *bus = gst_element_get_bus(pipeline);
+    GPtrArray *frames = new_frames();
+
+    collect_frames(pipeline, frames);
+    gst_element_set_state(pipeline, GST_STATE_PAUSED);
+    wait_for(bus, GST_MESSAGE_ASYNC_DONE);
+    fail_unless(gst_element_seek(pipeline, s->rate, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | s->flags,
+                                 s->start_type, s->start, s->stop_type, s->stop));
+    wait_for(bus, GST_MESSAGE_ASYNC_DONE);
+    /* what came before the seek; the frame that the sink waits with is handed over when it plays */
+    g_ptr_array_set_size(frames, 0);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    wait_for(bus, GST_MESSAGE_EOS);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(pipeline);
+    return frames;
 }

@@ -29,6 +29,8 @@ void video_info(GstVideoInfo *info, GstVideoFormat format, gint width, gint heig
 /* A byte stream of n 64x48 RGB frames at 25/1 in segments of `segment_frames`; offsets[i] (n + 1 of them, may be
  * NULL) is where access unit i begins. Picture i is picture(i). */
 GBytes *make_stream(guint n, guint segment_frames, gsize *offsets);
+/* The same of any video. */
+GBytes *make_stream_of(const GstVideoInfo *info, guint n, guint segment_frames, gsize *offsets);
 
 /* A buffer of bytes [from, to) of a stream. */
 GstBuffer *slice(GBytes *stream, gsize from, gsize to);
@@ -59,3 +61,22 @@ typedef void (*PipelineFunc)(GstElement *pipeline, gpointer user);
 void run_pipeline(const char *description, guint seconds, PipelineFunc setup, PipelineFunc done,
                   gpointer user, RunResult *result);
 void run_result_clear(RunResult *result);
+
+/* --- frames that arrive at a sink named "sink", or playbin's --- */
+
+GPtrArray *new_frames(void);
+/* A PipelineFunc: `frames` gets a reference to each buffer. */
+void collect_frames(GstElement *pipeline, gpointer frames);
+bool same_content(GstBuffer *a, GstBuffer *b);
+
+typedef struct {
+    double rate;
+    GstSeekFlags flags; /* besides FLUSH */
+    GstSeekType start_type;
+    gint64 start;
+    GstSeekType stop_type;
+    gint64 stop;
+} SeekCall;
+
+/* Pauses, seeks and plays to the end, without an error: the frames from the seek on. */
+GPtrArray *play_from_seek(const char *description, const SeekCall *seek);

@@ -36,39 +36,6 @@ static void teardown(void)
     g_bytes_unref(stream);
 }
 
-/* --- frames that arrive at a sink named "sink" --- */
-
-static void on_handoff(GstElement *sink, GstBuffer *buffer, GstPad *pad, gpointer user)
-{
-    g_ptr_array_add(user, gst_buffer_ref(buffer));
-}
-
-static void collect(GstElement *pipeline, gpointer frames)
-{
-    GstElement *sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
-    if (!sink) /* playbin takes its sink in later */
-        g_object_get(pipeline, "video-sink", &sink, NULL);
-    fail_unless(sink != NULL);
-    g_object_set(sink, "signal-handoffs", TRUE, NULL);
-    g_signal_connect(sink, "handoff", G_CALLBACK(on_handoff), frames);
-    gst_object_unref(sink);
-}
-
-static GPtrArray *new_frames(void)
-{
-    return g_ptr_array_new_with_free_func((GDestroyNotify)gst_buffer_unref);
-}
-
-static bool same_content(GstBuffer *a, GstBuffer *b)
-{
-    GstMapInfo map;
-    bool same;
-    fail_unless(gst_buffer_map(a, &map, GST_MAP_READ));
-    same = gst_buffer_get_size(b) == map.size && !gst_buffer_memcmp(b, 0, map.data, map.size);
-    gst_buffer_unmap(a, &map);
-    return same;
-}
-
 /* Frame k of `frames` is frame number i of the stream, with its picture. */
 static void expect_frame(GPtrArray *frames, guint k, guint i)
 {
@@ -84,7 +51,7 @@ static void expect_frames(const char *description, guint n)
 {
     GPtrArray *frames = new_frames();
     RunResult r;
-    run_pipeline(description, 60, collect, NULL, frames, &r);
+    run_pipeline(description, 60, collect_frames, NULL, frames, &r);
     fail_unless(r.eos && !r.error, "%s: %s", description, r.error ? r.error->message : "no end");
     fail_unless_equals_int(frames->len, n);
     for (guint i = 0; i < n; i++) {
@@ -144,7 +111,7 @@ GST_START_TEST(test_encode_to_file)
     run_result_clear(&r);
     g_free(text);
     text = launch("filesrc location=%s ! decodebin ! fakesink name=sink", out);
-    run_pipeline(text, 60, collect, NULL, frames, &r);
+    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
     fail_unless(r.eos && !r.error);
     fail_unless_equals_int(frames->len, 10);
     for (guint i = 0; i < 10; i++)
@@ -200,39 +167,23 @@ typedef struct {
     guint first, last; /* frames that must come out, in this order */
 } Seek;
 
-static void wait_for(GstBus *bus, GstMessageType type)
-{
-    GstMessage *message = gst_bus_timed_pop_filtered(bus, 30 * GST_SECOND, type | GST_MESSAGE_ERROR);
-    fail_unless(message != NULL && GST_MESSAGE_TYPE(message) == type, "waited for %s",
-                gst_message_type_get_name(type));
-    gst_message_unref(message);
-}
-
 static void seek_and_check(const char *format, const Seek *s)
 {
+    const SeekCall call = { .rate = s->rate,
+                            .flags = s->flags,
+                            .start_type = GST_SEEK_TYPE_SET,
+                            .start = s->start,
+                            .stop_type =
+                                GST_CLOCK_TIME_IS_VALID(s->stop) ? GST_SEEK_TYPE_SET : GST_SEEK_TYPE_NONE,
+                            .stop = s->stop };
     char *text = launch(format, path);
-    GstElement *pipeline = gst_parse_launch(text, NULL);
-    GstBus *bus = gst_element_get_bus(pipeline);
-    GPtrArray *frames = new_frames();
+    GPtrArray *frames = play_from_seek(text, &call);
     const bool forward = s->rate > 0.;
     guint n = (forward ? s->last - s->first : s->first - s->last) + 1;
 
-    collect(pipeline, frames);
-    gst_element_set_state(pipeline, GST_STATE_PAUSED);
-    wait_for(bus, GST_MESSAGE_ASYNC_DONE);
-    fail_unless(gst_element_seek(
-        pipeline, s->rate, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | s->flags, GST_SEEK_TYPE_SET, s->start,
-        GST_CLOCK_TIME_IS_VALID(s->stop) ? GST_SEEK_TYPE_SET : GST_SEEK_TYPE_NONE, s->stop));
-    wait_for(bus, GST_MESSAGE_ASYNC_DONE);
-    g_ptr_array_set_size(frames, 0);
-    gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    wait_for(bus, GST_MESSAGE_EOS);
     fail_unless_equals_int(frames->len, n);
     for (guint k = 0; k < n; k++)
         expect_frame(frames, k, forward ? s->first + k : s->first - k);
-    gst_element_set_state(pipeline, GST_STATE_NULL);
-    gst_object_unref(bus);
-    gst_object_unref(pipeline);
     g_ptr_array_unref(frames);
     g_free(text);
 }
@@ -292,6 +243,96 @@ GST_START_TEST(test_reverse)
 }
 GST_END_TEST;
 
+static const char *const seekers[] = {
+    "filesrc location=%s ! nervparse ! nervdec ! fakesink name=sink",
+    "filesrc location=%s ! queue max-size-buffers=1 ! nervparse ! nervdec ! fakesink name=sink",
+    "filesrc location=%s ! decodebin ! video/x-raw ! fakesink name=sink",
+};
+
+/* The end of the file, and far behind it: nothing to show, and no error. */
+GST_START_TEST(test_seek_to_end)
+{
+    static const gint64 targets[] = { N * FRAME, N * FRAME + 1, 1000 * GST_SECOND };
+    char *text = launch(seekers[__i__], path);
+    for (guint i = 0; i < G_N_ELEMENTS(targets); i++) {
+        const SeekCall call = { 1.,         GST_SEEK_FLAG_ACCURATE, GST_SEEK_TYPE_SET,
+                                targets[i], GST_SEEK_TYPE_NONE,     0 };
+        GPtrArray *frames = play_from_seek(text, &call);
+        fail_unless_equals_int(frames->len, 0);
+        g_ptr_array_unref(frames);
+    }
+    g_free(text);
+}
+GST_END_TEST;
+
+typedef struct {
+    SeekCall call;
+    guint first, last;
+} AnySeek;
+
+static void expect_seek(const char *format, const AnySeek *s)
+{
+    char *text = launch(format, path);
+    GPtrArray *frames = play_from_seek(text, &s->call);
+    const bool forward = s->first <= s->last;
+    fail_unless_equals_int(frames->len, (forward ? s->last - s->first : s->first - s->last) + 1);
+    for (guint k = 0; k < frames->len; k++)
+        expect_frame(frames, k, forward ? s->first + k : s->first - k);
+    g_ptr_array_unref(frames);
+    g_free(text);
+}
+
+/* Positions counted from the end, and those that stay as they are. */
+static const AnySeek seek_types[] = {
+    { { 1., 0, GST_SEEK_TYPE_END, -5 * (gint64)FRAME, GST_SEEK_TYPE_NONE, 0 }, 25, 29 },
+    { { 1., GST_SEEK_FLAG_KEY_UNIT, GST_SEEK_TYPE_END, -5 * (gint64)FRAME, GST_SEEK_TYPE_NONE, 0 }, 21, 29 },
+    { { 1., 0, GST_SEEK_TYPE_END, -1000 * (gint64)FRAME, GST_SEEK_TYPE_END, -10 * (gint64)FRAME }, 0, 19 },
+    { { 1., 0, GST_SEEK_TYPE_SET, 3 * FRAME, GST_SEEK_TYPE_END, 0 }, 3, 29 },
+    { { 1., 0, GST_SEEK_TYPE_NONE, 0, GST_SEEK_TYPE_SET, 10 * FRAME }, 0, 9 },
+    { { 2., 0, GST_SEEK_TYPE_NONE, 0, GST_SEEK_TYPE_NONE, 0 }, 0, 29 },
+    { { -1., 0, GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_END, -10 * (gint64)FRAME }, 19, 0 },
+    { { -1., 0, GST_SEEK_TYPE_SET, 20 * FRAME, GST_SEEK_TYPE_SET, -1 }, 29, 20 },
+    { { -1., 0, GST_SEEK_TYPE_NONE, 0, GST_SEEK_TYPE_END, 0 }, 29, 0 },
+};
+
+GST_START_TEST(test_seek_types)
+{
+    expect_seek(seekers[0], &seek_types[__i__]);
+}
+GST_END_TEST;
+
+/* A key-unit trick mode shows the segments' first frames (0, 7, 14, 21, 28). */
+static const struct {
+    SeekCall call;
+    guint n, frames[5];
+} trick_seeks[] = {
+    { { 8., GST_SEEK_FLAG_KEY_UNIT, GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_NONE, 0 }, 5, { 0, 7, 14, 21, 28 } },
+    { { 1., 0, GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_SET, 20 * FRAME }, 3, { 0, 7, 14 } },
+    { { 2., GST_SEEK_FLAG_KEY_UNIT, GST_SEEK_TYPE_SET, 16 * FRAME, GST_SEEK_TYPE_NONE, 0 },
+      3,
+      { 14, 21, 28 } },
+    { { -4., 0, GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_SET, N *FRAME }, 5, { 28, 21, 14, 7, 0 } },
+    { { -1., 0, GST_SEEK_TYPE_SET, 5 * FRAME, GST_SEEK_TYPE_SET, 23 * FRAME }, 3, { 21, 14, 7 } },
+};
+
+GST_START_TEST(test_trick_mode)
+{
+    for (guint player = 0; player < G_N_ELEMENTS(seekers); player++) {
+        SeekCall call = trick_seeks[__i__].call;
+        if (player == 1 && (call.rate < 0. || call.start > 0))
+            continue; /* what is pushed can't go backwards, and knows no key units before they came by */
+        call.flags |= GST_SEEK_FLAG_TRICKMODE | GST_SEEK_FLAG_TRICKMODE_KEY_UNITS;
+        char *text = launch(seekers[player], path);
+        GPtrArray *frames = play_from_seek(text, &call);
+        fail_unless_equals_int(frames->len, trick_seeks[__i__].n);
+        for (guint k = 0; k < frames->len; k++)
+            expect_frame(frames, k, trick_seeks[__i__].frames[k]);
+        g_ptr_array_unref(frames);
+        g_free(text);
+    }
+}
+GST_END_TEST;
+
 /* --- damaged and unfinished files --- */
 
 /* Decodes `bytes` of the stream's beginning from a file, expects n frames. */
@@ -348,7 +389,7 @@ GST_START_TEST(test_damaged_file)
     bytes = g_bytes_new_take(copy, size);
     file = write_temp(bytes);
     text = launch(players[0], file);
-    run_pipeline(text, 60, collect, NULL, frames, &r);
+    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
     fail_unless(r.eos && !r.error);
     fail_unless(r.warnings >= 1);
     fail_unless_equals_int(frames->len, N - SEGMENT);
@@ -419,7 +460,7 @@ GST_START_TEST(test_killed)
     g_free(self);
 
     text = launch("filesrc location=%s ! nervparse ! nervdec ! fakesink name=sink", file);
-    run_pipeline(text, 60, collect, NULL, frames, &r);
+    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
     fail_unless(r.eos && !r.error);
     fail_unless_equals_int(frames->len, 8);
     for (guint i = 0; i < 8; i++)
@@ -447,6 +488,9 @@ static Suite *files_suite(void)
     tcase_add_loop_test(tc, test_seek_pushed, 0, G_N_ELEMENTS(seeks));
     tcase_add_loop_test(tc, test_seek_key_unit, 0, G_N_ELEMENTS(key_seeks));
     tcase_add_loop_test(tc, test_reverse, 0, G_N_ELEMENTS(reverse_seeks));
+    tcase_add_loop_test(tc, test_seek_to_end, 0, G_N_ELEMENTS(seekers));
+    tcase_add_loop_test(tc, test_seek_types, 0, G_N_ELEMENTS(seek_types));
+    tcase_add_loop_test(tc, test_trick_mode, 0, G_N_ELEMENTS(trick_seeks));
     tcase_add_test(tc, test_cut_file);
     tcase_add_test(tc, test_hopeless_file);
     tcase_add_test(tc, test_damaged_file);

@@ -25,20 +25,24 @@ static void append_frame(Stream *s, const NervSequence *seq, guint index)
     nerv_writer_clear(&w);
 }
 
-/* A segment of `frames` frames, its network full of sync words. */
-static void append_segment(Stream *s, guint id, guint first, guint frames, guint network_bytes)
+static NervSequence sequence(guint id, guint first, guint frames)
 {
-    const NervSequence seq = { .version = NERV_STREAM_VERSION,
-                               .segment_id = id,
-                               .first_frame = first,
-                               .n_frames = frames,
-                               .width = 64,
-                               .height = 48,
-                               .fps_n = 25,
-                               .fps_d = 1,
-                               .par_n = 1,
-                               .par_d = 1,
-                               .pts_ns = first * FRAME };
+    return (NervSequence){ .version = NERV_STREAM_VERSION,
+                           .segment_id = id,
+                           .first_frame = first,
+                           .n_frames = frames,
+                           .width = 64,
+                           .height = 48,
+                           .fps_n = 25,
+                           .fps_d = 1,
+                           .par_n = 1,
+                           .par_d = 1,
+                           .pts_ns = first * FRAME };
+}
+
+/* A sync point's headers and its network, full of sync words; its frame unit is still to come. */
+static void append_sync(Stream *s, const NervSequence *seq, guint network_bytes)
+{
     guint8 *network = g_malloc(network_bytes);
     const gsize at = s->bytes->len;
     NervBitWriter w;
@@ -46,12 +50,18 @@ static void append_segment(Stream *s, guint id, guint first, guint frames, guint
     for (guint i = 0; i < network_bytes; i++)
         network[i] = (const guint8[]){ 'N', 0xE5, 'V', 0x9C, 3, 2, 0 }[i % 7];
     nerv_writer_init(&w);
-    nerv_sequence_write(&seq, &w);
+    nerv_sequence_write(seq, &w);
     nerv_unit_write(s->bytes, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
     nerv_writer_clear(&w);
     nerv_unit_write(s->bytes, NERV_UNIT_NETWORK, network, network_bytes);
     g_free(network);
     g_array_append_val(s->syncs, at);
+}
+
+static void append_segment(Stream *s, guint id, guint first, guint frames, guint network_bytes)
+{
+    const NervSequence seq = sequence(id, first, frames);
+    append_sync(s, &seq, network_bytes);
     for (guint i = 0; i < frames; i++)
         append_frame(s, &seq, i);
 }
@@ -178,6 +188,130 @@ GST_START_TEST(test_shrinking)
 }
 GST_END_TEST;
 
+static void walk(GstNervIndex *index, Stream *s)
+{
+    gst_nerv_index_init(index);
+    fail_unless_equals_int(gst_nerv_index_walk(index, s->bytes->len, read_stream, s), GST_FLOW_OK);
+    fail_unless(index->complete);
+}
+
+/* Streams behind each other, the last two equal in every header: each begins where the one before it ends. */
+GST_START_TEST(test_parts)
+{
+    static const guint segments[] = { 0, 1, 2, 3, 4 }, frames[] = { 0, 5, 12, 16, 20 };
+    Stream s;
+    GstNervIndex index;
+
+    begin(&s);
+    append_segment(&s, 0, 0, 5, 20000);
+    append_segment(&s, 1, 5, 7, 100);
+    append_segment(&s, 0, 0, 4, 20000);
+    append_segment(&s, 0, 0, 4, 20001);
+    append_segment(&s, 0, 0, 4, 20001);
+    walk(&index, &s);
+    expect_entries(&index, &s, segments, frames, 5);
+    fail_unless_equals_int(index.parts->len, 3);
+    fail_unless_equals_uint64(index.end, 24 * FRAME);
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
+/* A sync point that comes again before its segment is over is the same one, and one with another network is not. */
+GST_START_TEST(test_repeated_sync_point)
+{
+    static const guint segments[] = { 0, 1 };
+    const NervSequence seq = sequence(0, 0, 6);
+    for (guint other = 0; other < 2; other++) {
+        const guint frames[] = { 0, 4 };
+        Stream s;
+        GstNervIndex index;
+
+        begin(&s);
+        append_sync(&s, &seq, 100);
+        for (guint i = 0; i < 4; i++)
+            append_frame(&s, &seq, i);
+        append_sync(&s, &seq, 100 + other);
+        append_frame(&s, &seq, 0);
+        append_frame(&s, &seq, 4);
+        append_frame(&s, &seq, 5);
+        walk(&index, &s);
+        expect_entries(&index, &s, segments, frames, 1 + other);
+        fail_unless_equals_uint64(index.end, (other ? 10 : 6) * FRAME);
+        gst_nerv_index_clear(&index);
+        end(&s);
+    }
+}
+GST_END_TEST;
+
+/* Numbers go on and leave a gap (segments were lost): the stream's own times stay. */
+GST_START_TEST(test_gap_is_no_part)
+{
+    static const guint segments[] = { 0, 1 }, frames[] = { 0, 50 };
+    Stream s;
+    GstNervIndex index;
+    begin(&s);
+    append_segment(&s, 0, 0, 5, 100);
+    append_segment(&s, 7, 50, 5, 100);
+    walk(&index, &s);
+    expect_entries(&index, &s, segments, frames, 2);
+    fail_unless_equals_int(index.parts->len, 0);
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
+/* The largest times that a stream can say, many times over: no overflow, and time never goes back. */
+GST_START_TEST(test_absurd_times)
+{
+    Stream s;
+    GstNervIndex index;
+    GstClockTime last = 0;
+    begin(&s);
+    for (guint i = 0; i < 6; i++) {
+        NervSequence seq = sequence(1, 1, 1);
+        seq.pts_ns = i % 2 ? (gint64)1 << 62 : 0;
+        seq.segment_id = i % 2;
+        append_sync(&s, &seq, 100 + i);
+        append_frame(&s, &seq, 0);
+    }
+    walk(&index, &s);
+    for (guint i = 0; i < index.entries->len; i++) {
+        const GstClockTime time = g_array_index(index.entries, GstNervIndexEntry, i).time;
+        fail_unless(time >= last && time <= G_MAXINT64);
+        last = time;
+    }
+    fail_unless(index.entries->len >= 2);
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
+/* What was noted keeps its time, whatever came after it. */
+GST_START_TEST(test_unit_again)
+{
+    const NervSequence seq = sequence(0, 0, 1);
+    const NervFrameHeader frame = { 0, 0, 0 };
+    GstNervIndexUnit unit = { 0, 100, TRUE, 50, &seq, &frame };
+    GstNervIndex index;
+    GstClockTime pts, duration;
+    gboolean added;
+
+    gst_nerv_index_init(&index);
+    for (guint round = 0; round < 2; round++) {
+        for (guint i = 0; i < 3; i++) {
+            unit.offset = 100 * i;
+            unit.end = 100 * i + 100;
+            gst_nerv_index_unit(&index, &unit, &pts, &duration, &added);
+            fail_unless_equals_uint64(pts, i * FRAME);
+            fail_unless_equals_uint64(duration, FRAME);
+            fail_unless_equals_int(added, round == 0);
+        }
+    }
+    gst_nerv_index_clear(&index);
+}
+GST_END_TEST;
+
 /* What is added by hand stays sorted; behind the last entry nothing is known. */
 GST_START_TEST(test_add)
 {
@@ -210,6 +344,11 @@ static Suite *index_suite(void)
     tcase_add_test(tc, test_walk);
     tcase_add_test(tc, test_damage);
     tcase_add_test(tc, test_shrinking);
+    tcase_add_test(tc, test_parts);
+    tcase_add_test(tc, test_repeated_sync_point);
+    tcase_add_test(tc, test_gap_is_no_part);
+    tcase_add_test(tc, test_absurd_times);
+    tcase_add_test(tc, test_unit_again);
     tcase_add_test(tc, test_add);
     return s;
 }
