@@ -71,8 +71,40 @@ GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
 
 /* --- output format -------------------------------------------------------- */
 
-/* The stream's own format if downstream takes it, else what downstream likes
- * best. UNKNOWN if nothing fits. */
+/* The first of downstream's formats, or the first of the stream's own colour model
+ * if there is one: another model costs a conversion that loses something. */
+static GstVideoFormat
+nearest_format (GstCaps * allowed, GstVideoFormat source)
+{
+  const GstVideoFormatInfo *own = gst_video_format_get_info (source);
+  GstVideoFormat first = GST_VIDEO_FORMAT_UNKNOWN;
+  guint i;
+
+  allowed = gst_caps_normalize (gst_caps_ref (allowed));
+  for (i = 0; i < gst_caps_get_size (allowed); i++) {
+    const gchar *name =
+        gst_structure_get_string (gst_caps_get_structure (allowed, i),
+        "format");
+    GstVideoFormat format = name ? gst_video_format_from_string (name)
+        : GST_VIDEO_FORMAT_UNKNOWN;
+    const GstVideoFormatInfo *info = gst_video_format_get_info (format);
+
+    if (format == GST_VIDEO_FORMAT_UNKNOWN)
+      continue;
+    if (first == GST_VIDEO_FORMAT_UNKNOWN)
+      first = format;
+    if (GST_VIDEO_FORMAT_INFO_IS_YUV (info)
+        == GST_VIDEO_FORMAT_INFO_IS_YUV (own)) {
+      first = format;
+      break;
+    }
+  }
+  gst_caps_unref (allowed);
+  return first;
+}
+
+/* The stream's own format if downstream takes it, else the nearest. UNKNOWN if
+ * nothing fits. */
 static GstVideoFormat
 choose_format (GstNervDec * self, GstVideoFormat source)
 {
@@ -84,18 +116,12 @@ choose_format (GstNervDec * self, GstVideoFormat source)
       gst_caps_intersect_full (peer, template, GST_CAPS_INTERSECT_FIRST);
   GstCaps *own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
       gst_video_format_to_string (source), NULL);
-  GstVideoFormat format = GST_VIDEO_FORMAT_UNKNOWN;
-  const gchar *name;
+  GstVideoFormat format;
 
-  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own)) {
+  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own))
     format = source;
-  } else if (!gst_caps_is_empty (allowed)) {
-    allowed = gst_caps_fixate (gst_caps_truncate (allowed));
-    name = gst_structure_get_string (gst_caps_get_structure (allowed, 0),
-        "format");
-    if (name)
-      format = gst_video_format_from_string (name);
-  }
+  else
+    format = nearest_format (allowed, source);
   gst_caps_unref (own);
   gst_caps_unref (allowed);
   gst_caps_unref (template);
@@ -155,6 +181,25 @@ in_segment (GstNervDec * self, const GstVideoCodecFrame * frame)
   stop = frame->pts + frame->duration;
   return gst_segment_clip (segment, GST_FORMAT_TIME, frame->pts, stop, NULL,
       NULL);
+}
+
+/* Ends a frame that nobody will see. The base class takes a stream of which no
+ * frame comes out for an error, and so does a seek to a stream's very end: before
+ * the segment it gets an empty buffer, which it cuts away itself. */
+static GstFlowReturn
+skip_frame (GstNervDec * self, GstVideoCodecFrame * frame)
+{
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
+  const GstSegment *segment = &decoder->input_segment;
+
+  if (GST_CLOCK_TIME_IS_VALID (frame->pts) && frame->pts < segment->start) {
+    /* it must end there too */
+    frame->duration = MIN (frame->duration, segment->start - frame->pts - 1);
+    frame->output_buffer = gst_buffer_new ();
+  } else {
+    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
+  }
+  return gst_video_decoder_finish_frame (decoder, frame);
 }
 
 /* Takes the access unit's headers and network. `handled` tells that the frame
@@ -242,6 +287,16 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
   return gst_video_decoder_finish_frame (decoder, frame);
 }
 
+/* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
+ * on all there is. */
+static gboolean
+is_unwanted (GstNervDec * self, GstVideoCodecFrame * frame)
+{
+  return (GST_VIDEO_DECODER (self)->input_segment.flags
+      & GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS)
+      && !GST_VIDEO_CODEC_FRAME_IS_SYNC_POINT (frame);
+}
+
 static GstFlowReturn
 gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
     GstVideoCodecFrame * frame)
@@ -254,6 +309,10 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   ret = send_unit (self, frame, &info, &handled);
   if (handled)
     return ret;
+  if (is_unwanted (self, frame)) {
+    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
+    return gst_video_decoder_finish_frame (decoder, frame);
+  }
 
   if (info.info_changed || !self->output_state) {
     ret = update_output (self);
@@ -272,8 +331,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   if (!in_segment (self, frame)) {
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is outside the segment",
         (guint64) info.frame);
-    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
-    return gst_video_decoder_finish_frame (decoder, frame);
+    return skip_frame (self, frame);
   }
   if (gst_video_decoder_get_max_decode_time (decoder, frame) < 0) {
     GST_DEBUG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is too late",
@@ -355,11 +413,39 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
   return TRUE;
 }
 
+/* Asks for rows and planes wherever downstream likes them. A pool that changes what
+ * it is asked for gets another chance, and one that can't do it stays with what the
+ * base class and it agreed on. */
+static gboolean
+request_video_meta (GstBufferPool * pool, GstCaps * caps, guint size,
+    guint min, guint max)
+{
+  GstStructure *config = gst_buffer_pool_get_config (pool);
+  GstStructure *agreed = gst_structure_copy (config);
+  gboolean ok;
+
+  gst_buffer_pool_config_add_option (config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+  ok = gst_buffer_pool_set_config (pool, config);
+  if (!ok) {
+    config = gst_buffer_pool_get_config (pool);
+    if (gst_buffer_pool_config_validate_params (config, caps, size, min, max))
+      ok = gst_buffer_pool_set_config (pool, config);
+    else
+      gst_structure_free (config);
+  }
+  if (!ok)
+    return gst_buffer_pool_set_config (pool, agreed);
+  gst_structure_free (agreed);
+  return TRUE;
+}
+
 static gboolean
 gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
 {
   GstBufferPool *pool = NULL;
-  GstStructure *config;
+  GstCaps *caps;
+  guint size, min, max;
+  gboolean ok;
 
   if (!GST_VIDEO_DECODER_CLASS (parent_class)->decide_allocation (decoder,
           query))
@@ -368,15 +454,16 @@ gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
       || gst_query_get_n_allocation_pools (query) == 0)
     return TRUE;
 
-  gst_query_parse_nth_allocation_pool (query, 0, &pool, NULL, NULL, NULL);
-  if (pool) {
-    config = gst_buffer_pool_get_config (pool);
-    gst_buffer_pool_config_add_option (config,
-        GST_BUFFER_POOL_OPTION_VIDEO_META);
-    gst_buffer_pool_set_config (pool, config);
-    gst_object_unref (pool);
-  }
-  return TRUE;
+  gst_query_parse_allocation (query, &caps, NULL);
+  gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
+  if (!pool)
+    return TRUE;
+  ok = request_video_meta (pool, caps, size, min, max);
+  if (!ok)
+    GST_WARNING_OBJECT (decoder, "%" GST_PTR_FORMAT " can't be configured",
+        pool);
+  gst_object_unref (pool);
+  return ok;
 }
 
 /* --- properties ----------------------------------------------------------- */

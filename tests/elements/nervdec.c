@@ -134,6 +134,36 @@ GST_START_TEST(test_output_format)
 }
 GST_END_TEST;
 
+/* Another format than the stream's own is one of the same colour model where there is one. */
+GST_START_TEST(test_nearest_format)
+{
+    static const struct {
+        const char *own, *allowed, *chosen;
+    } cases[] = {
+        { "I420", "video/x-raw,format={ RGB, BGRx, NV12 }", "NV12" },
+        { "I420", "video/x-raw,format=RGBx;video/x-raw,format={ BGRx, NV12 }", "NV12" },
+        { "I420", "video/x-raw,format={ BGRx, RGB }", "BGRx" },
+        { "I420", "video/x-raw,format={ NV12, RGB, I420 }", "I420" },
+        { "RGB", "video/x-raw,format={ NV12, I420, RGBx, BGRx }", "RGBx" },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstHarness *h = gst_harness_new_parse(TINY_ENC " segment-frames=1 ! nervdec");
+        GstVideoInfo info;
+        GstCaps *caps;
+        video_info(&info, gst_video_format_from_string(cases[i].own), 64, 48, 25, 1);
+        gst_harness_set_sink_caps_str(h, cases[i].allowed);
+        gst_harness_set_src_caps(h, gst_video_info_to_caps(&info));
+        fail_unless_equals_int(gst_harness_push(h, picture(&info, 0)), GST_FLOW_OK);
+        caps = gst_pad_get_current_caps(h->sinkpad);
+        fail_unless(caps != NULL);
+        fail_unless_equals_string(gst_structure_get_string(gst_caps_get_structure(caps, 0), "format"),
+                                  cases[i].chosen);
+        gst_caps_unref(caps);
+        gst_harness_teardown(h);
+    }
+}
+GST_END_TEST;
+
 /* The pictures agree in whatever format they come out: BGRx has RGB's values, in another order. */
 GST_START_TEST(test_formats_agree)
 {
@@ -286,6 +316,127 @@ GST_START_TEST(test_outside_segment)
 }
 GST_END_TEST;
 
+static void push_segment(Fixture *f, GstClockTime start, GstSegmentFlags flags)
+{
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    segment.start = segment.time = segment.position = start;
+    segment.flags = flags;
+    gst_harness_push_event(f->h, gst_event_new_segment(&segment));
+}
+
+/* A segment behind all frames, as a seek to the very end gives: nothing comes out, and that is no error. */
+GST_START_TEST(test_segment_behind_all)
+{
+    Fixture f;
+    GstBus *bus = gst_bus_new();
+    for (guint k = 0; k < 2; k++) {
+        begin(&f);
+        gst_element_set_bus(f.h->element, bus);
+        push_segment(&f, N * 40 * GST_MSECOND, 0);
+        for (guint i = 0; i < N; i++) {
+            GstBuffer *buffer = unit(&f, i);
+            if (k) /* of a variable rate */
+                GST_BUFFER_DURATION(buffer) = GST_CLOCK_TIME_NONE;
+            fail_unless_equals_int(gst_harness_push(f.h, buffer), GST_FLOW_OK);
+        }
+        fail_unless(gst_harness_push_event(f.h, gst_event_new_eos()));
+        fail_unless_equals_int(gst_harness_buffers_received(f.h), 0);
+        fail_unless_equals_uint64(rendered(&f), 0);
+        fail_unless(gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING) == NULL);
+        gst_element_set_bus(f.h->element, NULL);
+        end(&f);
+    }
+    gst_object_unref(bus);
+}
+GST_END_TEST;
+
+/* Without a parser that drops them: frames between sync points are not computed in a key-unit trick mode. */
+GST_START_TEST(test_trick_mode)
+{
+    Fixture f;
+    begin(&f);
+    push_segment(&f, 0, GST_SEGMENT_FLAG_TRICKMODE | GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS);
+    for (guint i = 0; i < N; i++)
+        push_unit(&f, i);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 2);
+    fail_unless_equals_uint64(rendered(&f), 2);
+    end(&f);
+}
+GST_END_TEST;
+
+/* --- pools that do not do what they are asked for --- */
+
+typedef enum { PICKY, STUBBORN, N_POOLS } PoolKind;
+
+typedef struct {
+    GstBufferPool parent;
+    PoolKind kind;
+    guint refused;
+} TestPool;
+typedef struct {
+    GstBufferPoolClass parent;
+} TestPoolClass;
+GType test_pool_get_type(void);
+G_DEFINE_TYPE(TestPool, test_pool, GST_TYPE_BUFFER_POOL)
+
+/* Does not do GstVideoMeta. A picky pool offers what it was asked for without it, a stubborn one buffers that are too
+ * small. */
+static gboolean test_pool_set_config(GstBufferPool *pool, GstStructure *config)
+{
+    TestPool *self = (TestPool *)pool;
+    GstCaps *caps;
+    guint size, min, max;
+    if (!gst_buffer_pool_config_has_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META))
+        return GST_BUFFER_POOL_CLASS(test_pool_parent_class)->set_config(pool, config);
+    self->refused++;
+    gst_structure_remove_field(config, "options");
+    gst_buffer_pool_config_get_params(config, &caps, &size, &min, &max);
+    gst_buffer_pool_config_set_params(config, caps, self->kind == PICKY ? size + 64 : size / 2, min, max);
+    GST_BUFFER_POOL_CLASS(test_pool_parent_class)->set_config(pool, config);
+    return FALSE;
+}
+
+static void test_pool_class_init(TestPoolClass *klass)
+{
+    GST_BUFFER_POOL_CLASS(klass)->set_config = test_pool_set_config;
+}
+
+static void test_pool_init(TestPool *self)
+{
+}
+
+static GstPadProbeReturn propose_pool(GstPad *pad, GstPadProbeInfo *info, gpointer pool)
+{
+    GstQuery *query = GST_PAD_PROBE_INFO_QUERY(info);
+    if (GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION)
+        return GST_PAD_PROBE_OK;
+    gst_query_add_allocation_pool(query, pool, 64 * 48 * 3, 2, 0);
+    gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
+    return GST_PAD_PROBE_HANDLED;
+}
+
+GST_START_TEST(test_difficult_pools)
+{
+    TestPool *pool = g_object_new(test_pool_get_type(), NULL);
+    Fixture f;
+    GstBuffer *buffer;
+    pool->kind = __i__;
+    begin(&f);
+    gst_pad_add_probe(f.h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, propose_pool, pool, NULL);
+    for (guint i = 0; i < N; i++) {
+        push_unit(&f, i);
+        buffer = gst_harness_pull(f.h);
+        fail_unless_equals_int(gst_buffer_get_size(buffer), 64 * 48 * 3 + (__i__ == PICKY ? 64 : 0));
+        fail_unless(buffer->pool == &pool->parent, "the pool was not used");
+        gst_buffer_unref(buffer);
+    }
+    fail_unless(pool->refused >= 1, "GstVideoMeta was never asked for");
+    end(&f);
+    gst_object_unref(pool);
+}
+GST_END_TEST;
+
 /* A sink that is late: frames that cannot be in time are dropped before they are computed. */
 GST_START_TEST(test_qos)
 {
@@ -391,6 +542,7 @@ static Suite *nervdec_suite(void)
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_decode);
     tcase_add_test(tc, test_output_format);
+    tcase_add_test(tc, test_nearest_format);
     tcase_add_test(tc, test_formats_agree);
     tcase_add_test(tc, test_padding);
     tcase_add_test(tc, test_starts_mid_stream);
@@ -398,6 +550,9 @@ static Suite *nervdec_suite(void)
     tcase_add_test(tc, test_damage);
     tcase_add_test(tc, test_flush);
     tcase_add_test(tc, test_outside_segment);
+    tcase_add_test(tc, test_segment_behind_all);
+    tcase_add_test(tc, test_trick_mode);
+    tcase_add_loop_test(tc, test_difficult_pools, 0, N_POOLS);
     tcase_add_test(tc, test_qos);
     tcase_add_test(tc, test_no_timestamps);
     tcase_add_test(tc, test_memory_bound);
