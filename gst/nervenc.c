@@ -65,7 +65,8 @@ struct _GstNervEnc
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
-    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS));
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS ", "
+        "interlace-mode = (string) progressive"));
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS,
@@ -398,8 +399,6 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   self->input = state->info;
   if (!gst_nerv_video_info_from_gst (&self->input, &self->info))
     return FALSE;
-  if (GST_VIDEO_INFO_IS_INTERLACED (&state->info))
-    GST_WARNING_OBJECT (self, "interlaced video is encoded as progressive");
   self->frame_duration = self->info.fps_n ? gst_util_uint64_scale (GST_SECOND,
       self->info.fps_d, self->info.fps_n) : 0;
 
@@ -601,6 +600,8 @@ gst_nerv_enc_init (GstNervEnc * self)
   nerv_encoder_settings_init (&self->settings);
   self->next_pts = GST_CLOCK_TIME_NONE;
   GST_PAD_SET_ACCEPT_TEMPLATE (GST_VIDEO_ENCODER_SINK_PAD (self));
+  /* caps that do not say interlace-mode mean progressive */
+  GST_PAD_SET_ACCEPT_INTERSECT (GST_VIDEO_ENCODER_SINK_PAD (self));
 }
 
 static void

@@ -264,29 +264,37 @@ array_get (const GValue * value, guint i)
       : gst_value_list_get_value (value, i);
 }
 
+/* An array of variants, which leaves it to the model what it makes of mixed types.
+ * If there is no counterpart: NULL, and `culprit` says of which value. */
 static GVariant *
-array_to_variant (const GValue * value)
+array_to_variant (const GValue * value, const GValue ** culprit)
 {
   guint i, n = array_size (value);
-  GVariant **items, *array = NULL;
+  GVariantBuilder builder;
 
-  if (n == 0)
-    return g_variant_new_array (G_VARIANT_TYPE_INT32, NULL, 0);
-
-  items = g_new0 (GVariant *, n);
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("av"));
   for (i = 0; i < n; i++) {
-    items[i] = scalar_to_variant (array_get (value, i));
-    if (!items[i] || (i > 0 && !g_variant_is_of_type (items[i],
-                g_variant_get_type (items[0]))))
-      break;
+    GVariant *item = scalar_to_variant (array_get (value, i));
+
+    if (!item) {
+      *culprit = array_get (value, i);
+      g_variant_builder_clear (&builder);
+      return NULL;
+    }
+    g_variant_builder_add (&builder, "v", item);
   }
-  if (i == n)
-    array = g_variant_new_array (NULL, items, n);
-  else
-    for (i = 0; i < n && items[i]; i++)
-      g_variant_unref (g_variant_ref_sink (items[i]));
-  g_free (items);
-  return array;
+  return g_variant_builder_end (&builder);
+}
+
+static void
+set_type_error (const gchar * name, const GValue * culprit, GError ** error)
+{
+  g_autofree gchar *text = gst_value_serialize (culprit);
+
+  g_set_error (error, NERV_ERROR, NERV_ERROR_INVALID,
+      "model option \"%s\": %s is a %s, which no option takes; there are "
+      "numbers, strings, booleans and arrays of numbers", name,
+      text ? text : "the value", G_VALUE_TYPE_NAME (culprit));
 }
 
 gboolean
@@ -304,15 +312,13 @@ gst_nerv_options_to_variant (const GstStructure * options, GVariant ** variant,
   for (i = 0; i < n; i++) {
     const gchar *name = gst_structure_nth_field_name (options, i);
     const GValue *value = gst_structure_get_value (options, name);
+    const GValue *culprit = value;
     GVariant *item = GST_VALUE_HOLDS_ARRAY (value)
-        || GST_VALUE_HOLDS_LIST (value) ? array_to_variant (value)
+        || GST_VALUE_HOLDS_LIST (value) ? array_to_variant (value, &culprit)
         : scalar_to_variant (value);
 
     if (!item) {
-      g_set_error (error, NERV_ERROR, NERV_ERROR_INVALID,
-          "model-options: field \"%s\" has a type that no option has (%s); "
-          "numbers, strings, booleans and arrays of numbers are possible.",
-          name, G_VALUE_TYPE_NAME (value));
+      set_type_error (name, culprit, error);
       g_variant_builder_clear (&builder);
       return FALSE;
     }

@@ -43,7 +43,7 @@ typedef struct {
     uint32_t segment_frames;   /* frames per segment at most, fewer where memory holds no more; 0 = 65536 */
     uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
     uint32_t epochs;           /* >= 1 */
-    uint32_t batch_size;       /* >= 1 */
+    uint32_t batch_size;       /* 1..65536; at most segment_frames are used */
     double learning_rate;      /* peak; 0 = what suits the model */
     uint64_t seed;
     uint32_t bits;    /* per weight, 2..8 */

@@ -85,9 +85,12 @@ static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings 
         why = "the video's colour matrix is not supported";
     else if (s->segment_frames > MAX_SEGMENT_FRAMES)
         why = "a segment has at most 65536 frames";
-    else if (s->epochs < 1 || s->batch_size < 1 || s->batch_size > MAX_SEGMENT_FRAMES ||
-             !(s->learning_rate >= 0. && s->learning_rate <= 10.))
-        why = "epochs and batch size start at 1, the learning rate goes up to 10";
+    else if (s->epochs < 1)
+        why = "epochs starts at 1";
+    else if (s->batch_size < 1 || s->batch_size > MAX_SEGMENT_FRAMES)
+        why = "a batch-size goes from 1 to 65536 frames";
+    else if (!(s->learning_rate >= 0. && s->learning_rate <= 10.))
+        why = "learning-rate goes from 0 to 10";
     else if (s->bits < 2 || s->bits > 8)
         why = "weights take 2 to 8 bits";
     if (why)
@@ -121,12 +124,11 @@ static void tidy_rates(NervVideoInfo *info)
 
 /* --- construction --- */
 
-/* Makes the network's training plan for a clip of one frame to learn, before any frame comes, whether the
+/* Makes the network's training plan for a clip of one batch to learn, before any frame comes, whether the
  * options are valid and how much memory the fit takes besides the frames. */
-static bool rehearse(NervEncoder *enc, size_t *fit_bytes, GError **error)
+static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, GError **error)
 {
-    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height,
-                            (int32_t)enc->settings.batch_size };
+    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)batch_size };
     const size_t before = enc->be->live_bytes;
     NervTrainSettings train;
     NervBuffer *store = NULL;
@@ -135,7 +137,8 @@ static bool rehearse(NervEncoder *enc, size_t *fit_bytes, GError **error)
 
     if (model) {
         train_settings(enc, model, &train);
-        store = nerv_buffer_new(enc->be, enc->frame_bytes * enc->settings.batch_size, error);
+        train.batch_size = batch_size;
+        store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
     }
     if (store)
         tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &train, error);
@@ -150,6 +153,47 @@ static bool rehearse(NervEncoder *enc, size_t *fit_bytes, GError **error)
     nerv_buffer_free(store);
     nerv_model_free(model);
     return ok;
+}
+
+/* The batch that would fit into max-memory, from what one and two frames a step take; 0 if not even those do. */
+static uint64_t estimate_batch(NervEncoder *enc)
+{
+    const uint64_t max = enc->settings.max_memory_bytes;
+    size_t one = 0, two = 0;
+    if (!rehearse(enc, 1, &one, NULL))
+        return 0;
+    if (!rehearse(enc, 2, &two, NULL) || two <= one)
+        return 1;
+    return max > one ? 1 + (max - one) / (two - one) : 1;
+}
+
+/* Rehearses with the batch that was asked for, or a segment's frames if those are fewer. If only the batch is too
+ * large, the error says so in the terms of the settings. */
+static bool plan_batch(NervEncoder *enc, size_t *fit_bytes, GError **error)
+{
+    NervEncoderSettings *s = &enc->settings;
+    GError *why = NULL;
+
+    if (s->segment_frames)
+        s->batch_size = MIN(s->batch_size, s->segment_frames);
+    if (rehearse(enc, s->batch_size, fit_bytes, &why))
+        return true;
+
+    const bool size_matters = g_error_matches(why, NERV_ERROR, NERV_ERROR_MEMORY) ||
+                              g_error_matches(why, NERV_ERROR, NERV_ERROR_INVALID);
+    const uint64_t possible = s->batch_size > 1 && size_matters ? estimate_batch(enc) : 0;
+    if (possible == 0) {
+        g_propagate_error(error, why);
+        return false;
+    }
+    g_set_error(error, NERV_ERROR, why->code,
+                "a batch-size of %u is too large for this model and frame size: about %" G_GUINT64_FORMAT
+                " frames a step fit into max-memory's %.0f MiB",
+                s->batch_size, MIN(possible, (uint64_t)s->batch_size - 1),
+                (double)s->max_memory_bytes / 0x1p20);
+    g_debug("batch-size: %s", why->message);
+    g_error_free(why);
+    return false;
 }
 
 /* Frames are held twice during a fit: as sent, and on the device. A segment is as long as was asked for, or shorter where memory
@@ -196,7 +240,7 @@ NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettin
     enc->be->limit_bytes = (size_t)MIN(enc->settings.max_memory_bytes, SIZE_MAX);
     enc->be->cancel = &enc->cancel;
     g_strlcpy(enc->stats.device, enc->be->description, sizeof(enc->stats.device));
-    if (!rehearse(enc, &fit_bytes, error) || !budget_frames(enc, fit_bytes, error))
+    if (!plan_batch(enc, &fit_bytes, error) || !budget_frames(enc, fit_bytes, error))
         goto error;
     return enc;
 

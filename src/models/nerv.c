@@ -293,6 +293,8 @@ static NervModel *nerv_configure(const char *name, GVariant *options, const Nerv
 {
     NervNervConfig c;
     defaults(&c, name, clip);
+    if (paper_size(name) >= 0 && !nerv_options_refuse(options, name, "use model=nerv for options", error))
+        return NULL;
     if (!parse_options(&c, name, options, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
     NervModel *model = model_from_config(&c, clip, NERV_ERROR_INVALID, error);

@@ -40,6 +40,27 @@ bool nerv_options_check(GVariant *options, const char *const *known, GError **er
     return ok;
 }
 
+bool nerv_options_refuse(GVariant *options, const char *model, const char *advice, GError **error)
+{
+    g_autoptr(GVariant) first = NULL;
+    const char *key;
+
+    if (!options)
+        return true;
+    if (!g_variant_is_of_type(options, G_VARIANT_TYPE_VARDICT)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "model options are no dictionary of names and values");
+        return false;
+    }
+    if (g_variant_n_children(options) == 0)
+        return true;
+    first = g_variant_get_child_value(options, 0);
+    g_variant_get_child(first, 0, "&s", &key);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "model %s is fixed and takes no option \"%s\"; %s",
+                model, key, advice);
+    return false;
+}
+
 static GVariant *lookup(GVariant *options, const char *key)
 {
     return options ? g_variant_lookup_value(options, key, NULL) : NULL;
@@ -85,9 +106,12 @@ static bool in_range(const char *key, int64_t x, int64_t lo, int64_t hi, GError 
     return false;
 }
 
-static bool wrong_type(const char *key, const char *wanted, GError **error)
+/* Says what came instead as well: 2.5 for an integer is seen at once, two letters swapped in a list are not. */
+static bool wrong_type(const char *key, const char *wanted, GVariant *got, GError **error)
 {
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "model option \"%s\" must be %s", key, wanted);
+    g_autofree char *text = g_variant_print(got, FALSE);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "model option \"%s\" must be %s, and %s is not", key,
+                wanted, text);
     return false;
 }
 
@@ -99,7 +123,7 @@ bool nerv_options_int(GVariant *options, const char *key, int64_t lo, int64_t hi
     if (!v)
         return true;
     if (!to_int(v, &x))
-        return wrong_type(key, "an integer", error);
+        return wrong_type(key, "an integer", v, error);
     if (!in_range(key, x, lo, hi, error))
         return false;
     *value = (int32_t)x;
@@ -119,7 +143,7 @@ bool nerv_options_double(GVariant *options, const char *key, double lo, double h
     else if (to_int(v, &i))
         x = (double)i;
     else
-        return wrong_type(key, "a number", error);
+        return wrong_type(key, "a number", v, error);
     if (!(x >= lo && x <= hi)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "model option \"%s\" is %g; it goes from %g to %g",
                     key, x, lo, hi);
@@ -135,7 +159,7 @@ bool nerv_options_string(GVariant *options, const char *key, const char **value,
     if (!v)
         return true;
     if (!g_variant_is_of_type(v, G_VARIANT_TYPE_STRING))
-        return wrong_type(key, "a string", error);
+        return wrong_type(key, "a string", v, error);
     *value = g_variant_get_string(v, NULL);
     return true;
 }
@@ -161,7 +185,7 @@ bool nerv_options_ints(GVariant *options, const char *key, int64_t lo, int64_t h
                                         ? g_variant_get_variant(child)
                                         : g_variant_ref(child);
         if (!to_int(inner, &x))
-            return wrong_type(key, "a list of integers", error);
+            return wrong_type(key, "integers, one for each block", inner, error);
         if (!in_range(key, x, lo, hi, error))
             return false;
         values[i] = (int32_t)x;

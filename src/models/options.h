@@ -13,6 +13,8 @@
 
 /* Fails for a key that is not in `known` (NULL-terminated); the message lists what is. */
 bool nerv_options_check(GVariant *options, const char *const *known, GError **error);
+/* Fails for any key at all: the message names the model, the first key and, as `advice`, what to do instead. */
+bool nerv_options_refuse(GVariant *options, const char *model, const char *advice, GError **error);
 /* Any integer type. */
 bool nerv_options_int(GVariant *options, const char *key, int64_t lo, int64_t hi, int32_t *value,
                       GError **error);

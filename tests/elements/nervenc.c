@@ -3,6 +3,8 @@
  * Behaviour of nervenc: caps, times, segments, force-key-unit, options, errors. What takes a fit that runs while
  * something else happens is in cancel.c.
  */
+#include <unistd.h>
+
 #include "common.h"
 
 static GstHarness *harness(GstElement *enc, GstVideoFormat format, gint fps_n, gint fps_d, GstVideoInfo *info)
@@ -56,6 +58,13 @@ GST_START_TEST(test_refused_caps)
         "video/x-raw,format=GRAY8,width=64,height=48,framerate=25/1",
         "video/x-raw,format=RGB,width=15,height=48,framerate=25/1",
         "video/x-raw,format=RGB,width=64,height=8193,framerate=25/1",
+        "video/x-raw,format=RGB,width=64,height=48,framerate=25/1,interlace-mode=interleaved",
+        "video/x-raw,format=RGB,width=64,height=48,framerate=25/1,interlace-mode=mixed",
+    };
+    static const char *const good[] = {
+        "video/x-raw,format=RGB,width=64,height=48,framerate=25/1,interlace-mode=progressive",
+        "video/x-raw,format=RGB,width=64,height=48,framerate=25/1",
+        "video/x-raw,format=RGB,width=64,height=48",
     };
     GstElement *enc = tiny_encoder(2);
     GstPad *pad = gst_element_get_static_pad(enc, "sink");
@@ -64,8 +73,69 @@ GST_START_TEST(test_refused_caps)
         fail_if(gst_pad_query_accept_caps(pad, caps), "%s", bad[i]);
         gst_caps_unref(caps);
     }
+    for (guint i = 0; i < G_N_ELEMENTS(good); i++) {
+        GstCaps *caps = gst_caps_from_string(good[i]);
+        fail_unless(gst_pad_query_accept_caps(pad, caps), "%s", good[i]);
+        gst_caps_unref(caps);
+    }
     gst_object_unref(pad);
     gst_object_unref(enc);
+}
+GST_END_TEST;
+
+#define SOURCE "videotestsrc num-buffers=2 ! video/x-raw,format=I420,width=64,height=48,framerate=25/1"
+/* interlace-mode, and all else that only a GstVideoInfo would say, is not there */
+#define BARE                                                                                                 \
+    " ! capssetter replace=true caps=video/x-raw,format=I420,width=64,height=48,framerate=(fraction)25/1"
+
+static const struct {
+    const char *description; /* %s: a file of interlaced video */
+    bool works;
+} interlaced[] = {
+    { "filesrc location=%s ! y4mdec ! " TINY_ENC " ! fakesink", false },
+    { "filesrc location=%s ! y4mdec ! videoconvert ! videoscale ! queue ! " TINY_ENC " ! fakesink", false },
+    { "filesrc location=%s ! decodebin ! deinterlace ! " TINY_ENC " ! fakesink", true },
+    { "filesrc location=%s ! decodebin ! videoconvert ! deinterlace ! videoscale ! " TINY_ENC " ! fakesink",
+      true },
+    { SOURCE " ! " TINY_ENC " ! fakesink", true },
+    { SOURCE " ! videoconvert ! videoscale ! " TINY_ENC " ! fakesink", true },
+    { SOURCE " ! deinterlace ! " TINY_ENC " ! fakesink", true },
+    { SOURCE BARE " ! " TINY_ENC " ! fakesink", true },
+    { SOURCE BARE " ! queue ! identity ! " TINY_ENC " ! fakesink", true },
+    { SOURCE BARE " ! videoconvert ! video/x-raw,format=RGB ! " TINY_ENC " ! fakesink", true },
+};
+
+/* Interlaced video is not negotiated; with deinterlace it is, and so is all that does not say what it is. */
+GST_START_TEST(test_interlaced)
+{
+    const char *format = interlaced[__i__].description;
+    char *path = NULL, *text;
+    RunResult r;
+    const int fd = g_file_open_tmp("nerv-test-XXXXXX.y4m", &path, NULL);
+
+    fail_unless(fd >= 0);
+    close(fd);
+    text = g_strconcat(
+        SOURCE " ! capssetter caps=video/x-raw,interlace-mode=interleaved ! y4menc ! filesink location=",
+        path, NULL);
+    run_pipeline(text, 60, NULL, NULL, NULL, &r);
+    fail_unless(r.eos && !r.error);
+    run_result_clear(&r);
+    g_free(text);
+
+    char **parts = g_strsplit(format, "%s", 2);
+    text = g_strjoinv(path, parts);
+    run_pipeline(text, 60, NULL, NULL, NULL, &r);
+    if (interlaced[__i__].works)
+        fail_unless(r.eos && !r.error, "%s: %s", text, r.error ? r.error->message : "no end");
+    else
+        fail_unless(r.error != NULL && r.debug && strstr(r.debug, "not-negotiated"), "%s: %s", text,
+                    r.error ? r.debug : "no error");
+    run_result_clear(&r);
+    g_strfreev(parts);
+    g_free(text);
+    unlink(path);
+    g_free(path);
 }
 GST_END_TEST;
 
@@ -363,18 +433,84 @@ GST_START_TEST(test_unknown_option)
 }
 GST_END_TEST;
 
+/* The message names the field, what it takes and what came instead. */
 GST_START_TEST(test_option_of_wrong_type)
 {
-    static const char *const words[] = { "widths", NULL };
+    static const struct {
+        const char *options, *words[4];
+    } cases[] = {
+        { "options,widths=(fraction)2/3", { "widths", "2/3", "numbers" } },
+        { "options,widths=<4,(fraction)2/3>", { "widths", "2/3", "numbers" } },
+        { "options,widths=<4,(string)many>", { "widths", "integers", "many" } },
+        { "options,widths=wide", { "widths", "integers", "wide" } },
+        { "options,strides=<2.5,2>", { "strides", "integers", "2.5" } },
+        { "options,strides=2.5", { "strides", "integers", "2.5" } },
+        { "options,stem=2.5", { "stem", "an integer", "2.5" } },
+        { "options,activation=3", { "activation", "a string", "3" } },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstElement *enc = tiny_encoder(2);
+        gst_util_set_object_arg(G_OBJECT(enc), "model-options", cases[i].options);
+        expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, cases[i].words);
+    }
+}
+GST_END_TEST;
+
+/* The paper's sizes are what they are; a structure without fields asks for nothing. */
+GST_START_TEST(test_options_of_a_fixed_model)
+{
+    static const char *const words[] = { "nerv-s", "stem", "model=nerv ", NULL };
+    static const char *const no_memory[] = { "max-memory", NULL };
     GstElement *enc = tiny_encoder(2);
-    gst_util_set_object_arg(G_OBJECT(enc), "model-options", "options,widths=(fraction)2/3");
+    g_object_set(enc, "model", "nerv-s", NULL);
+    gst_util_set_object_arg(G_OBJECT(enc), "model-options", "options,stem=16");
     expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, words);
+    /* accepted, which shows in the next thing to go wrong */
     enc = tiny_encoder(2);
-    gst_util_set_object_arg(G_OBJECT(enc), "model-options", "options,widths=<4,(string)many>");
-    expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, words);
-    enc = tiny_encoder(2);
-    gst_util_set_object_arg(G_OBJECT(enc), "model-options", "options,widths=wide");
-    expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, words);
+    g_object_set(enc, "model", "nerv-s", "max-memory", (guint64)100000, NULL);
+    gst_util_set_object_arg(G_OBJECT(enc), "model-options", "options");
+    expect_error(enc, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT, no_memory);
+}
+GST_END_TEST;
+
+/* A batch of more frames than a segment has is one of all its frames. */
+GST_START_TEST(test_batch_of_a_whole_segment)
+{
+    GBytes *stream[2];
+    for (guint k = 0; k < 2; k++) {
+        GstElement *enc = tiny_encoder(3);
+        GstVideoInfo info;
+        g_object_set(enc, "batch-size", k ? 60000 : 3, "epochs", 4, NULL);
+        GstHarness *h = harness(enc, GST_VIDEO_FORMAT_RGB, 25, 1, &info);
+        for (guint i = 0; i < 3; i++)
+            push(h, picture(&info, i));
+        stream[k] = gst_harness_take_all_data_as_bytes(h);
+        gst_harness_teardown(h);
+    }
+    fail_unless(g_bytes_get_size(stream[0]) > 0);
+    fail_unless(g_bytes_equal(stream[0], stream[1]));
+    g_bytes_unref(stream[0]);
+    g_bytes_unref(stream[1]);
+}
+GST_END_TEST;
+
+/* A batch that memory can't hold, or that no tensor can: the error names the property and what there is a limit to. */
+GST_START_TEST(test_batch_too_large)
+{
+    static const char *const words[] = { "batch-size of 60000", "max-memory", NULL };
+    static const struct {
+        guint64 max_memory;
+        GQuark (*domain)(void);
+        gint code;
+    } cases[] = {
+        { 20000000, gst_resource_error_quark, GST_RESOURCE_ERROR_NO_SPACE_LEFT },
+        { G_GUINT64_CONSTANT(1) << 31, gst_library_error_quark, GST_LIBRARY_ERROR_SETTINGS },
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstElement *enc = tiny_encoder(0);
+        g_object_set(enc, "batch-size", 60000, "max-memory", cases[i].max_memory, NULL);
+        expect_error(enc, cases[i].domain(), cases[i].code, words);
+    }
 }
 GST_END_TEST;
 
@@ -447,6 +583,7 @@ static Suite *nervenc_suite(void)
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_caps);
     tcase_add_test(tc, test_refused_caps);
+    tcase_add_loop_test(tc, test_interlaced, 0, G_N_ELEMENTS(interlaced));
     tcase_add_test(tc, test_segments_and_times);
     tcase_add_test(tc, test_variable_rate);
     tcase_add_test(tc, test_no_frames);
@@ -460,6 +597,9 @@ static Suite *nervenc_suite(void)
     tcase_add_test(tc, test_stats);
     tcase_add_test(tc, test_unknown_option);
     tcase_add_test(tc, test_option_of_wrong_type);
+    tcase_add_test(tc, test_options_of_a_fixed_model);
+    tcase_add_test(tc, test_batch_of_a_whole_segment);
+    tcase_add_test(tc, test_batch_too_large);
     tcase_add_test(tc, test_unknown_model);
     tcase_add_test(tc, test_unknown_device);
     tcase_add_test(tc, test_no_vulkan_driver);
