@@ -7,8 +7,8 @@
 #include "lib/common.glsl"
 #include "lib/act.glsl"
 
-NERV_IN(0, x);
-NERV_OUT(1, y);
+NERV_VALUE_IN(0, x);
+NERV_VALUE_OUT(1, y);
 
 layout(push_constant) uniform Push {
     uint count, act; /* elements, NervAct */
@@ -18,5 +18,5 @@ void main()
 {
     uint id = nerv_id();
     if (id < pc.count)
-        y[id] = nerv_act(pc.act, x[id]);
+        y[id] = NERV_VALUE(nerv_act(pc.act, float(x[id])));
 }

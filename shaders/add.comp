@@ -6,9 +6,9 @@
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"
 
-NERV_IN(0, a);
-NERV_IN(1, b);
-NERV_OUT(2, y);
+NERV_VALUE_IN(0, a);
+NERV_VALUE_IN(1, b);
+NERV_VALUE_OUT(2, y);
 
 layout(push_constant) uniform Push {
     uint count; /* elements */
@@ -18,5 +18,5 @@ void main()
 {
     uint id = nerv_id();
     if (id < pc.count)
-        y[id] = a[id] + b[id];
+        y[id] = NERV_VALUE(float(a[id]) + float(b[id]));
 }

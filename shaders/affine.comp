@@ -6,8 +6,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"
 
-NERV_IN(0, x);
-NERV_OUT(1, y);
+NERV_VALUE_IN(0, x);
+NERV_VALUE_OUT(1, y);
 
 layout(push_constant) uniform Push {
     uint count; /* elements */
@@ -18,5 +18,5 @@ void main()
 {
     uint id = nerv_id();
     if (id < pc.count)
-        y[id] = pc.scale * x[id] + pc.shift;
+        y[id] = NERV_VALUE(pc.scale * float(x[id]) + pc.shift);
 }

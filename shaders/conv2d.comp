@@ -13,7 +13,7 @@
 #include "lib/common.glsl"
 #include "lib/conv.glsl"
 
-NERV_OUT(2, y);
+NERV_VALUE_OUT(2, y);
 NERV_IN(3, b);
 
 uint out_at; /* column n of channel 0 */
@@ -28,7 +28,7 @@ void gemm_store(uint m, float v)
 {
     if (pc.has_bias != 0)
         v += b[m];
-    y[out_at + m * (pc.ho * pc.wo)] = v;
+    y[out_at + m * (pc.ho * pc.wo)] = NERV_VALUE(v);
 }
 
 #include "lib/gemm.glsl"

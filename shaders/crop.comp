@@ -7,8 +7,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"
 
-NERV_IN(0, x);
-NERV_OUT(1, y);
+NERV_VALUE_IN(0, x);
+NERV_VALUE_OUT(1, y);
 
 layout(push_constant) uniform Push {
     uint count;  /* elements of y */

@@ -15,7 +15,7 @@
 
 NERV_IN(0, x);
 NERV_IN(1, w);
-NERV_OUT(2, y);
+NERV_VALUE_OUT(2, y);
 NERV_IN(3, b);
 
 layout(push_constant) uniform Push {
@@ -49,7 +49,8 @@ void main()
         }
         barrier();
         if (inside && lane < batch)
-            y[(n0 + lane) * pc.m + m] = sums[lane * NERV_LOCAL + tid - lane] + (pc.has_bias != 0 ? b[m] : 0.0);
+            y[(n0 + lane) * pc.m + m] =
+                NERV_VALUE(sums[lane * NERV_LOCAL + tid - lane] + (pc.has_bias != 0 ? b[m] : 0.0));
         barrier();
     }
 }

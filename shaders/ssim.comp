@@ -13,6 +13,8 @@
  */
 #extension GL_GOOGLE_include_directive : require
 #include "lib/common.glsl"
+#define NERV_SUM_TYPE vec2
+#include "lib/sum.glsl"
 #include "lib/window.glsl"
 
 layout(constant_id = 0) const uint SUM = 0;
@@ -36,28 +38,13 @@ layout(push_constant) uniform Push {
 shared float seen_a[SEEN * SEEN];
 shared float seen_b[SEEN * SEEN];
 shared vec4 rows[SEEN * TILE];
-shared vec2 sums[NERV_LOCAL];
-
-/* The sum of v over the workgroup; all invocations get it. */
-vec2 workgroup_sum(vec2 v)
-{
-    uint tid = gl_LocalInvocationIndex;
-    sums[tid] = v;
-    for (uint n = NERV_LOCAL / 2; n > 0; n /= 2) {
-        barrier();
-        if (tid < n)
-            sums[tid] += sums[tid + n];
-    }
-    barrier();
-    return sums[0];
-}
 
 void sum_parts()
 {
     float v = 0.0;
     for (uint i = gl_LocalInvocationIndex; i < pc.groups; i += NERV_LOCAL)
         v += part[i];
-    v = workgroup_sum(vec2(v, 0.0)).x;
+    v = nerv_workgroup_sum(vec2(v, 0.0)).x;
     if (gl_LocalInvocationIndex == 0)
         mean[0] = v * pc.scale;
 }
@@ -120,7 +107,7 @@ void main()
         seen_b[i] = b[(plane * pc.h + y) * pc.w + x];
         mid += vec2(seen_a[i], seen_b[i]);
     }
-    mid = workgroup_sum(mid) / (SEEN * SEEN);
+    mid = nerv_workgroup_sum(mid) / (SEEN * SEEN);
     for (uint i = tid; i < SEEN * TILE; i += NERV_LOCAL)
         sum_row(i, mid);
     barrier();
@@ -132,7 +119,7 @@ void main()
         if (x0 + x < wo && y0 + y < ho)
             v += window_value(x, y, mid, (maps_plane * ho + y0 + y) * wo + x0 + x, pc.channels * ho * wo);
     }
-    v = workgroup_sum(vec2(v, 0.0)).x;
+    v = nerv_workgroup_sum(vec2(v, 0.0)).x;
     if (tid == 0)
         part[group] = v;
 }

@@ -25,11 +25,13 @@ def main():
         f.write('/* Made by shaders/table.py from the list in shaders/meson.build. */\n')
         f.write('#include "vulkan/shader.h"\n\n')
         for stem in stems:
-            f.write('extern const uint32_t nerv_spirv_%s[];\nextern const uint32_t nerv_spirv_%s_words;\n' % (stem, stem))
+            f.write('extern const uint32_t nerv_spirv_%s[];\nextern const uint32_t nerv_spirv_%s_words, nerv_spirv_%s_values;\n' %
+                    (stem, stem, stem))
         f.write('\nconst NervShader nerv_shaders[] = {\n')
         for stem in stems:
-            f.write('    { "%s", nerv_spirv_%s, &nerv_spirv_%s_words },\n' % (stem, stem, stem))
-        f.write('    { NULL, NULL, NULL },\n};\n')
+            f.write('    { "%s", nerv_spirv_%s, &nerv_spirv_%s_words, &nerv_spirv_%s_values },\n' %
+                    (stem, stem, stem, stem))
+        f.write('    { NULL, NULL, NULL, NULL },\n};\n')
         f.write('const uint32_t nerv_n_shaders = %d;\n' % len(stems))
 
 

@@ -8,7 +8,7 @@
 #include "lib/common.glsl"
 #include "lib/pixels.glsl"
 
-NERV_IN(0, rgb);         /* [N, 3, H, W] */
+NERV_VALUE_IN(0, rgb);         /* [N, 3, H, W] */
 NERV_OUT_UINT(1, words); /* [N, stride] bytes, seen as words */
 
 float clamped(float v)
@@ -21,7 +21,7 @@ vec3 color(uint n, uint at)
 {
     uint area = uint(pc.width * pc.height);
     uint r = 3 * n * area + at;
-    return vec3(clamped(rgb[r]), clamped(rgb[r + area]), clamped(rgb[r + 2 * area]));
+    return vec3(clamped(float(rgb[r])), clamped(float(rgb[r + area])), clamped(float(rgb[r + 2 * area])));
 }
 
 /* The colour of a chroma sample, filtered over the luma places round it. */
@@ -56,7 +56,7 @@ uint packed_byte(uint n, uint at)
     if (FORMAT == PIXELS_BGRX)
         k = 2 - k;
     uint area = uint(pc.width * pc.height);
-    return code(k, vec3(clamped(rgb[(3 * n + k) * area + pixel])));
+    return code(k, vec3(clamped(float(rgb[(3 * n + k) * area + pixel]))));
 }
 
 /* The same where luma and chroma lie in planes. */

@@ -18,8 +18,8 @@
 layout(constant_id = 8) const uint S = 2;
 layout(constant_id = 9) const uint ACT = 0;
 
-NERV_OUT(2, y);
-NERV_OUT(3, z);
+NERV_VALUE_OUT(2, y);
+NERV_VALUE_OUT(3, z);
 NERV_IN(4, b);
 
 uint z_at; /* column n of z's channel 0 */
@@ -39,10 +39,10 @@ void gemm_store(uint m, float v)
     if (pc.has_bias != 0)
         v += b[m];
     if (pc.store_z != 0)
-        z[z_at + m * plane] = v;
+        z[z_at + m * plane] = NERV_VALUE(v);
     if (pc.store_y != 0) {
         uint sub = m % (S * S);
-        y[y_at + (m - sub) * plane + sub / S * (pc.wo * S) + sub % S] = nerv_act(ACT, v);
+        y[y_at + (m - sub) * plane + sub / S * (pc.wo * S) + sub % S] = NERV_VALUE(nerv_act(ACT, v));
     }
 }
 

@@ -9,6 +9,10 @@
 #ifndef NERV_COMMON_GLSL
 #define NERV_COMMON_GLSL
 
+#ifdef NERV_HALF
+#extension GL_EXT_shader_16bit_storage : require
+#endif
+
 #ifndef NERV_LOCAL
 #define NERV_LOCAL 128
 #endif
@@ -27,6 +31,19 @@ layout(local_size_x = NERV_LOCAL, local_size_y = 1, local_size_z = 1) in;
     layout(std430, set = 0, binding = slot) restrict readonly buffer name##_block { uint name[]; }
 #define NERV_OUT_UINT(slot, name) \
     layout(std430, set = 0, binding = slot) restrict writeonly buffer name##_block { uint name[]; }
+
+/* Operands that a plan computes, whose form is the device's business: floats, or 16-bit floats in the variant "half", which
+ * computes with floats all the same. Written as y[i] = NERV_VALUE(v), read as float(x[i]). At the start of a line, for
+ * compile.py tells the host which bindings they are. */
+#ifdef NERV_HALF
+#define NERV_VALUE float16_t
+#else
+#define NERV_VALUE float
+#endif
+#define NERV_VALUE_IN(slot, name) \
+    layout(std430, set = 0, binding = slot) restrict readonly buffer name##_block { NERV_VALUE name[]; }
+#define NERV_VALUE_OUT(slot, name) \
+    layout(std430, set = 0, binding = slot) restrict writeonly buffer name##_block { NERV_VALUE name[]; }
 
 /* The workgroup's number in a grid folded over x and y. Numbers past the wanted count occur in the last row: test
  * the bound before use (uniformly for the workgroup, so that barriers stay legal). */

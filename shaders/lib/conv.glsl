@@ -10,7 +10,7 @@
 layout(constant_id = 6) const int K = 3;
 layout(constant_id = 7) const int STRIDE = 1;
 
-NERV_IN(0, x); /* [N, Cin, H, W] */
+NERV_VALUE_IN(0, x); /* [N, Cin, H, W] */
 NERV_IN(1, w); /* [Cout, Cin, K, K] */
 
 layout(push_constant) uniform Push {
@@ -57,7 +57,7 @@ float gemm_a(uint m, uint k, int tap)
 
 float gemm_b(int at, uint k)
 {
-    return x[at + int(k) * (pc.h * pc.w_in)];
+    return float(x[at + int(k) * (pc.h * pc.w_in)]);
 }
 
 #endif

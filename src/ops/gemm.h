@@ -8,6 +8,8 @@
 #include "ops/dispatch.h"
 
 #define NERV_GEMM_MAX_BK 16u
+/* Registers that an invocation may spend on the next chunk; beside 64 sums more would cost occupancy. */
+#define NERV_GEMM_MAX_AHEAD 32u
 
 typedef struct {
     uint32_t bm, bn, tm, tn, bk; /* specialisation constants 0..4 */
@@ -68,7 +70,7 @@ static inline NervGemm nerv_gemm_choose(uint32_t m, uint32_t n, uint32_t bk, uin
         for (uint32_t tn = 1; tn <= 8; tn *= 2) {
             for (uint32_t tm = 4; tm <= 12 && tm * tn <= 64; tm += 4) {
                 NervGemm g = { .bm = rows * tm, .bn = cols * tn, .tm = tm, .tn = tn, .bk = bk };
-                g.ahead = !caps->is_software;
+                g.ahead = !caps->is_software && (g.bm + g.bn) * bk <= NERV_GEMM_MAX_AHEAD * NERV_VK_LOCAL;
                 if (nerv_gemm_shared(&g) > MIN(caps->shared_bytes, 24576))
                     continue;
                 g.tiles_m = (m + g.bm - 1) / g.bm;

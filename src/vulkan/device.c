@@ -339,11 +339,29 @@ static bool read_limits(NervVk *vk, GError **error)
     vk->caps.is_software = is_software && g_strcmp0(g_getenv("NERV_VULKAN_TILES"), "gpu") != 0;
     for (int i = 0; i < NERV_MAX_OUT; i++)
         vk->caps.out_live[i] = true;
+    const VkSubgroupFeatureFlags adds = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    vk->adds_in_subgroups = (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+                            (subgroup.supportedOperations & adds) == adds &&
+                            g_strcmp0(g_getenv("NERV_VULKAN_SUBGROUPS"), "0") != 0;
     vk->base.is_software = is_software;
     vk->base.description =
         g_strdup_printf("Vulkan: %s (driver %s%s%s)", props.properties.deviceName, driver.driverName,
                         driver.driverInfo[0] ? " " : "", driver.driverInfo);
     return true;
+}
+
+/* The user asks for 16-bit floats and the device can store them. */
+static bool wants_halves(VkPhysicalDevice physical)
+{
+    VkPhysicalDevice16BitStorageFeatures halves = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES
+    };
+    VkPhysicalDeviceFeatures2 features = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                           .pNext = &halves };
+    if (g_strcmp0(g_getenv("NERV_VULKAN_FP16"), "1") != 0)
+        return false;
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    return halves.storageBuffer16BitAccess;
 }
 
 bool nerv_vk_device_init(NervVk *vk, int index, GError **error)
@@ -363,7 +381,12 @@ bool nerv_vk_device_init(NervVk *vk, int index, GError **error)
                                       .queueFamilyIndex = vk->queue_family,
                                       .queueCount = 1,
                                       .pQueuePriorities = &priority };
+    VkPhysicalDevice16BitStorageFeatures halves = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES, .storageBuffer16BitAccess = VK_TRUE
+    };
+    vk->uses_halves = wants_halves(vk->physical);
     VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                .pNext = vk->uses_halves ? &halves : NULL,
                                 .queueCreateInfoCount = 1,
                                 .pQueueCreateInfos = &queue };
     if (!nerv_vk_check(vk, vkCreateDevice(vk->physical, &info, NULL, &vk->device), "open the device", error))

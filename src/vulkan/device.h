@@ -30,7 +30,9 @@ typedef struct {
     VkDeviceSize max_allocation_bytes;
     VkPhysicalDeviceMemoryProperties memory;
     NervVkCaps caps;
-    bool is_lost; /* after VK_ERROR_DEVICE_LOST nothing is submitted any more */
+    bool adds_in_subgroups; /* take the shaders' variant "subgroup" */
+    bool uses_halves;       /* NERV_VULKAN_FP16=1: plans that train nothing keep values as 16-bit floats */
+    bool is_lost;           /* after VK_ERROR_DEVICE_LOST nothing is submitted any more */
     /* command.c */
     VkCommandPool pool;
     VkCommandBuffer once;

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "vulkan/command.h"
+#include "vulkan/halves.h"
 #include "vulkan/memory.h"
 #include "vulkan/pipeline.h"
+#include "vulkan/shader.h"
 
 /* Descriptors cover a little more than the exact bytes, never past the operand's own storage, so that a
  * shader may read its last values in whole vec4s. */
@@ -48,11 +50,14 @@ const NervPlace *nerv_vk_place_of(const NervVkDispatch *dispatch, uint32_t i)
     }
 }
 
-VkDeviceSize nerv_vk_range_of(const NervPlace *place)
+VkDeviceSize nerv_vk_range_of(const NervVkExec *exec, const NervVkDispatch *dispatch, uint32_t i)
 {
+    const NervPlace *place = nerv_vk_place_of(dispatch, i);
+    const NervTensor *t = nerv_vk_bound(dispatch, i);
     if (place->kind == NERV_PLACE_NONE)
         return NERV_PLAN_ALIGN;
-    return (place->bytes + RANGE_ALIGN - 1) / RANGE_ALIGN * RANGE_ALIGN;
+    const size_t bytes = t && exec->is_half[t->id] ? place->bytes / 2 : place->bytes;
+    return (bytes + RANGE_ALIGN - 1) / RANGE_ALIGN * RANGE_ALIGN;
 }
 
 static bool within(const NervOp *op, const char *what, uint64_t value, const char *limit, uint64_t most,
@@ -66,13 +71,13 @@ static bool within(const NervOp *op, const char *what, uint64_t value, const cha
     return false;
 }
 
-static bool check_dispatch(const NervVk *vk, const NervVkDispatch *dispatch, GError **error)
+static bool check_dispatch(const NervVkExec *exec, const NervVkDispatch *dispatch, GError **error)
 {
     static const char *const axis[3] = { "maxComputeWorkGroupCount[0]", "maxComputeWorkGroupCount[1]",
                                          "maxComputeWorkGroupCount[2]" };
     const NervOp *op = dispatch->step->node->op;
     const NervDispatch *d = &dispatch->d;
-    const VkPhysicalDeviceLimits *limits = &vk->limits;
+    const VkPhysicalDeviceLimits *limits = &exec->vk->limits;
     if (!d->shader || d->n_bind > NERV_MAX_BIND || d->n_push > NERV_MAX_PUSH || d->n_spec > NERV_MAX_SPEC ||
         !d->groups[0] || !d->groups[1] || !d->groups[2]) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED, "op %s: its Vulkan dispatch is malformed",
@@ -85,7 +90,7 @@ static bool check_dispatch(const NervVk *vk, const NervVkDispatch *dispatch, GEr
             return false;
     }
     for (uint32_t i = 0; i < d->n_bind; i++) {
-        if (!within(op, "an operand's byte count", nerv_vk_range_of(nerv_vk_place_of(dispatch, i)),
+        if (!within(op, "an operand's byte count", nerv_vk_range_of(exec, dispatch, i),
                     "maxStorageBufferRange", limits->maxStorageBufferRange, error))
             return false;
     }
@@ -115,14 +120,8 @@ static bool add_step(NervVkExec *exec, const NervStep *step, GArray *list, uint3
                                     .first_spare = *n_spare,
                                     .barrier_before =
                                         d[i].barrier_before || (i == 0 && step->barrier_before) };
-        if (!check_dispatch(exec->vk, &dispatch, error))
+        if (!check_dispatch(exec, &dispatch, error))
             return false;
-        dispatch.pipeline = nerv_vk_pipeline(exec->vk, &d[i], error);
-        if (!dispatch.pipeline ||
-            !nerv_vk_layout(exec->vk, d[i].n_bind, &dispatch.set_layout, &dispatch.layout, error)) {
-            g_prefix_error(error, "op %s: ", node->op->name);
-            return false;
-        }
         for (uint32_t j = 0; j < d[i].n_bind; j++)
             *n_spare += nerv_vk_place_of(&dispatch, j)->kind == NERV_PLACE_NONE;
         g_array_append_val(list, dispatch);
@@ -142,6 +141,24 @@ static bool make_dispatches(NervVkExec *exec, uint32_t *n_spare, GError **error)
     for (uint32_t i = 0; i < exec->n_dispatches; i++)
         exec->n_descriptors += exec->dispatches[i].d.n_bind;
     return ok;
+}
+
+static bool make_pipelines(NervVkExec *exec, GError **error)
+{
+    for (uint32_t i = 0; i < exec->n_dispatches; i++) {
+        NervVkDispatch *dispatch = &exec->dispatches[i];
+        const NervShader *adds =
+            exec->vk->adds_in_subgroups ? nerv_shader_variant(dispatch->d.shader, "subgroup") : NULL;
+        if (adds)
+            dispatch->d.shader = adds->stem;
+        dispatch->pipeline = nerv_vk_pipeline(exec->vk, &dispatch->d, error);
+        if (!dispatch->pipeline ||
+            !nerv_vk_layout(exec->vk, dispatch->d.n_bind, &dispatch->set_layout, &dispatch->layout, error)) {
+            g_prefix_error(error, "op %s: ", dispatch->step->node->op->name);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* --- making: memory --- */
@@ -292,10 +309,14 @@ NervExec *nerv_vk_slot_exec_new(NervBackend *be, NervTape *tape, GError **error)
     exec->n_tensors = tape->tensors->len;
     exec->leaf = g_new0(NervVkLocation, exec->n_tensors);
     exec->output = g_new0(VkDeviceSize, exec->n_tensors);
+    exec->is_half = g_new0(bool, exec->n_tensors);
     exec->input_bytes = place_leaves(exec, NERV_TENSOR_INPUT);
     place_outputs(exec);
-    if (!make_dispatches(exec, &n_spare, error) || !make_arena(exec, n_spare, error) ||
-        !make_consts(exec, error) || !slot_init(exec, &exec->slots[0], error))
+    if (!make_dispatches(exec, &n_spare, error))
+        goto error;
+    nerv_vk_halves_choose(exec);
+    if (!make_pipelines(exec, error) || !make_arena(exec, n_spare, error) || !make_consts(exec, error) ||
+        !slot_init(exec, &exec->slots[0], error))
         goto error;
     return &exec->base;
 
@@ -315,6 +336,7 @@ void nerv_vk_slot_exec_free(NervExec *base)
     g_free(exec->dispatches);
     g_free(exec->leaf);
     g_free(exec->output);
+    g_free(exec->is_half);
     nerv_plan_free(base->plan);
     g_free(exec);
 }

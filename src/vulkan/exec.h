@@ -53,6 +53,7 @@ typedef struct {
     size_t spare_offset;
     NervVkSlot slots[NERV_MAX_SLOTS];
     bool is_profiled;
+    bool *is_half; /* by id of a tensor that is no view: it is kept as 16-bit floats */
 } NervVkExec;
 
 #define NERV_VK_NO_OUTPUT UINT64_MAX
@@ -63,8 +64,8 @@ void nerv_vk_slot_exec_free(NervExec *exec);
 bool nerv_vk_slot_exec_set_slots(NervExec *exec, uint32_t n_slots, GError **error);
 /* Where operand i of a dispatch lives in the plan. */
 const NervPlace *nerv_vk_place_of(const NervVkDispatch *dispatch, uint32_t i);
-/* Bytes that a descriptor of it covers. */
-VkDeviceSize nerv_vk_range_of(const NervPlace *place);
+/* Bytes that its descriptor covers. */
+VkDeviceSize nerv_vk_range_of(const NervVkExec *exec, const NervVkDispatch *dispatch, uint32_t i);
 
 /* record.c */
 bool nerv_vk_slot_exec_bind(NervExec *exec, const NervTensor *leaf, NervBuffer *buf, size_t offset,

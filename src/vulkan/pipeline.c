@@ -36,6 +36,14 @@ const NervShader *nerv_shader_find(const char *stem)
     return NULL;
 }
 
+const NervShader *nerv_shader_variant(const char *stem, const char *variant)
+{
+    char *name = g_strconcat(stem, "_", variant, NULL);
+    const NervShader *shader = nerv_shader_find(name);
+    g_free(name);
+    return shader;
+}
+
 bool nerv_vk_pipelines_init(NervVk *vk, GError **error)
 {
     VkPipelineCacheCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO };

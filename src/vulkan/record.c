@@ -49,7 +49,7 @@ static bool write_set(NervVkExec *exec, const NervVkSlot *slot, uint32_t index, 
             spare += NERV_PLAN_ALIGN;
         else if (!locate(exec, slot, place, &at, error))
             return false;
-        infos[i] = (VkDescriptorBufferInfo){ at.buf->handle, at.offset, nerv_vk_range_of(place) };
+        infos[i] = (VkDescriptorBufferInfo){ at.buf->handle, at.offset, nerv_vk_range_of(exec, dispatch, i) };
         writes[i] = (VkWriteDescriptorSet){ .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                             .dstSet = slot->sets[index],
                                             .dstBinding = i,
