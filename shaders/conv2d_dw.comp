@@ -5,9 +5,9 @@
  * db[co] = sum of dy, as an implicit matrix product [Cout, N Ho Wo] x [N Ho Wo, Cin K K (+ 1)]: the last
  * column of B is ones and gives db.
  * Dispatch 1 (SUM = 0): one workgroup does a tile of BM x BN values over one of `splits` ranges of pixels and
- * writes it to part[split,Cout,columns]. Grid: tiles times splits, folded. Dispatch 2 (SUM = 1): one
- * invocation adds one value's parts in order, so that the result never depends on the schedule. Grid:
- * Cout*columns invocations, folded.
+ * writes it to part[split,Cout,columns]. Grid: tiles times splits, folded. Dispatch 2 (SUM > 0): SUM
+ * invocations add one value's parts, in an order that never depends on the schedule. Grid: Cout*columns*SUM
+ * invocations, folded.
  * Bindings: 0 dy[N,Cout,Ho,Wo], 1 x[N,Cin,H,W], 2 dw[Cout,Cin,K,K] (store_dw), 3 db[Cout] (store_db), 4 part.
  * Specialisation: 0-5 tile (BK = 16), 6 K, 7 stride, 8 SUM.
  */
@@ -103,15 +103,27 @@ float gemm_b(uint n)
     return x[image + c.x + y * pc.w_in + x_at];
 }
 
+#define VALUES (NERV_LOCAL / (SUM == 0 ? 1 : SUM)) /* of a workgroup of dispatch 2 */
+
+shared float sums[NERV_LOCAL];
+
 void sum_parts()
 {
-    uint id = nerv_id();
+    uint tid = gl_LocalInvocationIndex;
+    uint id = nerv_group() * VALUES + tid % VALUES;
     uint count = pc.cout * pc.columns;
-    if (id >= count)
-        return;
     float v = 0.0;
-    for (uint s = 0; s < pc.splits; s++)
+    for (uint s = tid / VALUES; id < count && s < pc.splits; s += SUM)
         v += part[s * count + id];
+    sums[tid] = v;
+    for (uint n = SUM / 2; n > 0; n /= 2) {
+        barrier();
+        if (tid < n * VALUES)
+            sums[tid] += sums[tid + n * VALUES];
+    }
+    if (tid >= VALUES || id >= count)
+        return;
+    v = sums[tid];
     uint m = id / pc.columns;
     uint n = id % pc.columns;
     uint n_dw = pc.cin * K * K;

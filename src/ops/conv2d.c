@@ -427,8 +427,9 @@ static size_t cpu_scratch_dw(const NervNode *node, const NervCpu *cpu)
     return nerv_conv_dw_scratch(&g, cpu);
 }
 
-/* How conv2d_dw's sum over all output pixels is split: into enough ranges to fill the device, none shorter than 512 pixels
- * (the sum of the parts would cost more) nor, for precision, longer than 4096, as far as 64 MiB of parts allow. */
+/* How conv2d_dw's sum over all output pixels is split: into enough ranges to fill the device, none shorter than `shortest` pixels
+ * (the sum of the parts would cost more; a GPU that stands idle costs more still) nor, for precision, longer than 4096, as
+ * far as 64 MiB of parts allow. Where the pixels are too few for that the tiles are small instead. */
 typedef struct {
     NervGemm tile;
     uint32_t columns; /* Cin*K*K + 1: the last one gives db */
@@ -442,11 +443,13 @@ static SplitDw split_dw(const NervNode *node, const NervVkCaps *caps)
     SplitDw s = { .columns = (uint32_t)x.c * (uint32_t)(a->k * a->k) + 1,
                   .pixels = (uint32_t)dy.n * (uint32_t)dy.h * (uint32_t)dy.w };
 
-    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, NERV_GEMM_MAX_BK, 1, caps);
+    const uint32_t shortest = caps->is_software ? 512 : 128, wanted = nerv_gemm_min_groups(caps);
+    const uint32_t most_splits = MAX(s.pixels / shortest, 1);
+    s.tile = nerv_gemm_choose((uint32_t)dy.c, s.columns, NERV_GEMM_MAX_BK,
+                              (wanted + most_splits - 1) / most_splits, caps);
     const uint64_t tiles = (uint64_t)s.tile.tiles_m * s.tile.tiles_n;
     const uint64_t most = MAX(((uint64_t)1 << 24) / ((uint64_t)dy.c * s.columns), 1);
-    uint64_t splits = 2 * nerv_gemm_min_groups(caps) / tiles;
-    splits = MIN(splits, s.pixels / 512);
+    uint64_t splits = MIN(2 * wanted / tiles, most_splits);
     splits = MAX(splits, s.pixels / 4096 + 1);
     splits = MIN(splits, most);
     s.split_pixels = (uint32_t)((s.pixels + splits - 1) / splits);
@@ -468,6 +471,9 @@ static uint32_t dispatch_dw(const NervNode *node, const NervVkCaps *caps, NervDi
     const SplitDw s = split_dw(node, caps);
     const uint64_t groups = (uint64_t)s.tile.tiles_m * s.tile.tiles_n * s.splits;
     const uint64_t elements = (uint64_t)dy.c * s.columns;
+    uint32_t lanes = 1; /* that share the parts of an element, about 16 each */
+    while (lanes < 32 && s.splits > 16 * lanes)
+        lanes *= 2;
     const uint32_t push[] = { s.tile.tiles_m,   s.tile.tiles_n,    s.splits,         s.split_pixels,
                               (uint32_t)dy.c,   (uint32_t)x.c,     (uint32_t)x.h,    (uint32_t)x.w,
                               (uint32_t)dy.h,   (uint32_t)dy.w,    s.pixels,         s.columns,
@@ -487,10 +493,10 @@ static uint32_t dispatch_dw(const NervNode *node, const NervVkCaps *caps, NervDi
     nerv_dispatch_bind(out, NERV_BIND_SCRATCH, 0);
 
     out[1] = out[0];
-    out[1].spec[8] = 1;
+    out[1].spec[8] = lanes;
     out[1].barrier_before = true;
     if (groups > UINT32_MAX || !nerv_dispatch_groups(&out[0], caps, groups) ||
-        !nerv_dispatch_elements(&out[1], caps, elements, NERV_VK_LOCAL))
+        !nerv_dispatch_elements(&out[1], caps, elements, NERV_VK_LOCAL / lanes))
         return 0;
     return 2;
 }

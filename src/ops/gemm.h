@@ -23,12 +23,13 @@ static inline uint32_t nerv_gemm_min_groups(const NervVkCaps *caps)
     return caps->is_software ? 8 : 256;
 }
 
-/* Bytes of shared memory: a staged chunk or, at the end, four rows of every invocation's columns. conv2d_dw adds a table. */
+/* Bytes of shared memory: a staged chunk or, at the end, four rows of every invocation's columns. conv2d_dw adds a table and a
+ * sum. */
 static inline size_t nerv_gemm_shared(const NervGemm *g)
 {
     const size_t staged = (size_t)(g->bm + 4 + g->bn + 4) * g->bk,
                  leaving = (size_t)4 * NERV_VK_LOCAL * g->tn;
-    return MAX(staged, leaving) * sizeof(float) + g->bn * 2 * sizeof(int32_t);
+    return MAX(staged, leaving) * sizeof(float) + g->bn * 2 * sizeof(int32_t) + NERV_VK_LOCAL * sizeof(float);
 }
 
 /* The length of a chunk for sums of `depth` at a time: as few multiplications by padding as can be, and few chunks (each costs two

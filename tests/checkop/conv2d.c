@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * checkop's cases of conv2d and its gradients: every kernel, stride and padding in small odd sizes, images that a tile
- * of pixels covers several times, channel counts off the tile, batches, and outputs that nobody reads.
+ * of pixels covers several times, sums over many pixels, channel counts off the tile, batches, and outputs that nobody reads.
  */
 #include "checkop.h"
 
@@ -23,6 +23,7 @@ static const Sizes fixed[] = {
     { 1, 11, 26, 33, 25, 3, 1, 1, true },  { 2, 40, 13, 21, 39, 3, 1, 0, false },
     { 1, 9, 17, 24, 100, 3, 1, 2, true },  { 1, 10, 12, 5, 700, 3, 1, 1, true },
     { 1, 100, 20, 30, 31, 3, 1, 1, true }, { 3, 8, 12, 20, 18, 3, 1, 1, true },
+    { 1, 3, 2, 70, 80, 3, 1, 1, true },    { 1, 12, 3, 180, 320, 1, 1, 0, true },
 };
 
 #define N_GRAD   6
