@@ -40,7 +40,8 @@ static void assume_all(NervVkExec *exec)
     const GPtrArray *tensors = exec->base.plan->tape->tensors;
     for (guint i = 0; i < tensors->len; i++) {
         const NervTensor *t = g_ptr_array_index(tensors, i);
-        exec->is_half[i] = t->kind == NERV_TENSOR_VALUE && t->dtype == NERV_F32 && !t->node->op->is_view;
+        exec->is_half[i] = t->dtype == NERV_F32 && exec->base.plan->place[i].kind == NERV_PLACE_ARENA &&
+                           !t->node->op->is_view;
     }
     for (guint i = 0; i < tensors->len; i++) {
         const NervTensor *t = g_ptr_array_index(tensors, i);

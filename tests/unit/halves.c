@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "nerv.h"
 #include "ops/ops.h"
 #include "vulkan/exec.h"
@@ -217,6 +218,77 @@ static void test_choice(void)
     nerv_backend_free(&vk->base);
 }
 
+/* --- every shader that has the variant --- */
+
+enum { N_LEAVES = 5 };
+
+static const int leaf_shape[N_LEAVES][4] = {
+    { 1, 10, 1, 1 }, { 12 * 48, 10, 1, 1 }, { 1, 12 * 48, 1, 1 }, { 3, 3, 3, 3 }, { 3, 3, 1, 1 }
+};
+
+/* Runs a network of all those ops and returns its pixels, 14x10 of them; *n_halves: values kept as halves. */
+static uint8_t *run_all_ops(NervBackend *be, guint *n_halves)
+{
+    const NervPixels pixels = { .format = NERV_PIXELS_RGB, .width = 14, .height = 10 };
+    GError *error = NULL;
+    NervRng rng;
+    NervTensor *leaf[N_LEAVES];
+    NervTape *t = nerv_tape_new();
+    for (int i = 0; i < N_LEAVES; i++)
+        leaf[i] = nerv_tape_leaf(
+            t, NERV_TENSOR_INPUT, NERV_F32,
+            nerv_shape(leaf_shape[i][0], leaf_shape[i][1], leaf_shape[i][2], leaf_shape[i][3]), NULL);
+    NervTensor *v = nerv_linear(t, leaf[0], leaf[1], leaf[2]);
+    v = nerv_pixel_shuffle(t, nerv_reshape(t, v, nerv_shape(1, 12, 6, 8)), 2);
+    NervTensor *a = nerv_act(t, nerv_conv2d(t, v, leaf[3], NULL, 1, 1), NERV_ACT_SIN);
+    NervTensor *b = nerv_mul(t, nerv_add(t, a, v), a);
+    b = nerv_crop(t, nerv_affine(t, b, -.7f, .2f), 10, 14);
+    b = nerv_upconv2d(t, b, leaf[4], NULL, 1, NERV_ACT_TANH01);
+    NervTensor *out = nerv_to_pixels(t, b, &pixels);
+    nerv_tape_output(t, out, "pixels");
+    NervExec *exec = nerv_exec_new(be, t, &error);
+    g_assert_no_error(error);
+    nerv_rng_init(&rng, 7);
+    for (int i = 0; i < N_LEAVES; i++) {
+        const size_t n = (size_t)nerv_shape_count(leaf[i]->shape);
+        float *values = g_new(float, n);
+        for (size_t j = 0; j < n; j++)
+            values[j] = (float)(int32_t)(nerv_rng_below(&rng, 2001)) / 1000.f - 1.f;
+        g_assert_true(nerv_exec_write(exec, leaf[i], values, &error));
+        g_free(values);
+    }
+    uint8_t *bytes = g_malloc0(nerv_tensor_bytes(out));
+    g_assert_true(nerv_exec_run(exec, &error));
+    g_assert_true(nerv_exec_read(exec, out, bytes, &error));
+    if (n_halves)
+        *n_halves = count_halves(exec);
+    nerv_exec_free(exec);
+    nerv_tape_free(t);
+    return bytes;
+}
+
+static void test_all_ops(void)
+{
+    GError *error = NULL;
+    NervBackend *cpu = nerv_backend_open("cpu", 1, &error);
+    g_assert_no_error(error);
+    NervVk *vk = open_device();
+    guint n_halves;
+    uint8_t *want = run_all_ops(cpu, NULL), *got = run_all_ops(&vk->base, &n_halves);
+    int least = 255, most = 0;
+    g_assert_cmpuint(n_halves, ==, 9); /* what the nine ops before to_pixels that are no view make */
+    for (int i = 0; i < 14 * 10 * 3; i++) {
+        g_assert_cmpint(ABS(want[i] - got[i]), <=, 1);
+        least = MIN(least, want[i]);
+        most = MAX(most, want[i]);
+    }
+    g_assert_cmpint(most - least, >, 100); /* there is a picture */
+    g_free(want);
+    g_free(got);
+    nerv_backend_free(cpu);
+    nerv_backend_free(&vk->base);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -228,5 +300,6 @@ int main(int argc, char **argv)
         return 77;
     g_test_add_func("/halves/pictures", test_pictures);
     g_test_add_func("/halves/choice", test_choice);
+    g_test_add_func("/halves/all-ops", test_all_ops);
     return g_test_run();
 }
