@@ -13,10 +13,10 @@
 layout(constant_id = 0) const uint M = 3;
 layout(constant_id = 1) const uint ACT = 0;
 
-NERV_IN(0, y);
+NERV_VALUE_IN(0, y);
 NERV_IN(1, v);
 NERV_IN(2, c);
-NERV_OUT(3, result);
+NERV_VALUE_OUT(3, result);
 
 layout(push_constant) uniform Push {
     uint count;    /* pixels of all images */
@@ -35,10 +35,10 @@ void main()
     for (uint m = 0; m < M; m++)
         sum[m] = c[m];
     for (uint k = 0; k < pc.channels; k++) {
-        float value = y[from + k * pc.plane];
+        float value = float(y[from + k * pc.plane]);
         for (uint m = 0; m < M; m++)
             sum[m] += v[m * pc.channels + k] * value;
     }
     for (uint m = 0; m < M; m++)
-        result[to + m * pc.plane] = nerv_act(ACT, sum[m]);
+        result[to + m * pc.plane] = NERV_VALUE(nerv_act(ACT, sum[m]));
 }
