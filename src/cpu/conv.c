@@ -18,16 +18,6 @@
 
 #define ALIGN_FLOATS 16
 
-static size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
 /* --- padded copies --- */
 
 void nerv_conv_layout(const NervConvGeom *g, NervConvLayout *l)
@@ -85,7 +75,7 @@ static void split_row(const NervConvDsp *dsp, const NervConvGeom *g, const NervC
 
     if (l->phases_x == g->step) {
         /* Columns first..end-1 lie inside the source in all phases. */
-        first = MIN(ceil_div(MAX(g->pad_x, 0), g->step), l->pitch);
+        first = MIN(nerv_ceil_div(MAX(g->pad_x, 0), g->step), l->pitch);
         end = CLAMP((g->w + g->pad_x) / g->step, first, l->pitch);
         dsp->deinterleave(dst + first, plane, src + (ptrdiff_t)g->step * first - g->pad_x, end - first,
                           g->step);
@@ -154,7 +144,7 @@ typedef struct {
 static double piece_cost(const NervConvGeom *g, const NervConvDsp *dsp, const NervConvLayout *l, int32_t rows,
                          int32_t outs)
 {
-    const int32_t n_vectors = ceil_div((rows - 1) * l->pitch + g->out_w, dsp->vector_floats);
+    const int32_t n_vectors = nerv_ceil_div((rows - 1) * l->pitch + g->out_w, dsp->vector_floats);
     const double vectors = n_vectors + (n_vectors % 3 == 0 ? 0 : n_vectors % 3 == 1 ? 0.5 : 0.25);
     const double macs = vectors * nerv_conv_padded(dsp, outs) * ((double)g->c_in * g->kh * g->kw / 2 + 4);
     const double copied = l->in_place ? 0 : (double)g->c_in * (rows + l->extra_rows) * (l->pitch / 4.0 + 16);
@@ -173,21 +163,22 @@ static void choose_pieces(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
 
     while (unit % g->group != 0)
         unit += dsp->block;
-    const int32_t n_units = ceil_div(g->c_out, unit);
+    const int32_t n_units = nerv_ceil_div(g->c_out, unit);
     const int32_t fit = MAX(PIECE_FLOATS / pitch, 1); /* channels of one row */
-    int32_t n_outs = CLAMP(ceil_div(MIN(g->c_out, 1 << 20) * MIN(g->out_h, 2), fit), 1, n_units);
+    int32_t n_outs = CLAMP(nerv_ceil_div(MIN(g->c_out, 1 << 20) * MIN(g->out_h, 2), fit), 1, n_units);
     cut->rows = 0;
     if (g->whole)
         n_outs = 1;
     for (int tries = 0; tries < (g->whole ? 1 : 3) && n_outs <= n_units; tries++, n_outs *= 2) {
-        const int32_t outs = ceil_div(n_units, n_outs) * unit;
+        const int32_t outs = nerv_ceil_div(n_units, n_outs) * unit;
         const int32_t room =
             BUFFER_FLOATS / (cut->ci_block * MAX(cut->layout.phases_y * cut->layout.phases_x, 1)) / pitch;
         const int32_t most = CLAMP(MIN(fit / outs, room - cut->layout.extra_rows), 1, g->out_h);
-        const int32_t fewest = ceil_div(g->out_h, most);
+        const int32_t fewest = nerv_ceil_div(g->out_h, most);
         for (int32_t n = fewest; n < fewest + 4 * n_threads + 8 && n <= g->out_h; n++) {
-            const int32_t rows = ceil_div(g->out_h, n);
-            const int64_t pieces = (int64_t)g->n * ceil_div(g->out_h, rows) * ceil_div(g->c_out, outs);
+            const int32_t rows = nerv_ceil_div(g->out_h, n);
+            const int64_t pieces =
+                (int64_t)g->n * nerv_ceil_div(g->out_h, rows) * nerv_ceil_div(g->c_out, outs);
             const double cost = piece_cost(g, dsp, &cut->layout, rows, MIN(outs, g->c_out));
             const double time = cost * ((pieces + n_threads - 1) / n_threads + (n_threads > 1 ? 0.25 : 0));
             if (cut->rows == 0 || time < best) {
@@ -197,8 +188,8 @@ static void choose_pieces(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
             }
         }
     }
-    cut->n_row_pieces = ceil_div(g->out_h, cut->rows);
-    cut->n_out_pieces = ceil_div(g->c_out, cut->outs);
+    cut->n_row_pieces = nerv_ceil_div(g->out_h, cut->rows);
+    cut->n_out_pieces = nerv_ceil_div(g->c_out, cut->outs);
 }
 
 static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
@@ -208,16 +199,17 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
 
     nerv_conv_layout(g, &cut->layout);
     const int32_t most = MAX(L1_FLOATS / MAX(g->kh * (3 * (int32_t)vf + g->kw), 1), 1);
-    cut->n_ci_blocks = ceil_div(g->c_in, most);
-    cut->ci_block = ceil_div(g->c_in, cut->n_ci_blocks);
-    cut->n_ci_blocks = ceil_div(g->c_in, cut->ci_block);
+    cut->n_ci_blocks = nerv_ceil_div(g->c_in, most);
+    cut->ci_block = nerv_ceil_div(g->c_in, cut->n_ci_blocks);
+    cut->n_ci_blocks = nerv_ceil_div(g->c_in, cut->ci_block);
     choose_pieces(g, cpu, cut);
 
     cut->plane = nerv_conv_plane(g, &cut->layout, cut->rows, vf);
-    cut->ld = (round_up((size_t)cut->rows * cut->layout.pitch, vf) / ALIGN_FLOATS / 2 * 2 + 3) * ALIGN_FLOATS;
-    cut->packed_floats = round_up(nerv_conv_padded(dsp, g->c_out) * g->c_in * taps, ALIGN_FLOATS);
+    cut->ld =
+        (nerv_round_up((size_t)cut->rows * cut->layout.pitch, vf) / ALIGN_FLOATS / 2 * 2 + 3) * ALIGN_FLOATS;
+    cut->packed_floats = nerv_round_up(nerv_conv_padded(dsp, g->c_out) * g->c_in * taps, ALIGN_FLOATS);
     cut->buffer_floats = cut->plane * cut->ci_block * cut->layout.phases_y * cut->layout.phases_x;
-    cut->offset_floats = round_up(cut->ci_block * taps, ALIGN_FLOATS);
+    cut->offset_floats = nerv_round_up(cut->ci_block * taps, ALIGN_FLOATS);
     cut->sum_floats = cut->ld * nerv_conv_padded(dsp, cut->outs);
 }
 
@@ -288,7 +280,7 @@ static void pack_task(void *arg, uint32_t task, uint32_t thread)
 {
     const Job *job = arg;
     const NervConvGeom *g = job->g;
-    const int32_t block = job->dsp->block, n_blocks = ceil_div(g->c_out, block);
+    const int32_t block = job->dsp->block, n_blocks = nerv_ceil_div(g->c_out, block);
     const int32_t first = (int32_t)((int64_t)n_blocks * task / job->n_pack_tasks);
     const int32_t end = (int32_t)((int64_t)n_blocks * (task + 1) / job->n_pack_tasks);
     const size_t padded = nerv_conv_padded(job->dsp, g->c_out), taps = (size_t)g->kh * g->kw;
@@ -330,7 +322,7 @@ static void piece_task(void *arg, uint32_t task, uint32_t thread)
     /* Whole vectors are read, and not beyond the channel's end. */
     const bool in_place =
         l->in_place &&
-        (size_t)piece.first_row * g->w + round_up(n_pixels, job->dsp->vector_floats) <= channel;
+        (size_t)piece.first_row * g->w + nerv_round_up(n_pixels, job->dsp->vector_floats) <= channel;
     const size_t plane = in_place ? channel : cut->plane;
 
     nerv_conv_offsets(g, l, off, plane, cut->ci_block);
@@ -371,7 +363,7 @@ void nerv_conv_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, con
                 .ctx = ctx };
 
     job.n_pack_tasks =
-        (uint32_t)CLAMP(cut.packed_floats / PACK_FLOATS, 1, (size_t)ceil_div(g->c_out, job.dsp->block));
+        (uint32_t)CLAMP(cut.packed_floats / PACK_FLOATS, 1, (size_t)nerv_ceil_div(g->c_out, job.dsp->block));
     nerv_pool_run(cpu->pool, job.n_pack_tasks, pack_task, &job);
     nerv_pool_run(cpu->pool, (uint32_t)g->n * cut.n_row_pieces * cut.n_out_pieces, piece_task, &job);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/round.h"
 #include "cpu/cpu.h"
 
 /* out[o][y][x] = bias[o] + sum over c,i,j of w[o][c][i][j] src[c][step*y + i - pad_y][step*x + j - pad_x], src being zero outside

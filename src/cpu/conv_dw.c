@@ -25,16 +25,6 @@
 
 #define ALIGN_FLOATS 16
 
-static size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
 typedef struct {
     NervConvLayout layout;
     int32_t vf;
@@ -52,22 +42,22 @@ typedef struct {
 static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
 {
     const int32_t vf = cut->vf = cpu->dsp->conv.vector_floats;
-    const int32_t n_vectors = ceil_div(g->c_out, vf), window = g->kh * g->kw;
+    const int32_t n_vectors = nerv_ceil_div(g->c_out, vf), window = g->kh * g->kw;
     NervConvLayout *l = &cut->layout;
 
     nerv_conv_layout(g, l);
     cut->taps = (size_t)g->c_in * window;
-    cut->ld = round_up(g->c_out, ALIGN_FLOATS);
-    cut->n_out_groups = ceil_div(g->c_out, GROUP_OUT);
-    cut->vectors = ceil_div(n_vectors, cut->n_out_groups);
-    cut->vectors = MIN(n_vectors, ceil_div(cut->vectors, NERV_CONV_MAX_STRIP) * NERV_CONV_MAX_STRIP);
-    cut->n_out_groups = ceil_div(n_vectors, cut->vectors);
+    cut->ld = nerv_round_up(g->c_out, ALIGN_FLOATS);
+    cut->n_out_groups = nerv_ceil_div(g->c_out, GROUP_OUT);
+    cut->vectors = nerv_ceil_div(n_vectors, cut->n_out_groups);
+    cut->vectors = MIN(n_vectors, nerv_ceil_div(cut->vectors, NERV_CONV_MAX_STRIP) * NERV_CONV_MAX_STRIP);
+    cut->n_out_groups = nerv_ceil_div(n_vectors, cut->vectors);
 
-    cut->ins = ceil_div(g->c_in, ceil_div(g->c_in, GROUP_IN));
+    cut->ins = nerv_ceil_div(g->c_in, nerv_ceil_div(g->c_in, GROUP_IN));
     const size_t row = (size_t)l->phases_y * l->phases_x * l->pitch;
     while (cut->ins > 8 && cut->ins * row * (l->extra_rows + 1) > BUFFER_FLOATS)
-        cut->ins = ceil_div(cut->ins, 2);
-    cut->n_in_groups = ceil_div(g->c_in, cut->ins);
+        cut->ins = nerv_ceil_div(cut->ins, 2);
+    cut->n_in_groups = nerv_ceil_div(g->c_in, cut->ins);
     cut->rows = (int32_t)CLAMP((int64_t)(BUFFER_FLOATS / (cut->ins * row)) - l->extra_rows, 1, g->out_h);
 
     const int64_t macs = (int64_t)g->n * g->c_out * g->out_h * g->out_w * cut->taps;
@@ -80,17 +70,17 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     const int32_t wanted =
         (int32_t)CLAMP(MIN((tasks + n_groups - 1) / n_groups, fit), 1, (int64_t)g->n * g->out_h);
     /* Rows so that there are at least as many bands as ranges. */
-    cut->rows = MIN(cut->rows, MAX(1, g->out_h / ceil_div(wanted, g->n)));
-    cut->rows = ceil_div(g->out_h, ceil_div(g->out_h, cut->rows));
-    cut->n_bands = g->n * ceil_div(g->out_h, cut->rows);
+    cut->rows = MIN(cut->rows, MAX(1, g->out_h / nerv_ceil_div(wanted, g->n)));
+    cut->rows = nerv_ceil_div(g->out_h, nerv_ceil_div(g->out_h, cut->rows));
+    cut->n_bands = g->n * nerv_ceil_div(g->out_h, cut->rows);
     cut->n_ranges = MIN(wanted, cut->n_bands);
 
     cut->plane = nerv_conv_plane(g, l, cut->rows, 0);
     cut->sum_floats = cut->n_ranges * (cut->taps + 1) * cut->ld;
     cut->buffer_floats = l->in_place ? 0 : cut->plane * cut->ins * l->phases_y * l->phases_x;
-    cut->offset_floats = round_up((size_t)cut->ins * window, ALIGN_FLOATS);
+    cut->offset_floats = nerv_round_up((size_t)cut->ins * window, ALIGN_FLOATS);
     cut->few = g->c_out <= NERV_CONV_FEW && g->c_out < vf / 2;
-    cut->dy_plane = round_up((size_t)cut->rows * l->pitch, ALIGN_FLOATS) + ALIGN_FLOATS;
+    cut->dy_plane = nerv_round_up((size_t)cut->rows * l->pitch, ALIGN_FLOATS) + ALIGN_FLOATS;
     cut->dy_floats = cut->few ? g->c_out * cut->dy_plane : (size_t)PIXELS * NERV_CONV_MAX_STRIP * vf;
 }
 
@@ -145,9 +135,9 @@ static void band(const Job *job, float *sums, float *db_sums, const float *in, c
     const NervConvGeom *g = job->g;
     const Cut *cut = job->cut;
     const int32_t vf = cut->vf, n_pixels = (n_rows - 1) * cut->layout.pitch + g->out_w;
-    const int32_t end = MIN(first_vector + cut->vectors, ceil_div(g->c_out, vf));
-    const int32_t n_pieces = ceil_div(n_pixels, PIXELS),
-                  n_strips = ceil_div(end - first_vector, NERV_CONV_MAX_STRIP);
+    const int32_t end = MIN(first_vector + cut->vectors, nerv_ceil_div(g->c_out, vf));
+    const int32_t n_pieces = nerv_ceil_div(n_pixels, PIXELS),
+                  n_strips = nerv_ceil_div(end - first_vector, NERV_CONV_MAX_STRIP);
 
     for (int32_t i = 0; i < n_pieces; i++) {
         const int32_t p0 = (int32_t)((int64_t)n_pixels * i / n_pieces);

@@ -20,16 +20,6 @@
 
 #define ALIGN_FLOATS 16
 
-static size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
 bool nerv_wino_suits(const NervConvGeom *g)
 {
     /* The transforms must be worth their while: those of images grow with the channels, the products with their square; that of the
@@ -45,13 +35,13 @@ size_t nerv_wino_ldt(const NervConvDsp *dsp, int32_t n_rows, int32_t n_cols)
 {
     /* Rows of tiles are written as whole vectors. An odd number of cache lines, as in nerv_conv_plane(). */
     const size_t vf = dsp->vector_floats, n = (size_t)(n_rows - 1) * n_cols + MAX((size_t)n_cols, vf);
-    return (round_up(n, vf) + ALIGN_FLOATS - 1) / ALIGN_FLOATS / 2 * 2 * ALIGN_FLOATS + ALIGN_FLOATS;
+    return (nerv_round_up(n, vf) + ALIGN_FLOATS - 1) / ALIGN_FLOATS / 2 * 2 * ALIGN_FLOATS + ALIGN_FLOATS;
 }
 
 /* Floats of a fourth of a line of pixels: whole vectors of tiles and the two pixels that the last one needs of the next. */
 static size_t line_pitch(const NervConvDsp *dsp, int32_t n_cols)
 {
-    return round_up((size_t)n_cols + 1, dsp->vector_floats);
+    return nerv_round_up((size_t)n_cols + 1, dsp->vector_floats);
 }
 
 /* A padded line, the lines, and what an unaligned last vector reads. */
@@ -132,13 +122,14 @@ typedef struct {
 /* Of a task, in cycles of a processor with AVX-512 or so. */
 static double task_cost(const NervConvGeom *g, const NervConvDsp *dsp, const Cut *cut)
 {
-    const int32_t vf = dsp->vector_floats, n_vectors = ceil_div(cut->rows * cut->cols, vf);
+    const int32_t vf = dsp->vector_floats, n_vectors = nerv_ceil_div(cut->rows * cut->cols, vf);
     const double vectors = n_vectors + (n_vectors % 3 == 0 ? 0 : n_vectors % 3 == 1 ? 0.5 : 0.25);
-    const double row_vectors = (double)cut->rows * ceil_div(cut->cols, vf);
-    const double n_groups = ceil_div(cut->outs, cut->group), n_blocks = ceil_div(g->c_in, cut->ci_block);
+    const double row_vectors = (double)cut->rows * nerv_ceil_div(cut->cols, vf);
+    const double n_groups = nerv_ceil_div(cut->outs, cut->group),
+                 n_blocks = nerv_ceil_div(g->c_in, cut->ci_block);
     const double padded = NERV_WINO_FREQS * (double)nerv_conv_padded(dsp, cut->outs);
 
-    const double lines = (4. * cut->rows + 2) * (20 + 12. * ceil_div(cut->cols + 1, vf));
+    const double lines = (4. * cut->rows + 2) * (20 + 12. * nerv_ceil_div(cut->cols + 1, vf));
     const double in = (n_blocks > 1 ? n_groups : 1) * g->c_in * (row_vectors * 110 + lines);
     const double products = padded * vectors * (g->c_in * 0.55 + 1.5 * n_blocks);
     const double weights = padded * g->c_in * 0.25;
@@ -170,14 +161,14 @@ static void choose_channels(const NervConvGeom *g, const NervCpu *cpu, int32_t u
 {
     const NervConvDsp *dsp = &cpu->dsp->conv;
     cut->ldt = nerv_wino_ldt(dsp, cut->rows, cut->cols);
-    cut->outs = MIN(ceil_div(ceil_div(g->c_out, unit), n_out_blocks) * unit, g->c_out);
-    cut->n_out_blocks = ceil_div(g->c_out, cut->outs);
+    cut->outs = MIN(nerv_ceil_div(nerv_ceil_div(g->c_out, unit), n_out_blocks) * unit, g->c_out);
+    cut->n_out_blocks = nerv_ceil_div(g->c_out, cut->outs);
 
-    const int32_t channel = NERV_WINO_FREQS * (int32_t)cut->ldt, n_units = ceil_div(cut->outs, unit);
+    const int32_t channel = NERV_WINO_FREQS * (int32_t)cut->ldt, n_units = nerv_ceil_div(cut->outs, unit);
     int32_t last = 0;
     for (int32_t floats = GROUP_FLOATS; floats <= 4 * GROUP_FLOATS; floats *= 2) {
         const int32_t fit = CLAMP(floats / (channel * unit), 1, n_units);
-        cut->group = MIN(ceil_div(n_units, ceil_div(n_units, fit)) * unit, cut->outs);
+        cut->group = MIN(nerv_ceil_div(n_units, nerv_ceil_div(n_units, fit)) * unit, cut->outs);
         if (cut->group == last)
             continue;
         last = cut->group;
@@ -185,7 +176,7 @@ static void choose_channels(const NervConvGeom *g, const NervCpu *cpu, int32_t u
         try_channels(g, cpu, cut, best);
         const int32_t most = (L2_FLOATS - cut->group * channel) / channel;
         if (most >= 8 && most < g->c_in) {
-            cut->ci_block = ceil_div(g->c_in, ceil_div(g->c_in, most));
+            cut->ci_block = nerv_ceil_div(g->c_in, nerv_ceil_div(g->c_in, most));
             try_channels(g, cpu, cut, best);
         }
     }
@@ -194,24 +185,25 @@ static void choose_channels(const NervConvGeom *g, const NervCpu *cpu, int32_t u
 static void choose_blocks(const NervConvGeom *g, const NervCpu *cpu, Cut *best)
 {
     const NervConvDsp *dsp = &cpu->dsp->conv;
-    const int32_t tiles_y = ceil_div(g->out_h, NERV_WINO_TILE), tiles_x = ceil_div(g->out_w, NERV_WINO_TILE);
+    const int32_t tiles_y = nerv_ceil_div(g->out_h, NERV_WINO_TILE),
+                  tiles_x = nerv_ceil_div(g->out_w, NERV_WINO_TILE);
     int32_t unit = dsp->block, last_cols = 0;
 
     while (unit % g->group != 0)
         unit += dsp->block;
     best->rows = 0;
-    for (int32_t n = ceil_div(tiles_x, MOST_TILES); n <= tiles_x; n++) {
-        Cut cut = { .cols = ceil_div(tiles_x, n) };
+    for (int32_t n = nerv_ceil_div(tiles_x, MOST_TILES); n <= tiles_x; n++) {
+        Cut cut = { .cols = nerv_ceil_div(tiles_x, n) };
         if (cut.cols == last_cols)
             continue;
         if (last_cols > 0 && cut.cols < MAX(dsp->vector_floats, LEAST_COLUMNS))
             break;
         last_cols = cut.cols;
-        cut.n_col_blocks = ceil_div(tiles_x, cut.cols);
+        cut.n_col_blocks = nerv_ceil_div(tiles_x, cut.cols);
         for (cut.rows = 1; cut.rows <= tiles_y && cut.rows * cut.cols <= MOST_TILES; cut.rows++) {
-            cut.n_row_blocks = ceil_div(tiles_y, cut.rows);
+            cut.n_row_blocks = nerv_ceil_div(tiles_y, cut.rows);
             for (int32_t outs = 1;
-                 outs <= (g->whole ? 1 : MOST_OUT_BLOCKS) && outs <= ceil_div(g->c_out, unit); outs *= 2)
+                 outs <= (g->whole ? 1 : MOST_OUT_BLOCKS) && outs <= nerv_ceil_div(g->c_out, unit); outs *= 2)
                 choose_channels(g, cpu, unit, outs, &cut, best);
         }
     }
@@ -223,15 +215,15 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     const size_t vf = dsp->vector_floats;
 
     choose_blocks(g, cpu, cut);
-    cut->pitch = (int32_t)(NERV_WINO_TILE * round_up(cut->cols, vf));
+    cut->pitch = (int32_t)(NERV_WINO_TILE * nerv_round_up(cut->cols, vf));
     cut->ld = nerv_wino_ldt(dsp, 1, NERV_WINO_TILE * cut->rows * cut->pitch);
     cut->padded = nerv_conv_padded(dsp, g->c_out);
-    cut->weight_floats = round_up(NERV_WINO_FREQS * cut->padded * g->c_in, ALIGN_FLOATS);
+    cut->weight_floats = nerv_round_up(NERV_WINO_FREQS * cut->padded * g->c_in, ALIGN_FLOATS);
     cut->pack_floats = (size_t)PACK_CHANNELS * 9 * dsp->block;
-    cut->copy_floats = round_up(nerv_wino_copy_floats(dsp, cut->rows, cut->cols), ALIGN_FLOATS);
+    cut->copy_floats = nerv_round_up(nerv_wino_copy_floats(dsp, cut->rows, cut->cols), ALIGN_FLOATS);
     cut->input_floats = NERV_WINO_FREQS * cut->ci_block * cut->ldt;
     cut->product_floats = NERV_WINO_FREQS * nerv_conv_padded(dsp, cut->group) * cut->ldt;
-    cut->offset_floats = round_up(cut->ci_block, ALIGN_FLOATS);
+    cut->offset_floats = nerv_round_up(cut->ci_block, ALIGN_FLOATS);
     cut->sum_floats = cut->group * cut->ld;
 }
 
@@ -347,7 +339,8 @@ static void block_task(void *arg, uint32_t task, uint32_t thread)
     float *copy = job->per_thread + thread * job->thread_floats, *v = copy + cut->copy_floats;
     float *m = v + cut->input_floats, *sums = m + cut->product_floats;
     const Buffers b = { copy, v, m, sums, (int32_t *)(sums + cut->sum_floats) };
-    const int32_t tiles_y = ceil_div(g->out_h, NERV_WINO_TILE), tiles_x = ceil_div(g->out_w, NERV_WINO_TILE);
+    const int32_t tiles_y = nerv_ceil_div(g->out_h, NERV_WINO_TILE),
+                  tiles_x = nerv_ceil_div(g->out_w, NERV_WINO_TILE);
 
     const int32_t first = (int32_t)(task % cut->n_out_blocks) * cut->outs;
     const int32_t end = MIN(first + cut->outs, g->c_out);
@@ -390,7 +383,7 @@ void nerv_wino_run(const NervConvGeom *g, const NervCpu *cpu, void *scratch, con
                 .store = store,
                 .ctx = ctx };
 
-    nerv_pool_run(cpu->pool, (uint32_t)ceil_div(g->c_out, cpu->dsp->conv.block), weights_task, &job);
+    nerv_pool_run(cpu->pool, (uint32_t)nerv_ceil_div(g->c_out, cpu->dsp->conv.block), weights_task, &job);
     nerv_pool_run(cpu->pool, (uint32_t)g->n * cut.n_row_blocks * cut.n_col_blocks * cut.n_out_blocks,
                   block_task, &job);
 }

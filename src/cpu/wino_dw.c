@@ -20,16 +20,6 @@
 
 #define ALIGN_FLOATS 16
 
-static size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
 typedef struct {
     int32_t vf, tiles_y, tiles_x;
     int32_t ins, n_in_groups;      /* input channels */
@@ -43,24 +33,24 @@ typedef struct {
 static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
 {
     const NervConvDsp *dsp = &cpu->dsp->conv;
-    const int32_t vf = cut->vf = dsp->vector_floats, n_vectors = ceil_div(g->c_out, vf);
+    const int32_t vf = cut->vf = dsp->vector_floats, n_vectors = nerv_ceil_div(g->c_out, vf);
 
-    cut->tiles_y = ceil_div(g->out_h, NERV_WINO_TILE);
-    cut->tiles_x = ceil_div(g->out_w, NERV_WINO_TILE);
-    cut->ld = round_up(g->c_out, ALIGN_FLOATS);
+    cut->tiles_y = nerv_ceil_div(g->out_h, NERV_WINO_TILE);
+    cut->tiles_x = nerv_ceil_div(g->out_w, NERV_WINO_TILE);
+    cut->ld = nerv_round_up(g->c_out, ALIGN_FLOATS);
 
     /* Whole strips of output channels, and as many input channels as then fit. */
     const int32_t strip = NERV_CONV_MAX_STRIP * vf;
     cut->vectors = MIN(n_vectors, NERV_CONV_MAX_STRIP * MAX(1, 96 / strip));
-    cut->n_out_groups = ceil_div(n_vectors, cut->vectors);
+    cut->n_out_groups = nerv_ceil_div(n_vectors, cut->vectors);
     const int32_t fit = MAX(8, SUM_FLOATS / (NERV_WINO_FREQS * cut->vectors * vf));
-    cut->ins = ceil_div(g->c_in, ceil_div(g->c_in, fit));
-    cut->n_in_groups = ceil_div(g->c_in, cut->ins);
+    cut->ins = nerv_ceil_div(g->c_in, nerv_ceil_div(g->c_in, fit));
+    cut->n_in_groups = nerv_ceil_div(g->c_in, cut->ins);
 
     const int32_t tiles =
         CLAMP(BLOCK_FLOATS / (NERV_WINO_FREQS * (cut->ins + cut->vectors * vf)), 8, MOST_TILES);
-    cut->cols = ceil_div(cut->tiles_x, ceil_div(cut->tiles_x, tiles));
-    cut->n_col_blocks = ceil_div(cut->tiles_x, cut->cols);
+    cut->cols = nerv_ceil_div(cut->tiles_x, nerv_ceil_div(cut->tiles_x, tiles));
+    cut->n_col_blocks = nerv_ceil_div(cut->tiles_x, cut->cols);
     cut->ldt = nerv_wino_ldt(dsp, 1, cut->cols);
 
     const int64_t macs = (int64_t)g->n * g->c_out * g->out_h * g->out_w * g->c_in * 9;
@@ -70,11 +60,11 @@ static void make_cut(const NervConvGeom *g, const NervCpu *cpu, Cut *cut)
     cut->n_ranges = (int32_t)CLAMP(MIN(wanted, fit_ranges), 1, (int64_t)g->n * cut->tiles_y);
 
     cut->sum_floats = (size_t)cut->n_ranges * NERV_WINO_FREQS * (g->c_in + 1) * cut->ld;
-    cut->copy_floats = round_up(nerv_wino_copy_floats(dsp, 1, cut->cols), ALIGN_FLOATS);
+    cut->copy_floats = nerv_round_up(nerv_wino_copy_floats(dsp, 1, cut->cols), ALIGN_FLOATS);
     cut->input_floats = NERV_WINO_FREQS * cut->ins * cut->ldt;
     cut->dy_floats = (size_t)NERV_WINO_TILE * NERV_WINO_TILE * cut->cols * strip;
     cut->output_floats = (size_t)NERV_WINO_FREQS * cut->cols * cut->vectors * vf;
-    cut->offset_floats = round_up(cut->ins, ALIGN_FLOATS);
+    cut->offset_floats = nerv_round_up(cut->ins, ALIGN_FLOATS);
 }
 
 static size_t thread_floats(const Cut *cut)
@@ -131,7 +121,7 @@ static void add_block(const Job *job, const Buffers *b, const NervWinoBlock *in,
     const Cut *cut = job->cut;
     const NervConvDsp *dsp = &job->dsp->conv;
     const int32_t y = NERV_WINO_TILE * in->first_row, x = NERV_WINO_TILE * in->first_col;
-    const int32_t end = MIN((v0 + cut->vectors) * cut->vf, (int32_t)round_up(g->c_out, cut->vf));
+    const int32_t end = MIN((v0 + cut->vectors) * cut->vf, (int32_t)nerv_round_up(g->c_out, cut->vf));
 
     for (int32_t o = v0 * cut->vf; o < end; o += NERV_CONV_MAX_STRIP * cut->vf) {
         const int32_t width = MIN(NERV_CONV_MAX_STRIP * cut->vf, end - o), n_vectors = width / cut->vf;
@@ -219,7 +209,7 @@ static void finish_task(void *arg, uint32_t task, uint32_t thread)
     }
     for (int32_t o = 0; o < g->c_out; o += FINISH_OUTS) {
         const int32_t n = MIN(FINISH_OUTS, g->c_out - o);
-        job->dsp->wino.weights_dx(taps, FINISH_OUTS, sums + o, ld_sums, round_up(n, cut->vf));
+        job->dsp->wino.weights_dx(taps, FINISH_OUTS, sums + o, ld_sums, nerv_round_up(n, cut->vf));
         job->dsp->conv.transpose(job->dw + ((size_t)o * g->c_in + task) * 9, (ptrdiff_t)g->c_in * 9, taps,
                                  FINISH_OUTS, 9, 9, n);
     }

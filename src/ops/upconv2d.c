@@ -10,6 +10,7 @@
 #include "cpu/conv.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
+#include "ops/upconv.h"
 
 #define MAX_SCALE 16
 
@@ -59,26 +60,6 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
     return true;
 }
 
-/* z[n,o,h,v] */
-static double conv_at(const float *x, const float *w, const float *b, NervShape xs, int K, int n, int o,
-                      int h, int v)
-{
-    double sum = b ? b[o] : 0.0;
-    for (int c = 0; c < xs.c; c++) {
-        const float *plane = x + ((size_t)n * xs.c + c) * xs.h * xs.w;
-        const float *taps = w + ((size_t)o * xs.c + c) * K * K;
-        for (int i = 0; i < K; i++) {
-            const int p = h + i - (K - 1) / 2;
-            for (int j = 0; j < K; j++) {
-                const int q = v + j - (K - 1) / 2;
-                if (p >= 0 && p < xs.h && q >= 0 && q < xs.w)
-                    sum += (double)taps[i * K + j] * plane[(size_t)p * xs.w + q];
-            }
-        }
-    }
-    return sum;
-}
-
 static void ref(const NervNode *node, const NervArgs *args)
 {
     const NervUpconvAttr *a = NERV_NODE_ATTR(node, NervUpconvAttr);
@@ -91,7 +72,8 @@ static void ref(const NervNode *node, const NervArgs *args)
         for (int o = 0; o < ws.n; o++) {
             for (int h = 0; h < xs.h; h++) {
                 for (int v = 0; v < xs.w; v++) {
-                    const float value = (float)conv_at(args->in[0], args->in[1], b, xs, ws.h, n, o, h, v);
+                    const float value =
+                        (float)nerv_upconv_z(args->in[0], args->in[1], b, xs, ws.h, n, o, h, v);
                     const size_t row = ((size_t)n * ys.c + o / (S * S)) * ys.h + h * S + o / S % S;
                     if (y)
                         y[row * ys.w + v * S + o % S] = (float)nerv_act_value(a->act, value);
@@ -127,22 +109,6 @@ static void store_z(const StoreTo *to, const NervConvPiece *p)
     }
 }
 
-/* Over whole vectors, columns that don't count included: then a value does not depend on where the piece was cut. */
-static void activate(const StoreTo *to, const NervConvPiece *p, float *sums)
-{
-    const size_t vf = to->dsp->conv.vector_floats, n = (p->n_cols + vf - 1) / vf * vf;
-
-    if (to->act == NERV_ACT_NONE)
-        return;
-    if (n > (size_t)p->pitch) {
-        const size_t all = (size_t)(p->n_rows - 1) * p->pitch + p->n_cols;
-        to->dsp->math.act(sums, sums, (all + vf - 1) / vf * vf, to->act);
-        return;
-    }
-    for (int32_t r = 0; r < p->n_rows; r++, sums += p->pitch)
-        to->dsp->math.act(sums, sums, n, to->act);
-}
-
 static void store(void *ctx, const NervConvPiece *p)
 {
     const StoreTo *to = ctx;
@@ -158,7 +124,7 @@ static void store(void *ctx, const NervConvPiece *p)
                    p->first_col * S;
         float *from = p->sums + o * p->ld;
         for (int32_t j = 0; j < S; j++)
-            activate(to, p, from + j * p->ld);
+            nerv_upconv_activate(to->dsp, p, from + j * p->ld, to->act);
         for (int32_t r = 0; r < p->n_rows; r++)
             to->dsp->conv.interleave(y + (size_t)r * S * to->ys.w, from + (size_t)r * p->pitch, p->ld,
                                      p->n_cols, S);

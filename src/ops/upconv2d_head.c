@@ -11,6 +11,7 @@
 #include "cpu/conv.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
+#include "ops/upconv.h"
 
 #define MAX_SCALE 16
 #define HEAD_ROWS 4 /* channels of the result at most; rows of sums */
@@ -52,29 +53,6 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
     return true;
 }
 
-/* z[n,o,h,v] */
-static double conv_at(const NervNode *node, const NervArgs *args, int n, int o, int h, int v)
-{
-    const NervShape xs = node->in[0]->shape;
-    const float *x = args->in[0], *w = args->in[1], *b = args->in[2];
-    const int K = node->in[1]->shape.h;
-    double sum = b[o];
-
-    for (int c = 0; c < xs.c; c++) {
-        const float *plane = x + ((size_t)n * xs.c + c) * xs.h * xs.w;
-        const float *taps = w + ((size_t)o * xs.c + c) * K * K;
-        for (int i = 0; i < K; i++) {
-            const int p = h + i - (K - 1) / 2;
-            for (int j = 0; j < K; j++) {
-                const int q = v + j - (K - 1) / 2;
-                if (p >= 0 && p < xs.h && q >= 0 && q < xs.w)
-                    sum += (double)taps[i * K + j] * plane[(size_t)p * xs.w + q];
-            }
-        }
-    }
-    return sum;
-}
-
 static void ref(const NervNode *node, const NervArgs *args)
 {
     const NervUpconvHeadAttr *a = NERV_NODE_ATTR(node, NervUpconvHeadAttr);
@@ -91,7 +69,9 @@ static void ref(const NervNode *node, const NervArgs *args)
             for (int m = 0; m < vs.n; m++)
                 sum[m] = c[m];
             for (int k = 0; k < vs.c; k++) {
-                const float z = (float)conv_at(node, args, n, (k * S + h % S) * S + w % S, h / S, w / S);
+                const float z =
+                    (float)nerv_upconv_z(args->in[0], args->in[1], args->in[2], node->in[0]->shape,
+                                         node->in[1]->shape.h, n, (k * S + h % S) * S + w % S, h / S, w / S);
                 const float between = (float)nerv_act_value(a->act, z);
                 for (int m = 0; m < vs.n; m++)
                     sum[m] += (double)head[m * vs.c + k] * between;
@@ -139,22 +119,6 @@ static size_t thread_floats(const NervUpconvHeadAttr *a, int32_t channels, size_
     return (size_t)a->s * a->s * HEAD_ROWS * plane + (channels + 15) / 16 * 16;
 }
 
-/* Over whole vectors, columns that don't count included: then a value does not depend on where the piece was cut. */
-static void activate(const StoreTo *to, const NervConvPiece *p, float *sums, int act)
-{
-    const size_t vf = to->dsp->conv.vector_floats, row = (p->n_cols + vf - 1) / vf * vf;
-    const size_t all = (size_t)(p->n_rows - 1) * p->pitch + p->n_cols;
-
-    if (act == NERV_ACT_NONE)
-        return;
-    if (row > (size_t)p->pitch) {
-        to->dsp->math.act(sums, sums, (all + vf - 1) / vf * vf, act);
-        return;
-    }
-    for (int32_t r = 0; r < p->n_rows; r++, sums += p->pitch)
-        to->dsp->math.act(sums, sums, row, act);
-}
-
 /* The head's sums of a piece are complete. */
 static void store_result(const StoreTo *to, const NervConvPiece *p, float *sums)
 {
@@ -162,7 +126,7 @@ static void store_result(const StoreTo *to, const NervConvPiece *p, float *sums)
 
     for (int32_t i = 0; i < S * S; i++) {
         for (int32_t m = 0; m < to->ys.c; m++)
-            activate(to, p, sums + ((size_t)i * HEAD_ROWS + m) * to->plane, to->out_act);
+            nerv_upconv_activate(to->dsp, p, sums + ((size_t)i * HEAD_ROWS + m) * to->plane, to->out_act);
     }
     for (int32_t m = 0; m < to->ys.c; m++) {
         for (int32_t i = 0; i < S; i++) {
@@ -190,7 +154,7 @@ static void store(void *ctx, const NervConvPiece *p)
         off[c] = (int32_t)(c * subs * p->ld);
     for (int32_t i = 0; i < subs; i++) {
         for (int32_t c = 0; c < n; c++)
-            activate(to, p, p->sums + (c * subs + i) * p->ld, to->act);
+            nerv_upconv_activate(to->dsp, p, p->sums + (c * subs + i) * p->ld, to->act);
         to->dsp->conv.conv(sums + i * HEAD_ROWS * to->plane, to->plane, p->sums + i * p->ld, off, n,
                            to->head + (size_t)first * HEAD_ROWS, to->bias, HEAD_ROWS, n_pixels, first > 0);
     }
