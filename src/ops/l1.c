@@ -6,14 +6,7 @@
  */
 #include <math.h>
 
-#include "ops/check.h"
-#include "ops/ops.h"
-#include "ops/ranges.h"
-
-static bool l1_infer(const NervNode *node, NervOutInfo *out, GError **error)
-{
-    return nerv_check_alike(node, 0, 1, error) && nerv_infer_float(out, nerv_shape(1, 1, 1, 1));
-}
+#include "ops/distance_common.h"
 
 static void l1_ref(const NervNode *node, const NervArgs *args)
 {
@@ -25,47 +18,9 @@ static void l1_ref(const NervNode *node, const NervArgs *args)
     *(float *)args->out[0] = (float)(sum / n);
 }
 
-typedef struct {
-    const float *a, *b;
-    float *dx;
-    double *part;
-    const NervMathDsp *dsp;
-    size_t n;
-    float g;
-} L1Job;
-
-static void l1_task(void *arg, uint32_t task, uint32_t thread)
-{
-    const L1Job *job = arg;
-    const size_t at = (size_t)task * NERV_RANGE;
-    job->part[task] = job->dsp->l1(job->a + at, job->b + at, nerv_range_length(job->n, task));
-}
-
-static size_t l1_cpu_scratch(const NervNode *node, const NervCpu *cpu)
-{
-    return nerv_n_ranges(nerv_shape_count(node->in[0]->shape)) * sizeof(double);
-}
-
 static void l1_cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
 {
-    L1Job job = { args->in[0], args->in[1], NULL, args->scratch, &cpu->dsp->math, 0, 0.0f };
-    double sum = 0;
-    job.n = (size_t)nerv_shape_count(node->in[0]->shape);
-    nerv_pool_run(cpu->pool, nerv_n_ranges(job.n), l1_task, &job);
-    for (uint32_t i = 0; i < nerv_n_ranges(job.n); i++)
-        sum += job.part[i];
-    *(float *)args->out[0] = (float)(sum / job.n);
-}
-
-static uint32_t l1_dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
-{
-    const uint64_t n = (uint64_t)nerv_shape_count(node->in[0]->shape);
-    return nerv_dispatch_sum(out, node, caps, n, (float)(1.0 / n));
-}
-
-static size_t l1_vk_scratch(const NervNode *node, const NervVkCaps *caps)
-{
-    return nerv_sum_scratch((uint64_t)nerv_shape_count(node->in[0]->shape));
+    nerv_distance_cpu(node, args, cpu, cpu->dsp->math.l1);
 }
 
 static void l1_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
@@ -82,22 +37,16 @@ const NervOp nerv_op_l1 = {
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
-    .infer = l1_infer,
+    .infer = nerv_distance_infer,
     .ref = l1_ref,
     .cpu = l1_cpu,
-    .cpu_scratch = l1_cpu_scratch,
-    .dispatch = l1_dispatch,
-    .vk_scratch = l1_vk_scratch,
+    .cpu_scratch = nerv_distance_cpu_scratch,
+    .dispatch = nerv_distance_dispatch,
+    .vk_scratch = nerv_distance_vk_scratch,
     .grad = l1_grad,
     .rtol = 2e-6f,
     .atol = 1e-7f,
 };
-
-static bool l1_dx_infer(const NervNode *node, NervOutInfo *out, GError **error)
-{
-    return nerv_check_alike(node, 1, 2, error) && nerv_check_scalar(node, 0, error) &&
-           nerv_infer_float(out, node->in[1]->shape);
-}
 
 static void l1_dx_ref(const NervNode *node, const NervArgs *args)
 {
@@ -109,26 +58,14 @@ static void l1_dx_ref(const NervNode *node, const NervArgs *args)
         dx[i] = (float)(g * ((a[i] > b[i]) - (a[i] < b[i])));
 }
 
-static void l1_dx_task(void *arg, uint32_t task, uint32_t thread)
-{
-    const L1Job *job = arg;
-    const size_t at = (size_t)task * NERV_RANGE;
-    job->dsp->l1_dx(job->dx + at, job->a + at, job->b + at, nerv_range_length(job->n, task), job->g);
-}
-
 static void l1_dx_cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
 {
-    L1Job job = { args->in[1], args->in[2], args->out[0], NULL, &cpu->dsp->math, 0, 0.0f };
-    job.n = (size_t)nerv_shape_count(node->in[1]->shape);
-    job.g = (float)(*(const float *)args->in[0] / (double)job.n);
-    nerv_pool_run(cpu->pool, nerv_n_ranges(job.n), l1_dx_task, &job);
+    nerv_distance_dx_cpu(node, args, cpu, cpu->dsp->math.l1_dx, 1.0);
 }
 
 static uint32_t l1_dx_dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
-    const bool fits = nerv_dispatch_pointwise(out, node, caps);
-    nerv_dispatch_push_float(out, (float)(1.0 / nerv_shape_count(node->in[1]->shape)));
-    return fits;
+    return nerv_distance_dx_dispatch(node, caps, out, 1.0);
 }
 
 static void l1_dx_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
@@ -137,7 +74,7 @@ static void l1_dx_grad(NervTape *tape, const NervNode *node, NervTensor *const *
     if (!need[0])
         return;
     NervTensor *unit = nerv_l1_dx(tape, nerv_tape_scalar(tape, 1.0f), node->in[1], node->in[2]);
-    din[0] = nerv_reduce_sum(tape, nerv_mul(tape, dout[0], unit), NERV_AXIS_ALL, 1.0f);
+    din[0] = nerv_distance_dx_dg(tape, dout[0], unit);
 }
 
 const NervOp nerv_op_l1_dx = {
@@ -145,7 +82,7 @@ const NervOp nerv_op_l1_dx = {
     .min_in = 3,
     .max_in = 3,
     .n_out = 1,
-    .infer = l1_dx_infer,
+    .infer = nerv_distance_dx_infer,
     .ref = l1_dx_ref,
     .cpu = l1_dx_cpu,
     .dispatch = l1_dx_dispatch,

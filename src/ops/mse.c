@@ -4,14 +4,7 @@
  * mean. With respect to b it is the same with a and b exchanged. mse_dx is differentiable in all its
  * operands.
  */
-#include "ops/check.h"
-#include "ops/ops.h"
-#include "ops/ranges.h"
-
-static bool mse_infer(const NervNode *node, NervOutInfo *out, GError **error)
-{
-    return nerv_check_alike(node, 0, 1, error) && nerv_infer_float(out, nerv_shape(1, 1, 1, 1));
-}
+#include "ops/distance_common.h"
 
 static void mse_ref(const NervNode *node, const NervArgs *args)
 {
@@ -25,47 +18,9 @@ static void mse_ref(const NervNode *node, const NervArgs *args)
     *(float *)args->out[0] = (float)(sum / n);
 }
 
-typedef struct {
-    const float *a, *b;
-    float *dx;
-    double *part;
-    const NervMathDsp *dsp;
-    size_t n;
-    float g;
-} MseJob;
-
-static void mse_task(void *arg, uint32_t task, uint32_t thread)
-{
-    const MseJob *job = arg;
-    const size_t at = (size_t)task * NERV_RANGE;
-    job->part[task] = job->dsp->mse(job->a + at, job->b + at, nerv_range_length(job->n, task));
-}
-
-static size_t mse_cpu_scratch(const NervNode *node, const NervCpu *cpu)
-{
-    return nerv_n_ranges(nerv_shape_count(node->in[0]->shape)) * sizeof(double);
-}
-
 static void mse_cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
 {
-    MseJob job = { args->in[0], args->in[1], NULL, args->scratch, &cpu->dsp->math, 0, 0.0f };
-    double sum = 0;
-    job.n = (size_t)nerv_shape_count(node->in[0]->shape);
-    nerv_pool_run(cpu->pool, nerv_n_ranges(job.n), mse_task, &job);
-    for (uint32_t i = 0; i < nerv_n_ranges(job.n); i++)
-        sum += job.part[i];
-    *(float *)args->out[0] = (float)(sum / job.n);
-}
-
-static uint32_t mse_dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
-{
-    const uint64_t n = (uint64_t)nerv_shape_count(node->in[0]->shape);
-    return nerv_dispatch_sum(out, node, caps, n, (float)(1.0 / n));
-}
-
-static size_t mse_vk_scratch(const NervNode *node, const NervVkCaps *caps)
-{
-    return nerv_sum_scratch((uint64_t)nerv_shape_count(node->in[0]->shape));
+    nerv_distance_cpu(node, args, cpu, cpu->dsp->math.mse);
 }
 
 static void mse_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
@@ -82,22 +37,16 @@ const NervOp nerv_op_mse = {
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
-    .infer = mse_infer,
+    .infer = nerv_distance_infer,
     .ref = mse_ref,
     .cpu = mse_cpu,
-    .cpu_scratch = mse_cpu_scratch,
-    .dispatch = mse_dispatch,
-    .vk_scratch = mse_vk_scratch,
+    .cpu_scratch = nerv_distance_cpu_scratch,
+    .dispatch = nerv_distance_dispatch,
+    .vk_scratch = nerv_distance_vk_scratch,
     .grad = mse_grad,
     .rtol = 2e-6f,
     .atol = 1e-8f,
 };
-
-static bool mse_dx_infer(const NervNode *node, NervOutInfo *out, GError **error)
-{
-    return nerv_check_alike(node, 1, 2, error) && nerv_check_scalar(node, 0, error) &&
-           nerv_infer_float(out, node->in[1]->shape);
-}
 
 static void mse_dx_ref(const NervNode *node, const NervArgs *args)
 {
@@ -109,26 +58,14 @@ static void mse_dx_ref(const NervNode *node, const NervArgs *args)
         dx[i] = (float)(g * ((double)a[i] - b[i]));
 }
 
-static void mse_dx_task(void *arg, uint32_t task, uint32_t thread)
-{
-    const MseJob *job = arg;
-    const size_t at = (size_t)task * NERV_RANGE;
-    job->dsp->mse_dx(job->dx + at, job->a + at, job->b + at, nerv_range_length(job->n, task), job->g);
-}
-
 static void mse_dx_cpu(const NervNode *node, const NervArgs *args, const NervCpu *cpu)
 {
-    MseJob job = { args->in[1], args->in[2], args->out[0], NULL, &cpu->dsp->math, 0, 0.0f };
-    job.n = (size_t)nerv_shape_count(node->in[1]->shape);
-    job.g = (float)(2.0 * *(const float *)args->in[0] / job.n);
-    nerv_pool_run(cpu->pool, nerv_n_ranges(job.n), mse_dx_task, &job);
+    nerv_distance_dx_cpu(node, args, cpu, cpu->dsp->math.mse_dx, 2.0);
 }
 
 static uint32_t mse_dx_dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)
 {
-    const bool fits = nerv_dispatch_pointwise(out, node, caps);
-    nerv_dispatch_push_float(out, (float)(2.0 / nerv_shape_count(node->in[1]->shape)));
-    return fits;
+    return nerv_distance_dx_dispatch(node, caps, out, 2.0);
 }
 
 /* With u the gradient of the result: dg = sum of u 2(a-b)/n, da = u 2g/n, db = -da. */
@@ -138,7 +75,7 @@ static void mse_dx_grad(NervTape *tape, const NervNode *node, NervTensor *const 
     NervTensor *g = node->in[0], *a = node->in[1], *b = node->in[2];
     if (need[0]) {
         NervTensor *unit = nerv_mse_dx(tape, nerv_tape_scalar(tape, 1.0f), a, b);
-        din[0] = nerv_reduce_sum(tape, nerv_mul(tape, dout[0], unit), NERV_AXIS_ALL, 1.0f);
+        din[0] = nerv_distance_dx_dg(tape, dout[0], unit);
     }
     if (!need[1] && !need[2])
         return;
@@ -154,7 +91,7 @@ const NervOp nerv_op_mse_dx = {
     .min_in = 3,
     .max_in = 3,
     .n_out = 1,
-    .infer = mse_dx_infer,
+    .infer = nerv_distance_dx_infer,
     .ref = mse_dx_ref,
     .cpu = mse_dx_cpu,
     .dispatch = mse_dx_dispatch,
