@@ -121,7 +121,7 @@ INLINE vf vgauss(vf x)
  * coefficients positive: nothing cancels). */
 INLINE vf vnormal_tail(vf u, vf *e)
 {
-    u = vselect(u > vsplat(13.2f), vsplat(13.2f), u);
+    u = vselect(u > vsplat(12.8f), vsplat(12.8f), u);
     const vf t = u * u * -0.72134752f;
     const vf magic = t + ROUND_MAGIC;
     *e = vexp2_part(t - (magic - ROUND_MAGIC)) * (vf)((vi)magic << 23);
