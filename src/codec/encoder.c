@@ -124,11 +124,25 @@ static void tidy_rates(NervVideoInfo *info)
 
 /* --- construction --- */
 
-/* Makes the network's training plan for a clip of one batch to learn, before any frame comes, whether the
+static void describe_model(NervEncoder *enc, const NervModel *model)
+{
+    g_autofree char *text = nerv_model_describe(model);
+    g_mutex_lock(&enc->lock);
+    g_strlcpy(enc->stats.model, text, sizeof(enc->stats.model));
+    enc->stats.parameters = model->n_weights;
+    g_mutex_unlock(&enc->lock);
+}
+
+static uint32_t wanted_frames(const NervEncoder *enc)
+{
+    return enc->settings.segment_frames ? enc->settings.segment_frames : MAX_SEGMENT_FRAMES;
+}
+
+/* Makes the training plan of a whole segment's network, with frames for one batch, to learn before any frame comes whether the
  * options are valid and how much memory the fit takes besides the frames. */
 static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, GError **error)
 {
-    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)batch_size };
+    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)wanted_frames(enc) };
     const size_t before = enc->be->live_bytes;
     NervTrainSettings train;
     NervBuffer *store = NULL;
@@ -136,6 +150,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
     NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
 
     if (model) {
+        model->clip.n_frames = (int32_t)batch_size;
         train_settings(enc, model, &train);
         train.batch_size = batch_size;
         store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
@@ -144,9 +159,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
         tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &train, error);
     if (tr) {
         *fit_bytes = enc->be->live_bytes - before;
-        g_autofree char *text = nerv_model_describe(model);
-        g_strlcpy(enc->stats.model, text, sizeof(enc->stats.model));
-        enc->stats.parameters = model->n_weights;
+        describe_model(enc, model);
     }
     const bool ok = tr != NULL;
     nerv_trainer_free(tr);
@@ -202,7 +215,7 @@ static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
 {
     const uint64_t left = enc->settings.max_memory_bytes - fit_bytes;
     const uint64_t capacity = left / (2 * (uint64_t)enc->frame_bytes);
-    const uint32_t wanted = enc->settings.segment_frames ? enc->settings.segment_frames : MAX_SEGMENT_FRAMES;
+    const uint32_t wanted = wanted_frames(enc);
 
     enc->max_frames = (uint32_t)MIN(capacity, wanted);
     if (enc->max_frames == 0) {
@@ -489,6 +502,7 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
     if (!model)
         return false;
+    describe_model(enc, model);
     g_mutex_lock(&enc->lock);
     enc->stats.frames = enc->frames->len;
     g_mutex_unlock(&enc->lock);

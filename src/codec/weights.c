@@ -271,8 +271,8 @@ NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervCli
     const size_t left = nerv_reader_left(&r);
     if (model->n_weights > max_weights) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
-                    "the network has %" G_GINT64_FORMAT " parameters, at most %" G_GINT64_FORMAT
-                    " are allowed",
+                    "the network has %" G_GINT64_FORMAT
+                    " parameters, the memory limit allows %" G_GINT64_FORMAT ": raise max-memory",
                     model->n_weights, max_weights);
         goto error;
     }

@@ -130,6 +130,22 @@ static void balanced_widths(NervNervConfig *c)
     }
 }
 
+/* Weights of the default network for a clip that has enough samples for them, and samples per weight where it has not: a
+ * network may not grow to a large part of what it stands for. */
+#define DEFAULT_WEIGHTS    300000.
+#define SAMPLES_PER_WEIGHT 16.
+#define MIN_STEM           16
+#define MIN_BASE_CHANNELS  4
+
+/* Stem and channels shrink alike, and weights with their product. */
+static void fit_to_clip(NervNervConfig *c, const NervClip *clip)
+{
+    const double samples = 3. * clip->width * clip->height * clip->n_frames;
+    const double scale = sqrt(MIN(samples / SAMPLES_PER_WEIGHT / DEFAULT_WEIGHTS, 1.));
+    c->stem = MAX((int32_t)lrint(c->stem * scale), MIN_STEM);
+    c->base_channels = MAX((int32_t)lrint(c->base_channels * scale), MIN_BASE_CHANNELS);
+}
+
 static void defaults(NervNervConfig *c, const char *name, const NervClip *clip)
 {
     const int size = paper_size(name);
@@ -141,8 +157,10 @@ static void defaults(NervNervConfig *c, const char *name, const NervClip *clip)
     c->base_channels = size >= 0 ? paper_sizes[size].base_channels : 24;
     for (int32_t i = 0; i < NERV_NERV_MAX_BLOCKS; i++)
         c->kernel[i] = 3;
-    if (size < 0)
+    if (size < 0) {
         c->kernel[0] = 1;
+        fit_to_clip(c, clip);
+    }
 }
 
 static bool parse_act(GVariant *options, const char *key, NervAct *act, GError **error)
@@ -152,8 +170,12 @@ static bool parse_act(GVariant *options, const char *key, NervAct *act, GError *
         return false;
     if (!name || nerv_act_parse(name, act))
         return true;
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "model option \"%s\" is \"%s\", which is no activation", key, name);
+    GString *names = g_string_new(nerv_act_name(0));
+    for (int i = 1; i < NERV_ACT_N; i++)
+        g_string_append_printf(names, ", %s", nerv_act_name((NervAct)i));
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "model option \"%s\" is \"%s\", not one of %s", key,
+                name, names->str);
+    g_string_free(names, TRUE);
     return false;
 }
 
