@@ -113,7 +113,9 @@ typedef struct NervDecoder NervDecoder;
 typedef struct {
     char *device; /* as the encoder's */
     uint32_t threads;
-    uint64_t max_memory_bytes; /* bound on network and plan, refused before allocation; 0 = 2 GiB */
+    uint64_t
+        max_memory_bytes; /* bound on network and plan, refused before allocation; 0 = 2 GiB. What is computed ahead
+                                  takes at most 96 MiB of it and is left out where they are not there. */
 } NervDecoderSettings;
 
 void nerv_decoder_settings_init(NervDecoderSettings *s);
@@ -130,7 +132,7 @@ typedef struct {
 typedef struct {
     uint32_t segment_id;
     uint64_t frames;       /* rendered so far */
-    double render_seconds; /* spent in nerv_decoder_render() */
+    double render_seconds; /* spent in nerv_decoder_render(): waiting for frames and copying them */
     int64_t parameters;
     uint64_t network_bytes; /* of the present segment */
     uint64_t peak_bytes;
@@ -151,7 +153,8 @@ void nerv_decoder_get_info(const NervDecoder *dec, NervVideoInfo *info);
 /* Output layout from now on: format, matrix, range and siting; width and height must be the stream's. The default is
  * the info's. */
 bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError **error);
-/* Evaluates the frame of the last send and writes it to `frame`. */
+/* Evaluates the frame of the last send and writes it to `frame`. Frames that are likely to be asked for next are computed on
+ * other threads or on the device meanwhile and until the next call; the bytes do not depend on it. */
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error);
 /* Forgets the network: the next frame must be a sync point. */
 void nerv_decoder_reset(NervDecoder *dec);

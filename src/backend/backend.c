@@ -10,8 +10,27 @@ void nerv_backend_free(NervBackend *be)
         be->klass->destroy(be);
 }
 
+bool nerv_backend_has_lanes(const NervBackend *be)
+{
+    return be->klass->lane_new != NULL;
+}
+
+NervBackend *nerv_backend_lane_new(NervBackend *be, uint32_t n_threads, GError **error)
+{
+    if (!be->klass->lane_new) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED, "%s has no lanes", be->description);
+        return NULL;
+    }
+    NervBackend *lane = be->klass->lane_new(be, n_threads, error);
+    if (lane)
+        lane->lane_of = be;
+    return lane;
+}
+
 bool nerv_backend_reserve(NervBackend *be, size_t bytes, GError **error)
 {
+    if (be->lane_of)
+        return nerv_backend_reserve(be->lane_of, bytes, error);
     if (be->limit_bytes && (bytes > be->limit_bytes || be->live_bytes > be->limit_bytes - bytes)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "%.1f MiB more than the %.1f MiB in use would exceed the limit of %.1f MiB: lower the "
@@ -28,7 +47,15 @@ bool nerv_backend_reserve(NervBackend *be, size_t bytes, GError **error)
 
 void nerv_backend_release(NervBackend *be, size_t bytes)
 {
-    be->live_bytes -= bytes;
+    if (be->lane_of)
+        nerv_backend_release(be->lane_of, bytes);
+    else
+        be->live_bytes -= bytes;
+}
+
+size_t nerv_backend_live_bytes(const NervBackend *be)
+{
+    return be->lane_of ? nerv_backend_live_bytes(be->lane_of) : be->live_bytes;
 }
 
 bool nerv_backend_cancelled(const NervBackend *be, GError **error)
@@ -82,7 +109,8 @@ void nerv_exec_free(NervExec *exec)
 
 bool nerv_exec_bind(NervExec *exec, const NervTensor *leaf, NervBuffer *buf, size_t offset, GError **error)
 {
-    if (leaf->kind != NERV_TENSOR_PARAM || offset % NERV_PLAN_ALIGN || buf->be != exec->be) {
+    if (leaf->kind != NERV_TENSOR_PARAM || offset % NERV_PLAN_ALIGN ||
+        (buf->be != exec->be && buf->be != exec->be->lane_of)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "tensor %s cannot be bound there",
                     leaf->name ? leaf->name : "(unnamed)");
         return false;

@@ -32,6 +32,8 @@ typedef struct {
     bool (*exec_wait)(NervExec *exec, GError **error);
     bool (*exec_set_slots)(NervExec *exec, uint32_t n_slots, GError **error);
     bool (*exec_profile)(NervExec *exec, bool on, GError **error);
+    /* See nerv_backend_lane_new(). NULL: runs of one exec overlap in its slots instead. */
+    NervBackend *(*lane_new)(NervBackend *be, uint32_t n_threads, GError **error);
 } NervBackendClass;
 
 /* What a backend has asked of its driver so far. After an exec's first run a further one adds a submission and nothing
@@ -53,7 +55,9 @@ struct NervBackend {
     size_t limit_bytes; /* bound on live_bytes, 0: none */
     const gint *cancel; /* if set and not 0 (atomic), a run stops early with NERV_ERROR_CANCELLED */
     NervBackendStats stats;
-    bool is_software; /* CPU, or a Vulkan driver that runs on one */
+    bool is_software;     /* CPU, or a Vulkan driver that runs on one */
+    uint32_t n_threads;   /* that a run is spread over by this library; 0 where it is not */
+    NervBackend *lane_of; /* the backend that this one is a lane of, or NULL */
 };
 struct NervBuffer {
     NervBackend *be;
@@ -66,9 +70,10 @@ struct NervExec {
 };
 
 /* For backends: accounts `bytes` more as live, or fails with NERV_ERROR_MEMORY over the limit; and gives them
- * back. */
+ * back. A lane's count as those of the backend that it is of. */
 bool nerv_backend_reserve(NervBackend *be, size_t bytes, GError **error);
 void nerv_backend_release(NervBackend *be, size_t bytes);
+size_t nerv_backend_live_bytes(const NervBackend *be);
 /* True, with NERV_ERROR_CANCELLED set, if the run must stop. */
 bool nerv_backend_cancelled(const NervBackend *be, GError **error);
 
@@ -81,6 +86,15 @@ bool nerv_backend_cancelled(const NervBackend *be, GError **error);
  * Free with nerv_backend_free(). */
 NervBackend *nerv_backend_open(const char *device, uint32_t n_threads, GError **error);
 void nerv_backend_free(NervBackend *be);
+
+/* Lanes: smaller backends beside one, of the same device and kernels, with threads of their own. Their runs may go on at the
+ * same time as each other's and that of the backend that they are of, and give the same bytes. An exec of a lane
+ * may be bound to buffers of that backend. While lanes run, such a buffer may only be read. Whatever takes or gives back
+ * memory (lanes, execs, buffers) is for the thread that the backend belongs to; a lane's runs, writes and reads are for
+ * any one thread. Lanes go before the backend, with nerv_backend_free(). n_threads 1..256. NERV_ERROR_UNSUPPORTED where
+ * nerv_backend_has_lanes() is false: there nerv_exec_set_slots() overlaps runs. */
+bool nerv_backend_has_lanes(const NervBackend *be);
+NervBackend *nerv_backend_lane_new(NervBackend *be, uint32_t n_threads, GError **error);
 
 /* A list of the devices' descriptions, one per line "cpu  CPU avx512" / "vulkan:0  llvmpipe ...". Free with
  * g_free. */

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Decoder of one stream: takes access units, keeps the present segment's network on the device, evaluates
- * frames in any order. Parsing is units.c's and weights.c's; this file decides what belongs together and what
- * is refused.
+ * Decoder of one stream: takes access units, keeps the present segment's network on the device, hands out
+ * frames in any order. Parsing is units.c's and weights.c's, evaluating renderer.c's; this file decides what belongs
+ * together and what is refused.
  */
 #include <string.h>
 
-#include "backend/backend.h"
+#include "codec/renderer.h"
 #include "codec/weights.h"
-#include "models/params.h"
-#include "nerv.h"
 
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
 
@@ -25,14 +23,9 @@ struct NervDecoder {
     NervFrameHeader frame; /* of the last send */
     bool frame_valid;
 
-    /* The plan for the present network and output layout; NULL until the first render. */
     NervPixels output;
     bool output_chosen;
-    NervTape *tape;
-    NervExec *exec;
-    NervTensor *input, *pixels;
-    float *encoding;
-    uint8_t *rendered;
+    NervRenderer *renderer; /* of the present network and output layout; NULL until the first render */
 
     GMutex lock; /* stats */
     NervDecoderStats stats;
@@ -65,17 +58,9 @@ NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **erro
     return dec;
 }
 
-static void drop_plan(NervDecoder *dec)
-{
-    g_clear_pointer(&dec->exec, nerv_exec_free);
-    g_clear_pointer(&dec->tape, nerv_tape_free);
-    g_clear_pointer(&dec->encoding, g_free);
-    g_clear_pointer(&dec->rendered, g_free);
-}
-
 static void drop_network(NervDecoder *dec)
 {
-    drop_plan(dec);
+    g_clear_pointer(&dec->renderer, nerv_renderer_free); /* its threads read the parameters */
     g_clear_pointer(&dec->params, nerv_params_free);
     g_clear_pointer(&dec->model, nerv_model_free);
     dec->frame_valid = false;
@@ -240,7 +225,7 @@ bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError 
     }
     if (dec->output_chosen && !memcmp(&dec->output, pixels, sizeof(*pixels)))
         return true;
-    drop_plan(dec);
+    g_clear_pointer(&dec->renderer, nerv_renderer_free);
     dec->output = *pixels;
     dec->output_chosen = true;
     return true;
@@ -257,43 +242,6 @@ static void default_output(NervDecoder *dec)
         dec->output.format = NERV_PIXELS_RGB;
 }
 
-static bool make_plan(NervDecoder *dec, GError **error)
-{
-    NervTensor **leaves = g_new0(NervTensor *, dec->model->n_params);
-    if (!dec->output_chosen)
-        default_output(dec);
-    dec->tape = nerv_tape_new();
-    dec->input = nerv_tape_leaf(dec->tape, NERV_TENSOR_INPUT, NERV_F32,
-                                nerv_shape(1, dec->model->input_floats, 1, 1), "input");
-    nerv_params_leaves(dec->model, dec->tape, "", leaves);
-    dec->pixels =
-        nerv_to_pixels(dec->tape, nerv_model_build(dec->model, dec->tape, leaves, dec->input), &dec->output);
-    nerv_tape_output(dec->tape, dec->pixels, "pixels");
-    dec->exec = nerv_exec_new(dec->be, dec->tape, error);
-    bool ok = dec->exec && nerv_params_bind(dec->params, dec->exec, leaves, error);
-    if (ok) {
-        dec->encoding = g_new0(float, dec->model->input_floats);
-        dec->rendered = g_try_malloc(nerv_tensor_bytes(dec->pixels));
-        ok = dec->rendered != NULL;
-        if (!ok)
-            g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a frame");
-    }
-    if (!ok)
-        drop_plan(dec);
-    g_free(leaves);
-    return ok;
-}
-
-static void copy_planes(const NervDecoder *dec, const NervFrame *frame)
-{
-    NervPlane plane[3];
-    const int n = nerv_pixels_planes(&dec->output, plane);
-    for (int i = 0; i < n; i++)
-        for (int32_t y = 0; y < plane[i].rows; y++)
-            memcpy(frame->data[i] + (ptrdiff_t)y * frame->stride[i],
-                   dec->rendered + plane[i].offset + (size_t)y * plane[i].stride, plane[i].row_bytes);
-}
-
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error)
 {
     const gint64 start_us = g_get_monotonic_time();
@@ -301,13 +249,12 @@ bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **erro
         g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC, "there is no frame to render");
         return false;
     }
-    if (!dec->exec && !make_plan(dec, error))
+    if (!dec->output_chosen && !dec->renderer)
+        default_output(dec);
+    if (!dec->renderer)
+        dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, error);
+    if (!dec->renderer || !nerv_renderer_get(dec->renderer, (int32_t)dec->frame.index, frame, error))
         return false;
-    nerv_model_input(dec->model, (int32_t)dec->frame.index, dec->encoding);
-    if (!nerv_exec_write(dec->exec, dec->input, dec->encoding, error) || !nerv_exec_run(dec->exec, error) ||
-        !nerv_exec_read(dec->exec, dec->pixels, dec->rendered, error))
-        return false;
-    copy_planes(dec, frame);
     g_mutex_lock(&dec->lock);
     dec->stats.frames++;
     dec->stats.render_seconds += (double)(g_get_monotonic_time() - start_us) * 1e-6;

@@ -352,6 +352,11 @@ static void cpu_destroy(NervBackend *be)
     g_free(be);
 }
 
+static NervBackend *cpu_lane_new(NervBackend *be, uint32_t n_threads, GError **error)
+{
+    return nerv_cpu_backend_new_level(n_threads, ((CpuBackend *)be)->cpu.level, error);
+}
+
 static const NervBackendClass cpu_class = {
     .name = "cpu",
     .destroy = cpu_destroy,
@@ -368,6 +373,7 @@ static const NervBackendClass cpu_class = {
     .exec_wait = cpu_exec_wait,
     .exec_set_slots = cpu_exec_set_slots,
     .exec_profile = cpu_exec_profile,
+    .lane_new = cpu_lane_new,
 };
 
 NervBackend *nerv_cpu_backend_new_level(uint32_t n_threads, NervCpuLevel level, GError **error)
@@ -384,7 +390,7 @@ NervBackend *nerv_cpu_backend_new_level(uint32_t n_threads, NervCpuLevel level, 
     cpu->cpu.pool = nerv_pool_new(n_threads);
     cpu->cpu.level = level;
     cpu->cpu.dsp = dsp;
-    const uint32_t n = nerv_pool_threads(cpu->cpu.pool);
+    const uint32_t n = cpu->head.n_threads = nerv_pool_threads(cpu->cpu.pool);
     cpu->head.description =
         g_strdup_printf("CPU %s, %u thread%s", nerv_cpu_level_name(level), n, n == 1 ? "" : "s");
     return &cpu->head;

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Which frames are computed ahead and where, see renderer.h. On a CPU frames are computed side by side, each in a lane with
+ * a share of the threads: that scales better than threads that share a frame and meet after each op. On a device that
+ * takes work in order and asynchronously they are runs in the slots of one exec, the next on the device while
+ * one is read. Which of the two it is, the backend says.
+ */
+#include <string.h>
+
+#include "codec/lanes.h"
+#include "codec/renderer.h"
+
+#define MAX_PLACES (NERV_MAX_LANES * NERV_LANES_PLACES_OF_ONE)
+#define N_SLOTS    2  /* one is read, one runs */
+#define MAX_STRIDE 16 /* frames; what is further from the last one asked for is a jump */
+#define NONE       (-1)
+
+G_STATIC_ASSERT(N_SLOTS <= MAX_PLACES && N_SLOTS <= NERV_MAX_SLOTS);
+
+/* Where a frame is, will be or is being computed: the lanes' place or the exec's slot of this number. */
+typedef struct {
+    int32_t frame; /* or NONE */
+    GError *error; /* a slot's frame could not be started */
+} Place;
+
+struct NervRenderer {
+    NervBackend *be;
+    NervParams *params;
+    NervPixels output;
+    NervEvaluator *ev;
+
+    Place places[MAX_PLACES];
+    uint32_t n_places;
+    bool places_made; /* or given up */
+    NervLanes *lanes; /* NULL: slots, if there are places */
+
+    int32_t last, difference; /* the last frame asked for, NONE; from the one before to it, 0: unknown */
+    int32_t stride;
+    uint8_t *picture; /* frame `shown`, or NONE */
+    int32_t shown;
+    NervRendererStats stats;
+};
+
+static uint32_t number(const NervRenderer *r, const Place *place)
+{
+    return (uint32_t)(place - r->places);
+}
+
+NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, const NervPixels *output, GError **error)
+{
+    NervRenderer *r = g_new0(NervRenderer, 1);
+    r->be = be;
+    r->params = params;
+    r->output = *output;
+    r->last = r->shown = NONE;
+    r->stride = 1;
+    r->ev = nerv_evaluator_new(be, params, output, error);
+    if (!r->ev)
+        goto error;
+    r->picture = g_try_malloc(r->ev->frame_bytes);
+    if (!r->picture) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a frame");
+        goto error;
+    }
+    return r;
+
+error:
+    nerv_renderer_free(r);
+    return NULL;
+}
+
+static void drop_places(NervRenderer *r)
+{
+    for (uint32_t i = 0; i < r->n_places; i++) {
+        if (r->lanes)
+            nerv_lanes_drop(r->lanes, i);
+        g_clear_error(&r->places[i].error);
+        r->places[i].frame = NONE;
+    }
+}
+
+void nerv_renderer_free(NervRenderer *r)
+{
+    if (!r)
+        return;
+    nerv_lanes_free(r->lanes);
+    r->lanes = NULL;
+    drop_places(r);
+    nerv_evaluator_free(r->ev);
+    g_free(r->picture);
+    g_free(r);
+}
+
+/* --- places --- */
+
+/* How many lanes there can be, at most one per thread. The plan for all threads needs no less memory than a lane's. */
+static uint32_t count_lanes(const NervRenderer *r)
+{
+    const size_t each = r->ev->device_bytes + (1 + NERV_LANES_PLACES_OF_ONE) * r->ev->frame_bytes;
+    size_t bytes = NERV_RENDERER_AHEAD_BYTES;
+    if (r->be->limit_bytes)
+        bytes = MIN(bytes, r->be->limit_bytes - MIN(r->be->live_bytes, r->be->limit_bytes));
+    const uint32_t most = (uint32_t)MIN(MIN(r->be->n_threads, NERV_MAX_LANES), bytes / each);
+    if (most < 2)
+        return 0;
+    const uint32_t threads = (r->be->n_threads + most - 1) / most; /* of a lane: all have the same pace */
+    return r->be->n_threads / threads;
+}
+
+static uint32_t make_lanes(NervRenderer *r, GError **error)
+{
+    const uint32_t n = count_lanes(r);
+    if (n < 2)
+        return 0;
+    r->lanes = nerv_lanes_new(r->be, n, r->be->n_threads / n, r->params, &r->output, error);
+    if (!r->lanes)
+        return 0;
+    r->stats.n_lanes = n;
+    r->stats.n_ahead = n * NERV_LANES_PLACES_OF_ONE;
+    return r->stats.n_ahead;
+}
+
+static uint32_t make_slots(NervRenderer *r, GError **error)
+{
+    const size_t before = r->be->live_bytes;
+    if (!nerv_exec_set_slots(r->ev->exec, N_SLOTS, error))
+        return 0;
+    if (r->be->live_bytes - before > NERV_RENDERER_AHEAD_BYTES) {
+        nerv_exec_set_slots(r->ev->exec, 1, error);
+        return 0;
+    }
+    r->stats.n_ahead = N_SLOTS - 1;
+    return N_SLOTS;
+}
+
+/* Without places frames are computed all the same, so that a failure is none of a frame's. */
+static void make_places(NervRenderer *r)
+{
+    GError *error = NULL;
+    r->places_made = true;
+    r->n_places = nerv_backend_has_lanes(r->be) ? make_lanes(r, &error) : make_slots(r, &error);
+    for (uint32_t i = 0; i < r->n_places; i++)
+        r->places[i].frame = NONE;
+    if (error)
+        g_debug("nothing is computed ahead: %s", error->message);
+    g_clear_error(&error);
+}
+
+static Place *find(NervRenderer *r, int32_t frame)
+{
+    for (uint32_t i = 0; i < r->n_places; i++)
+        if (r->places[i].frame == frame)
+            return &r->places[i];
+    return NULL;
+}
+
+/* Starts a frame in a place, whatever that has; a failure comes up when the frame is asked for. */
+static void start(NervRenderer *r, Place *place, int32_t frame)
+{
+    place->frame = frame;
+    g_clear_error(&place->error);
+    if (r->lanes) {
+        nerv_lanes_start(r->lanes, number(r, place), frame);
+        return;
+    }
+    nerv_exec_use_slot(r->ev->exec, number(r, place));
+    nerv_evaluator_start(r->ev, frame, &place->error);
+}
+
+/* Moves a place's frame into the picture. */
+static bool take(NervRenderer *r, Place *place, GError **error)
+{
+    place->frame = NONE;
+    if (r->lanes)
+        return nerv_lanes_take(r->lanes, number(r, place), &r->picture, error);
+    if (place->error) {
+        g_propagate_error(error, g_steal_pointer(&place->error));
+        return false;
+    }
+    nerv_exec_use_slot(r->ev->exec, number(r, place));
+    return nerv_evaluator_read(r->ev, r->picture, error);
+}
+
+/* --- looking ahead --- */
+
+/* A new stride is believed when it comes twice, or first after a jump or another frame that was not foreseen: a frame left
+ * out changes nothing. */
+static void predict(NervRenderer *r, int32_t frame)
+{
+    const int32_t difference = r->last == NONE ? 0 : frame - r->last;
+    r->last = frame;
+    if (difference == 0 || ABS(difference) > MAX_STRIDE) {
+        r->stride = 1;
+        r->difference = 0;
+        return;
+    }
+    if (r->difference == 0 || difference == r->difference)
+        r->stride = difference;
+    r->difference = difference == r->stride || find(r, frame) ? difference : 0;
+}
+
+static bool is_wanted(const NervRenderer *r, int32_t frame)
+{
+    for (int32_t k = 1; frame != NONE && k <= (int32_t)r->stats.n_ahead; k++)
+        if (frame == r->last + k * r->stride)
+            return true;
+    return false;
+}
+
+/* A place without a frame, else one whose frame nobody is expected to ask for, other than `keep`. */
+static Place *free_place(NervRenderer *r, const Place *keep)
+{
+    Place *stale = NULL;
+    for (uint32_t i = 0; i < r->n_places; i++) {
+        Place *place = &r->places[i];
+        if (place == keep)
+            continue;
+        if (place->frame == NONE)
+            return place;
+        if (!is_wanted(r, place->frame))
+            stale = place;
+    }
+    return stale;
+}
+
+static bool is_frame(const NervRenderer *r, int32_t frame)
+{
+    return frame >= 0 && frame < r->ev->model->clip.n_frames;
+}
+
+/* Starts what is likely to be asked for next. `keep` has the frame that is to be read first, or is NULL. */
+static void look_ahead(NervRenderer *r, const Place *keep)
+{
+    for (int32_t k = 1; k <= (int32_t)r->stats.n_ahead; k++) {
+        const int32_t frame = r->last + k * r->stride;
+        if (!is_frame(r, frame) || frame == r->shown || find(r, frame))
+            continue;
+        Place *place = free_place(r, keep);
+        if (place)
+            start(r, place, frame);
+    }
+}
+
+/* --- frames --- */
+
+/* On all threads. What is under way elsewhere would only take cores from it, and was not foreseen well. */
+static bool compute_at_once(NervRenderer *r, int32_t frame, GError **error)
+{
+    drop_places(r);
+    nerv_exec_use_slot(r->ev->exec, 0);
+    return nerv_evaluator_start(r->ev, frame, error) && nerv_evaluator_read(r->ev, r->picture, error);
+}
+
+static bool from_lane(NervRenderer *r, Place *place, int32_t frame, GError **error)
+{
+    const bool ok = place ? take(r, place, error) : compute_at_once(r, frame, error);
+    r->shown = ok ? frame : NONE;
+    look_ahead(r, NULL);
+    return ok;
+}
+
+/* The device takes the next frame before this one is waited for. */
+static bool from_slot(NervRenderer *r, Place *place, int32_t frame, GError **error)
+{
+    if (!place) {
+        place = free_place(r, NULL);
+        start(r, place, frame);
+    }
+    look_ahead(r, place);
+    const bool ok = take(r, place, error);
+    r->shown = ok ? frame : NONE;
+    return ok;
+}
+
+static bool compute(NervRenderer *r, int32_t frame, GError **error)
+{
+    Place *place = find(r, frame);
+    const bool slots = r->n_places > 0 && !r->lanes;
+    r->stats.n_foreseen += place != NULL;
+    r->stats.n_at_once += place == NULL;
+    r->shown = NONE;
+    return slots ? from_slot(r, place, frame, error) : from_lane(r, place, frame, error);
+}
+
+static void copy_planes(const NervRenderer *r, const NervFrame *dst)
+{
+    NervPlane plane[3];
+    const int n = nerv_pixels_planes(&r->output, plane);
+    for (int i = 0; i < n; i++)
+        for (int32_t y = 0; y < plane[i].rows; y++)
+            memcpy(dst->data[i] + (ptrdiff_t)y * dst->stride[i],
+                   r->picture + plane[i].offset + (size_t)y * plane[i].stride, plane[i].row_bytes);
+}
+
+bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error)
+{
+    const bool is_first = r->last == NONE;
+    if (!is_frame(r, frame)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "frame %d of %d", frame,
+                    r->ev->model->clip.n_frames);
+        return false;
+    }
+    predict(r, frame);
+    if (frame != r->shown && !compute(r, frame, error))
+        return false;
+    copy_planes(r, dst);
+    /* After a seek one frame may be all that is wanted, and soon. */
+    if (!is_first && !r->places_made && is_frame(r, frame + r->stride)) {
+        make_places(r);
+        look_ahead(r, NULL);
+    }
+    return true;
+}
+
+void nerv_renderer_get_stats(const NervRenderer *r, NervRendererStats *stats)
+{
+    *stats = r->stats;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Frames of one network in one layout of pixels, several at once. Any frame can be asked for at any time; because a
+ * network is evaluated by number, the next ones are guessed from the last ones asked for and computed ahead, so that what
+ * is waited for is mostly done. Belongs to one thread at a time; the threads that it starts end with it.
+ */
+#pragma once
+
+#include "codec/evaluator.h"
+#include "nerv.h"
+
+typedef struct NervRenderer NervRenderer;
+
+/* `params`, their model and `be` must outlive the renderer. What is computed ahead takes at most this much memory beyond the
+ * first plan, of the backend's memory and within its limit; where that is not enough for two frames, each is computed when it
+ * is asked for. */
+#define NERV_RENDERER_AHEAD_BYTES ((size_t)96 << 20)
+
+NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, const NervPixels *output,
+                                GError **error);
+/* Gives up what is being computed and returns within some milliseconds on a CPU; a GPU ends the frame that it has begun. */
+void nerv_renderer_free(NervRenderer *r);
+
+/* Writes frame 0 <= frame < clip.n_frames to `dst`, in the layout asked for: the same bytes in whatever order frames are asked
+ * for and on however many threads. Where it was not foreseen it is computed at once, on all threads. An error is this frame's;
+ * others can still be had. */
+bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error);
+
+typedef struct {
+    uint32_t n_ahead;    /* frames that are computed ahead at most; 0: none, or not yet */
+    uint32_t n_lanes;    /* of them at the same time; 0: one, on a device that is free meanwhile */
+    uint64_t n_foreseen; /* frames that were queued, under way or done when they were asked for */
+    uint64_t n_at_once;  /* that were not */
+} NervRendererStats;
+
+void nerv_renderer_get_stats(const NervRenderer *r, NervRendererStats *stats);
