@@ -125,7 +125,7 @@ static void walk_all(const Scene *s)
 
 static void test_orders(void)
 {
-    Scene first;
+    Scene first = { 0 };
     for (uint32_t threads = 1; threads <= 5; threads++) {
         Scene s = scene_new(threads);
         walk_all(&s);
