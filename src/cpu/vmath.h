@@ -118,13 +118,15 @@ INLINE vf vgauss(vf x)
 
 /* The normal distribution's tail Phi(-u), u >= 0; e receives exp(-u^2/2) as vgauss, by the same steps on a u clamped so that they
  * need no clamp. Phi(-u) = e P(u)/Q(u) with a fit to Mills' ratio on [0, 9] of absolute error 1e-8 and relative error 1e-6 (all
- * coefficients positive: nothing cancels). */
+ * coefficients positive: nothing cancels). From 9 on, where the tail is below 2e-19, both are 0: what is that small would become
+ * subnormal in the layers that follow. */
 INLINE vf vnormal_tail(vf u, vf *e)
 {
     u = vselect(u > vsplat(12.8f), vsplat(12.8f), u);
     const vf t = u * u * -0.72134752f;
     const vf magic = t + ROUND_MAGIC;
     *e = vexp2_part(t - (magic - ROUND_MAGIC)) * (vf)((vi)magic << 23);
+    *e = (vf)((vi)*e & (u < vsplat(9.0f)));
     vf p = u * 1.320351260e-02f + 1.027293758e-01f;
     p = p * u + 3.317713755e-01f;
     p = p * u + 4.999999900e-01f;
