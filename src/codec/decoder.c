@@ -2,7 +2,8 @@
  *
  * Decoder of one stream: takes access units, keeps the present segment's network on the device, hands out
  * frames in any order. Parsing is units.c's and weights.c's, evaluating renderer.c's; this file decides what belongs
- * together and what is refused.
+ * together, what is refused and what of one network serves the next: plan, memory and threads where only the weights differ,
+ * everything where the network is the same once more.
  */
 #include <string.h>
 
@@ -15,17 +16,23 @@ struct NervDecoder {
     NervDecoderSettings settings;
     NervBackend *be;
 
-    /* The present segment; model is NULL while waiting for a sync point. */
+    /* The present segment. */
     NervSequence sequence;
-    bool have_info; /* `sequence` describes the last segment seen, even if its network is gone */
-    NervModel *model;
-    NervParams *params;
+    bool have_info;        /* `sequence` describes the last segment seen, even if its network is gone */
+    bool is_synced;        /* the network is that segment's; false while waiting for a sync point */
     NervFrameHeader frame; /* of the last send */
     bool frame_valid;
 
+    /* The last network, kept through a reset; NULL: none. */
+    NervModel *model;
+    NervParams *params;
+    uint8_t *unit; /* a copy of the unit's payload, to know it again; NULL: there is no memory for that */
+    size_t unit_bytes;
+    NervRenderer *renderer; /* in the layout `rendered`; NULL until the first render */
+    NervPixels rendered;
+
     NervPixels output;
     bool output_chosen;
-    NervRenderer *renderer; /* of the present network and output layout; NULL until the first render */
 
     GMutex lock; /* stats */
     NervDecoderStats stats;
@@ -58,12 +65,20 @@ NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **erro
     return dec;
 }
 
+static void forget_unit(NervDecoder *dec)
+{
+    if (dec->unit)
+        nerv_backend_release(dec->be, dec->unit_bytes);
+    g_clear_pointer(&dec->unit, g_free);
+}
+
 static void drop_network(NervDecoder *dec)
 {
     g_clear_pointer(&dec->renderer, nerv_renderer_free); /* its threads read the parameters */
     g_clear_pointer(&dec->params, nerv_params_free);
     g_clear_pointer(&dec->model, nerv_model_free);
-    dec->frame_valid = false;
+    forget_unit(dec);
+    dec->frame_valid = dec->is_synced = false;
 }
 
 void nerv_decoder_free(NervDecoder *dec)
@@ -79,7 +94,9 @@ void nerv_decoder_free(NervDecoder *dec)
 
 void nerv_decoder_reset(NervDecoder *dec)
 {
-    drop_network(dec);
+    dec->frame_valid = dec->is_synced = false;
+    if (dec->renderer)
+        nerv_renderer_restart(dec->renderer);
 }
 
 /* --- access units in --- */
@@ -113,28 +130,88 @@ static bool same_info(const NervSequence *a, const NervSequence *b)
     return !memcmp(&x, &y, sizeof(x));
 }
 
-/* Takes over a sync point's network. The old one goes first: two need not fit into memory at once. */
-static bool take_network(NervDecoder *dec, const NervSequence *s, const NervUnit *unit, GError **error)
+/* --- networks --- */
+
+static void remember_unit(NervDecoder *dec, const NervUnit *unit)
 {
-    const NervClip clip = { (int32_t)s->width, (int32_t)s->height, (int32_t)s->n_frames };
+    forget_unit(dec);
+    dec->unit_bytes = unit->payload_bytes;
+    if (!nerv_backend_reserve(dec->be, dec->unit_bytes, NULL))
+        return;
+    dec->unit = g_try_malloc(MAX(dec->unit_bytes, 1));
+    if (dec->unit)
+        memcpy(dec->unit, unit->payload, dec->unit_bytes);
+    else
+        nerv_backend_release(dec->be, dec->unit_bytes);
+}
+
+static bool is_last_unit(const NervDecoder *dec, const NervClip *clip, const NervUnit *unit)
+{
+    return dec->unit && !memcmp(&dec->model->clip, clip, sizeof(*clip)) &&
+           dec->unit_bytes == unit->payload_bytes && !memcmp(dec->unit, unit->payload, dec->unit_bytes);
+}
+
+/* Whether the plan can stay: it serves the unit's network, and there is memory for its weights on their way besides, which are
+ * on the host twice then. */
+static bool plan_serves(const NervDecoder *dec, const NervClip *clip, const NervUnit *unit)
+{
+    NervBitReader r;
+    if (!dec->model)
+        return false;
+    nerv_reader_init(&r, unit->payload, unit->payload_bytes);
+    NervModel *model = nerv_model_read(&r, clip, NULL);
+    const bool alike = model && nerv_model_alike(model, dec->model);
+    nerv_model_free(model);
+    return alike && dec->be->limit_bytes - MIN(dec->be->live_bytes, dec->be->limit_bytes) >=
+                        2 * sizeof(float) * (uint64_t)dec->model->n_weights;
+}
+
+/* Puts weights where the old ones are, which nobody may read any more, or into new parameters. The model is taken over. */
+static bool place_weights(NervDecoder *dec, NervModel *model, const float *weights, GError **error)
+{
+    NervModel *old = dec->model;
+    dec->model = model;
+    const bool ok = dec->params ? (!dec->renderer || nerv_renderer_idle(dec->renderer, error)) &&
+                                      nerv_params_replace(dec->params, model, weights, error)
+                                : (dec->params = nerv_params_new(dec->be, model, error)) &&
+                                      nerv_params_upload(dec->params, weights, error);
+    if (!ok)
+        drop_network(dec);
+    nerv_model_free(old);
+    return ok;
+}
+
+/* Another network than the last. Where its plan does not serve, the old one goes first: two need not fit into memory at once. */
+static bool read_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+{
     const int64_t max_weights =
         (int64_t)MIN(dec->settings.max_memory_bytes / (3 * sizeof(float)), (uint64_t)NERV_MODEL_MAX_WEIGHTS);
     float *weights = NULL;
-
-    drop_network(dec);
-    dec->model = nerv_network_read(unit->payload, unit->payload_bytes, &clip, max_weights, &weights, error);
-    if (!dec->model)
-        return false;
-    dec->params = nerv_params_new(dec->be, dec->model, error);
-    if (!dec->params || !nerv_params_upload(dec->params, weights, error)) {
-        g_free(weights);
+    if (!plan_serves(dec, clip, unit))
         drop_network(dec);
+    NervModel *model =
+        nerv_network_read(unit->payload, unit->payload_bytes, clip, max_weights, &weights, error);
+    if (!model)
         return false;
-    }
+    const bool ok = place_weights(dec, model, weights, error);
     g_free(weights);
+    if (ok)
+        remember_unit(dec, unit);
+    return ok;
+}
+
+/* Takes over a sync point's network. */
+static bool take_network(NervDecoder *dec, const NervSequence *s, const NervUnit *unit, GError **error)
+{
+    const NervClip clip = { (int32_t)s->width, (int32_t)s->height, (int32_t)s->n_frames };
+    const bool is_new = !is_last_unit(dec, &clip, unit);
+    if (is_new && !read_network(dec, &clip, unit, error))
+        return false;
+    dec->is_synced = true;
 
     g_autofree char *text = nerv_model_describe(dec->model);
     g_mutex_lock(&dec->lock);
+    dec->stats.networks += is_new;
     dec->stats.segment_id = s->segment_id;
     dec->stats.parameters = dec->model->n_weights;
     dec->stats.network_bytes = unit->payload_bytes;
@@ -186,7 +263,7 @@ bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, Nerv
         dec->have_info = true;
         out->is_sync = true;
     }
-    if (!dec->model || frame.segment_id != (dec->sequence.segment_id & 0xff)) {
+    if (!dec->is_synced || frame.segment_id != (dec->sequence.segment_id & 0xff)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC,
                     "the network of this frame's segment is not here");
         return false;
@@ -223,9 +300,6 @@ bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError 
                     "the output's format, size or colour matrix does not fit the stream");
         return false;
     }
-    if (dec->output_chosen && !memcmp(&dec->output, pixels, sizeof(*pixels)))
-        return true;
-    g_clear_pointer(&dec->renderer, nerv_renderer_free);
     dec->output = *pixels;
     dec->output_chosen = true;
     return true;
@@ -242,18 +316,37 @@ static void default_output(NervDecoder *dec)
         dec->output.format = NERV_PIXELS_RGB;
 }
 
+/* In the present layout. */
+static bool make_renderer(NervDecoder *dec, GError **error)
+{
+    if (dec->renderer && !memcmp(&dec->rendered, &dec->output, sizeof(dec->output)))
+        return true;
+    g_clear_pointer(&dec->renderer, nerv_renderer_free);
+    dec->rendered = dec->output;
+    dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, dec->unit ? NULL : error);
+    if (!dec->renderer && dec->unit) {
+        forget_unit(dec); /* its memory may be what is missing */
+        dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, error);
+    }
+    if (!dec->renderer)
+        return false;
+    g_mutex_lock(&dec->lock);
+    dec->stats.plans++;
+    g_mutex_unlock(&dec->lock);
+    return true;
+}
+
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error)
 {
     const gint64 start_us = g_get_monotonic_time();
-    if (!dec->model || !dec->frame_valid) {
+    if (!dec->is_synced || !dec->frame_valid) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC, "there is no frame to render");
         return false;
     }
-    if (!dec->output_chosen && !dec->renderer)
+    if (!dec->output_chosen)
         default_output(dec);
-    if (!dec->renderer)
-        dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, error);
-    if (!dec->renderer || !nerv_renderer_get(dec->renderer, (int32_t)dec->frame.index, frame, error))
+    if (!make_renderer(dec, error) ||
+        !nerv_renderer_get(dec->renderer, (int32_t)dec->frame.index, frame, error))
         return false;
     g_mutex_lock(&dec->lock);
     dec->stats.frames++;

@@ -8,11 +8,12 @@ static bool make_exec(NervEvaluator *ev, NervBackend *be, NervParams *params, co
                       GError **error)
 {
     const size_t before = nerv_backend_live_bytes(be);
-    NervTensor **leaves = g_new0(NervTensor *, ev->model->n_params);
+    const NervModel *model = params->model;
+    NervTensor **leaves = g_new0(NervTensor *, model->n_params);
     ev->input = nerv_tape_leaf(ev->tape, NERV_TENSOR_INPUT, NERV_F32,
-                               nerv_shape(1, ev->model->input_floats, 1, 1), "input");
-    nerv_params_leaves(ev->model, ev->tape, "", leaves);
-    ev->pixels = nerv_to_pixels(ev->tape, nerv_model_build(ev->model, ev->tape, leaves, ev->input), output);
+                               nerv_shape(1, model->input_floats, 1, 1), "input");
+    nerv_params_leaves(model, ev->tape, "", leaves);
+    ev->pixels = nerv_to_pixels(ev->tape, nerv_model_build(model, ev->tape, leaves, ev->input), output);
     nerv_tape_output(ev->tape, ev->pixels, "pixels");
     ev->exec = nerv_exec_new(be, ev->tape, error);
     const bool ok = ev->exec && nerv_params_bind(params, ev->exec, leaves, error);
@@ -28,9 +29,9 @@ NervEvaluator *nerv_evaluator_new(NervBackend *be, NervParams *params, const Ner
                                   GError **error)
 {
     NervEvaluator *ev = g_new0(NervEvaluator, 1);
-    ev->model = params->model;
+    ev->params = params;
     ev->tape = nerv_tape_new();
-    ev->encoding = g_new0(float, ev->model->input_floats);
+    ev->encoding = g_new0(float, params->model->input_floats);
     if (!make_exec(ev, be, params, output, error)) {
         nerv_evaluator_free(ev);
         return NULL;
@@ -50,7 +51,7 @@ void nerv_evaluator_free(NervEvaluator *ev)
 
 bool nerv_evaluator_start(NervEvaluator *ev, int32_t frame, GError **error)
 {
-    nerv_model_input(ev->model, frame, ev->encoding);
+    nerv_model_input(ev->params->model, frame, ev->encoding);
     return nerv_exec_write(ev->exec, ev->input, ev->encoding, error) && nerv_exec_run(ev->exec, error);
 }
 

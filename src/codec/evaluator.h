@@ -2,7 +2,7 @@
  *
  * A network made ready to give its frames, one at a time, in one layout of pixels on one backend: the tape, its
  * plan, and what goes in and comes out. Belongs to one thread at a time. Which frame comes when, and on what, is
- * renderer.c's.
+ * renderer.c's; when the weights change, decoder.c's.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include "tensor/pixels.h"
 
 typedef struct {
-    const NervModel *model;
+    const NervParams *params; /* their model is asked at every frame: it may be replaced between two */
     NervTape *tape;
     NervExec *exec;
     NervTensor *input, *pixels;

@@ -35,6 +35,7 @@ struct NervLanes {
     GCond wake, finished;
     Place places[MAX_PLACES];
     uint64_t next_turn;
+    uint32_t n_busy; /* lanes that compute, be it for a place or for none any more */
     bool quit;
     Lane lanes[NERV_MAX_LANES];
 };
@@ -58,12 +59,15 @@ static void compute(Lane *lane, Place *place)
     place->state = RUNNING;
     place->lane = lane;
     g_atomic_int_set(&lane->cancel, 0);
+    lane->all->n_busy++;
     g_mutex_unlock(&lane->all->lock);
 
     if (nerv_evaluator_start(lane->ev, frame, &error))
         nerv_evaluator_read(lane->ev, lane->picture, &error);
 
     g_mutex_lock(&lane->all->lock);
+    lane->all->n_busy--;
+    g_cond_signal(&lane->all->finished);
     if (place->lane != lane) {
         g_clear_error(&error);
         return;
@@ -74,7 +78,6 @@ static void compute(Lane *lane, Place *place)
     place->state = DONE;
     place->lane = NULL;
     place->error = error;
-    g_cond_signal(&lane->all->finished);
 }
 
 static gpointer lane_main(gpointer data)
@@ -196,6 +199,16 @@ void nerv_lanes_drop(NervLanes *l, uint32_t at)
 {
     g_mutex_lock(&l->lock);
     empty(&l->places[at]);
+    g_mutex_unlock(&l->lock);
+}
+
+void nerv_lanes_stop(NervLanes *l)
+{
+    g_mutex_lock(&l->lock);
+    for (int i = 0; i < MAX_PLACES; i++)
+        empty(&l->places[i]);
+    while (l->n_busy)
+        g_cond_wait(&l->finished, &l->lock);
     g_mutex_unlock(&l->lock);
 }
 

@@ -16,7 +16,7 @@
 
 typedef struct NervLanes NervLanes;
 
-/* n_lanes 1..NERV_MAX_LANES lanes of `be`, of n_threads threads each. `params` (on `be`, not changed while there are lanes) and `be`
+/* n_lanes 1..NERV_MAX_LANES lanes of `be`, of n_threads threads each. `params` (on `be`, changed only after nerv_lanes_stop()) and `be`
  * must outlive them. Their memory, pictures included, counts as `be`'s. */
 NervLanes *nerv_lanes_new(NervBackend *be, uint32_t n_lanes, uint32_t n_threads, NervParams *params,
                           const NervPixels *output, GError **error);
@@ -27,6 +27,9 @@ void nerv_lanes_free(NervLanes *lanes);
 void nerv_lanes_start(NervLanes *lanes, uint32_t place, int32_t frame);
 /* Drops what a place has, waits for or computes; returns at once. */
 void nerv_lanes_drop(NervLanes *lanes, uint32_t place);
+/* Drops what all places have and returns when no lane computes, within some milliseconds: until the next start nothing reads the
+ * parameters. */
+void nerv_lanes_stop(NervLanes *lanes);
 /* Waits for the frame that was started in a place and not dropped since. Its pixels are exchanged with *picture, a buffer of the
  * same size that was g_malloc'ed. On failure the error is that of this frame. Either way the place is empty then. */
 bool nerv_lanes_take(NervLanes *lanes, uint32_t place, uint8_t **picture, GError **error);

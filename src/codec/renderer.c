@@ -36,6 +36,7 @@ struct NervRenderer {
 
     int32_t last, difference; /* the last frame asked for, NONE; from the one before to it, 0: unknown */
     int32_t stride;
+    bool is_first;    /* nothing was asked for yet, or since a seek */
     uint8_t *picture; /* frame `shown`, or NONE */
     int32_t shown;
     NervRendererStats stats;
@@ -54,6 +55,7 @@ NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, const NervP
     r->output = *output;
     r->last = r->shown = NONE;
     r->stride = 1;
+    r->is_first = true;
     r->ev = nerv_evaluator_new(be, params, output, error);
     if (!r->ev)
         goto error;
@@ -181,14 +183,47 @@ static bool take(NervRenderer *r, Place *place, GError **error)
     return nerv_evaluator_read(r->ev, r->picture, error);
 }
 
+/* --- changes of place and network --- */
+
+static void forget_order(NervRenderer *r)
+{
+    drop_places(r);
+    r->last = NONE;
+    r->difference = 0;
+}
+
+void nerv_renderer_restart(NervRenderer *r)
+{
+    forget_order(r);
+    r->stride = 1;
+    r->is_first = true;
+}
+
+bool nerv_renderer_idle(NervRenderer *r, GError **error)
+{
+    bool ok = true;
+    forget_order(r);
+    r->shown = NONE;
+    if (r->lanes)
+        nerv_lanes_stop(r->lanes);
+    for (uint32_t i = 0; ok && i < r->ev->exec->n_slots; i++) {
+        nerv_exec_use_slot(r->ev->exec, i);
+        ok = nerv_exec_wait(r->ev->exec, error);
+    }
+    return ok;
+}
+
 /* --- looking ahead --- */
 
 /* A new stride is believed when it comes twice, or first after a jump or another frame that was not foreseen: a frame left
  * out changes nothing. */
 static void predict(NervRenderer *r, int32_t frame)
 {
-    const int32_t difference = r->last == NONE ? 0 : frame - r->last;
+    const bool is_next = r->last == NONE; /* of another network: the direction is likely to be the same */
+    const int32_t difference = is_next ? 0 : frame - r->last;
     r->last = frame;
+    if (is_next)
+        return;
     if (difference == 0 || ABS(difference) > MAX_STRIDE) {
         r->stride = 1;
         r->difference = 0;
@@ -225,12 +260,15 @@ static Place *free_place(NervRenderer *r, const Place *keep)
 
 static bool is_frame(const NervRenderer *r, int32_t frame)
 {
-    return frame >= 0 && frame < r->ev->model->clip.n_frames;
+    return frame >= 0 && frame < r->params->model->clip.n_frames;
 }
 
-/* Starts what is likely to be asked for next. `keep` has the frame that is to be read first, or is NULL. */
+/* Starts what is likely to be asked for next. `keep` has the frame that is to be read first, or is NULL. After a seek one frame
+ * may be all that is wanted, and soon. */
 static void look_ahead(NervRenderer *r, const Place *keep)
 {
+    if (r->is_first)
+        return;
     for (int32_t k = 1; k <= (int32_t)r->stats.n_ahead; k++) {
         const int32_t frame = r->last + k * r->stride;
         if (!is_frame(r, frame) || frame == r->shown || find(r, frame))
@@ -294,17 +332,17 @@ static void copy_planes(const NervRenderer *r, const NervFrame *dst)
 
 bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error)
 {
-    const bool is_first = r->last == NONE;
     if (!is_frame(r, frame)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "frame %d of %d", frame,
-                    r->ev->model->clip.n_frames);
+                    r->params->model->clip.n_frames);
         return false;
     }
     predict(r, frame);
-    if (frame != r->shown && !compute(r, frame, error))
+    const bool ok = frame == r->shown || compute(r, frame, error), is_first = r->is_first;
+    r->is_first = false;
+    if (!ok)
         return false;
     copy_planes(r, dst);
-    /* After a seek one frame may be all that is wanted, and soon. */
     if (!is_first && !r->places_made && is_frame(r, frame + r->stride)) {
         make_places(r);
         look_ahead(r, NULL);

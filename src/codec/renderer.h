@@ -11,7 +11,7 @@
 
 typedef struct NervRenderer NervRenderer;
 
-/* `params`, their model and `be` must outlive the renderer. What is computed ahead takes at most this much memory beyond the
+/* `params`, their present model and `be` must outlive the renderer; for a change of them see nerv_renderer_idle(). What is computed ahead takes at most this much memory beyond the
  * first plan, of the backend's memory and within its limit; where that is not enough for two frames, each is computed when it
  * is asked for. */
 #define NERV_RENDERER_AHEAD_BYTES ((size_t)96 << 20)
@@ -25,6 +25,14 @@ void nerv_renderer_free(NervRenderer *r);
  * for and on however many threads. Where it was not foreseen it is computed at once, on all threads. An error is this frame's;
  * others can still be had. */
 bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error);
+
+/* After a seek: drops what is computed ahead, at once, and takes the next frame for a first one, which pays for no other. */
+void nerv_renderer_restart(NervRenderer *r);
+
+/* Drops what is computed ahead and what was shown, and waits, as nerv_renderer_free() does, until nothing reads the parameters. Until the
+ * next frame is asked for they may be replaced, by those of a model that is nerv_model_alike(); plan, memory and threads stay. On
+ * failure only nerv_renderer_free() is left. */
+bool nerv_renderer_idle(NervRenderer *r, GError **error);
 
 typedef struct {
     uint32_t n_ahead;    /* frames that are computed ahead at most; 0: none, or not yet */

@@ -2,6 +2,8 @@
  *
  * The list of model classes and what all models share. See model.h.
  */
+#include <string.h>
+
 #include "base/rng.h"
 #include "models/model.h"
 #include "models/nerv.h"
@@ -60,6 +62,22 @@ NervModel *nerv_model_read(NervBitReader *r, const NervClip *clip, GError **erro
     g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
                 "the stream uses a model (number %u) that this version does not know", id);
     return NULL;
+}
+
+/* The configuration and the frame's size are all that a model is made of. */
+bool nerv_model_alike(const NervModel *a, const NervModel *b)
+{
+    NervBitWriter x, y;
+    if (a->clip.width != b->clip.width || a->clip.height != b->clip.height)
+        return false;
+    nerv_writer_init(&x);
+    nerv_writer_init(&y);
+    nerv_model_write(a, &x);
+    nerv_model_write(b, &y);
+    const bool alike = x.bytes->len == y.bytes->len && !memcmp(x.bytes->data, y.bytes->data, x.bytes->len);
+    nerv_writer_clear(&x);
+    nerv_writer_clear(&y);
+    return alike;
 }
 
 NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,

@@ -69,6 +69,10 @@ void nerv_model_free(NervModel *model);
 void nerv_model_write(const NervModel *model, NervBitWriter *w);
 NervModel *nerv_model_read(NervBitReader *r, const NervClip *clip, GError **error);
 
+/* Whether both have one tape and one list of parameters, so that one's plan serves the other's weights; the clips may differ in
+ * n_frames. */
+bool nerv_model_alike(const NervModel *a, const NervModel *b);
+
 /* Appends the network: `params` are n_params leaves of the params' shapes, `input` is [N,input_floats,1,1].
  * Returns RGB in [0,1], [N,3,height,width] (already cropped to the clip's size), or NULL with the tape's
  * error set. */

@@ -59,6 +59,14 @@ bool nerv_params_upload(NervParams *p, const float *flat, GError **error)
     return nerv_buffer_upload(p->buffer, 0, staging, p->bytes, error);
 }
 
+bool nerv_params_replace(NervParams *p, const NervModel *model, const float *flat, GError **error)
+{
+    if (!nerv_params_upload(p, flat, error))
+        return false;
+    p->model = model;
+    return true;
+}
+
 bool nerv_params_download(NervParams *p, float *flat, GError **error)
 {
     g_autofree uint8_t *staging = staging_new(p, error);

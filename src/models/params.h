@@ -10,7 +10,7 @@
 #include "models/model.h"
 
 typedef struct {
-    const NervModel *model; /* not owned */
+    const NervModel *model; /* not owned; the present one, see nerv_params_replace() */
     NervBuffer *buffer;
     size_t *offset; /* bytes, by parameter */
     size_t bytes;
@@ -20,6 +20,8 @@ typedef struct {
 NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **error);
 void nerv_params_free(NervParams *p);
 bool nerv_params_upload(NervParams *p, const float *flat, GError **error);
+/* The same with the weights of another model that is nerv_model_alike(), which is the parameters' model from then on. */
+bool nerv_params_replace(NervParams *p, const NervModel *model, const float *flat, GError **error);
 bool nerv_params_download(NervParams *p, float *flat, GError **error);
 bool nerv_params_clear(NervParams *p, GError **error);
 

@@ -454,6 +454,20 @@ static void test_cancel(void)
     g_assert_cmpuint(foreseen(r, &s, 21, 1, 3), ==, 3);
     nerv_renderer_free(r);
 
+    /* Nothing runs any more when parameters may be replaced; then all goes on as before. */
+    inner.exec_run = run_for_ever;
+    r = renderer_new(&s);
+    get_and_check(r, &s, 0);
+    get_and_check(r, &s, 1);
+    wait_stuck(2);
+    g_assert_true(nerv_renderer_idle(r, NULL));
+    g_assert_cmpint(g_atomic_int_get(&n_stuck), ==, 0);
+    inner.exec_run = cpu_exec_run;
+    g_assert_cmpuint(foreseen(r, &s, 0, 1, 6), ==, 5);
+    nerv_renderer_restart(r);
+    g_assert_cmpuint(foreseen(r, &s, 12, 1, 6), ==, 4); /* as at the beginning: the first pays for no other */
+    nerv_renderer_free(r);
+
     inner.exec_run = run_for_ever;
     r = renderer_new(&s);
     get_and_check(r, &s, 0);

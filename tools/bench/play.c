@@ -154,31 +154,3 @@ bool bench_run_to_end(const char *description, GError **error)
     gst_object_unref(pipeline);
     return ok;
 }
-
-static GstPadProbeReturn keep_first(GstPad *pad, GstPadProbeInfo *info, gpointer user)
-{
-    GBytes **first = user;
-    GstMapInfo map;
-    GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
-    if (!*first && gst_buffer_map(buffer, &map, GST_MAP_READ)) {
-        *first = g_bytes_new(map.data, map.size);
-        gst_buffer_unmap(buffer, &map);
-    }
-    return GST_PAD_PROBE_OK;
-}
-
-GBytes *bench_first_buffer(const char *file, const char *chain, const char *name, GError **error)
-{
-    Player p;
-    GBytes *first = NULL;
-    if (player_init(&p, file, chain, error)) {
-        g_autoptr(GstElement) element = gst_bin_get_by_name(GST_BIN(p.pipeline), name);
-        g_autoptr(GstPad) pad = element ? gst_element_get_static_pad(element, "sink") : NULL;
-        if (pad)
-            gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, keep_first, &first, NULL);
-        gst_element_set_state(p.pipeline, GST_STATE_PAUSED);
-        wait_for(p.pipeline, GST_MESSAGE_ASYNC_DONE, error);
-    }
-    player_clear(&p);
-    return first;
-}

@@ -31,6 +31,3 @@ bool bench_seeks(const char *file, const char *chain, uint32_t n, BenchSeeks *ou
 
 /* Runs a pipeline until its end, to make a file. False with an error. */
 bool bench_run_to_end(const char *description, GError **error);
-
-/* The first buffer that enters the element `name` of "filesrc ! CHAIN ! fakesink", whole; NULL with an error. */
-GBytes *bench_first_buffer(const char *file, const char *chain, const char *name, GError **error);
