@@ -28,6 +28,8 @@ struct NervDecoder {
     NervParams *params;
     uint8_t *unit; /* a copy of the unit's payload, to know it again; NULL: there is no memory for that */
     size_t unit_bytes;
+    uint8_t *
+        image; /* room for the next one's weights as they lie in `params`: fresh memory would cost a tenth of a parse */
     NervRenderer *renderer; /* in the layout `rendered`; NULL until the first render */
     NervPixels rendered;
 
@@ -72,12 +74,21 @@ static void forget_unit(NervDecoder *dec)
     g_clear_pointer(&dec->unit, g_free);
 }
 
+/* What only saves time. */
+static void drop_spare(NervDecoder *dec)
+{
+    if (dec->image)
+        nerv_backend_release(dec->be, dec->params->bytes);
+    g_clear_pointer(&dec->image, g_free);
+    forget_unit(dec);
+}
+
 static void drop_network(NervDecoder *dec)
 {
+    drop_spare(dec);
     g_clear_pointer(&dec->renderer, nerv_renderer_free); /* its threads read the parameters */
     g_clear_pointer(&dec->params, nerv_params_free);
     g_clear_pointer(&dec->model, nerv_model_free);
-    forget_unit(dec);
     dec->frame_valid = dec->is_synced = false;
 }
 
@@ -151,9 +162,18 @@ static bool is_last_unit(const NervDecoder *dec, const NervClip *clip, const Ner
            dec->unit_bytes == unit->payload_bytes && !memcmp(dec->unit, unit->payload, dec->unit_bytes);
 }
 
-/* Whether the plan can stay: it serves the unit's network, and there is memory for its weights on their way besides, which are
- * on the host twice then. */
-static bool plan_serves(const NervDecoder *dec, const NervClip *clip, const NervUnit *unit)
+static bool have_image(NervDecoder *dec)
+{
+    if (!dec->image && nerv_backend_reserve(dec->be, dec->params->bytes, NULL)) {
+        dec->image = g_try_malloc0(dec->params->bytes);
+        if (!dec->image)
+            nerv_backend_release(dec->be, dec->params->bytes);
+    }
+    return dec->image != NULL;
+}
+
+/* Whether the plan can stay: it serves the unit's network, and there is memory for weights on their way besides. */
+static bool plan_serves(NervDecoder *dec, const NervClip *clip, const NervUnit *unit)
 {
     NervBitReader r;
     if (!dec->model)
@@ -162,39 +182,44 @@ static bool plan_serves(const NervDecoder *dec, const NervClip *clip, const Nerv
     NervModel *model = nerv_model_read(&r, clip, NULL);
     const bool alike = model && nerv_model_alike(model, dec->model);
     nerv_model_free(model);
-    return alike && dec->be->limit_bytes - MIN(dec->be->live_bytes, dec->be->limit_bytes) >=
-                        2 * sizeof(float) * (uint64_t)dec->model->n_weights;
+    return alike && have_image(dec);
 }
 
-/* Puts weights where the old ones are, which nobody may read any more, or into new parameters. The model is taken over. */
-static bool place_weights(NervDecoder *dec, NervModel *model, const float *weights, GError **error)
+/* Puts the network's weights where the old ones are, once nobody reads those any more. */
+static bool replace_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
 {
-    NervModel *old = dec->model;
+    NervModel *model = nerv_network_read_to(unit->payload, unit->payload_bytes, clip, dec->model, dec->image,
+                                            dec->params->offset, error);
+    if (!model || (dec->renderer && !nerv_renderer_idle(dec->renderer, error)) ||
+        !nerv_params_replace(dec->params, model, dec->image, error)) {
+        nerv_model_free(model);
+        return false;
+    }
+    nerv_model_free(dec->model);
     dec->model = model;
-    const bool ok = dec->params ? (!dec->renderer || nerv_renderer_idle(dec->renderer, error)) &&
-                                      nerv_params_replace(dec->params, model, weights, error)
-                                : (dec->params = nerv_params_new(dec->be, model, error)) &&
-                                      nerv_params_upload(dec->params, weights, error);
-    if (!ok)
-        drop_network(dec);
-    nerv_model_free(old);
-    return ok;
+    return true;
 }
 
-/* Another network than the last. Where its plan does not serve, the old one goes first: two need not fit into memory at once. */
-static bool read_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+/* The old network goes first: two need not fit into memory at once. */
+static bool new_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
 {
     const int64_t max_weights =
         (int64_t)MIN(dec->settings.max_memory_bytes / (3 * sizeof(float)), (uint64_t)NERV_MODEL_MAX_WEIGHTS);
     float *weights = NULL;
-    if (!plan_serves(dec, clip, unit))
-        drop_network(dec);
-    NervModel *model =
-        nerv_network_read(unit->payload, unit->payload_bytes, clip, max_weights, &weights, error);
-    if (!model)
-        return false;
-    const bool ok = place_weights(dec, model, weights, error);
+    drop_network(dec);
+    dec->model = nerv_network_read(unit->payload, unit->payload_bytes, clip, max_weights, &weights, error);
+    if (dec->model)
+        dec->params = nerv_params_new(dec->be, dec->model, error);
+    const bool ok = dec->params && nerv_params_upload(dec->params, weights, error);
     g_free(weights);
+    return ok;
+}
+
+/* Another network than the last. On failure the caller drops what is there. */
+static bool read_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+{
+    const bool ok = plan_serves(dec, clip, unit) ? replace_network(dec, clip, unit, error)
+                                                 : new_network(dec, clip, unit, error);
     if (ok)
         remember_unit(dec, unit);
     return ok;
@@ -323,9 +348,10 @@ static bool make_renderer(NervDecoder *dec, GError **error)
         return true;
     g_clear_pointer(&dec->renderer, nerv_renderer_free);
     dec->rendered = dec->output;
-    dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, dec->unit ? NULL : error);
-    if (!dec->renderer && dec->unit) {
-        forget_unit(dec); /* its memory may be what is missing */
+    const bool is_spare = dec->unit || dec->image;
+    dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, is_spare ? NULL : error);
+    if (!dec->renderer && is_spare) {
+        drop_spare(dec); /* its memory may be what is missing */
         dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, error);
     }
     if (!dec->renderer)

@@ -219,38 +219,34 @@ static bool ends_properly(const NervRangeDecoder *d, int64_t n_weights)
     return true;
 }
 
-static float *read_weights(const NervModel *model, uint32_t bits, const uint8_t *coded, size_t bytes,
-                           GError **error)
+/* Tensor i goes to dst + offset[i] bytes, or behind the one before where there are no offsets. */
+static bool read_weights(const NervModel *model, uint32_t bits, const uint8_t *coded, size_t bytes, void *dst,
+                         const size_t *offset, GError **error)
 {
-    float *params = g_try_new(float, (gsize)model->n_weights);
-    if (!params) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
-                    "no memory for a network of %" G_GINT64_FORMAT " parameters", model->n_weights);
-        return NULL;
-    }
     State s;
     NervRangeDecoder d;
     state_init(&s);
     nerv_range_decode_begin(&d, coded, bytes);
     bool ok = true;
-    float *x = params;
+    float *x = dst;
     for (uint32_t i = 0; i < model->n_params && ok; i++) {
         const Rows rows = rows_of(&model->params[i], bits, &s);
+        if (offset)
+            x = (float *)(void *)((uint8_t *)dst + offset[i]);
         state_begin_tensor(&s);
         ok = read_rows(&s, &d, &rows, x);
         x += rows.n_rows * rows.row_len;
     }
     if (ok && ends_properly(&d, model->n_weights))
-        return params;
+        return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: the coded weights are damaged");
-    g_free(params);
-    return NULL;
+    return false;
 }
 
-NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
-                             float **params, GError **error)
+/* All before the coded weights, which *coded and *coded_bytes are then. */
+static NervModel *read_head(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
+                            uint32_t *bits, const uint8_t **coded, size_t *coded_bytes, GError **error)
 {
-    *params = NULL;
     NervBitReader r;
     nerv_reader_init(&r, payload, bytes);
     NervModel *model = nerv_model_read(&r, clip, error);
@@ -262,13 +258,13 @@ NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervCli
                     "weight coding %" G_GUINT64_FORMAT ", this decoder knows %d", coding, CODING_ADAPTIVE);
         goto error;
     }
-    const uint32_t bits = (uint32_t)nerv_read_range(&r, 2, 8);
+    *bits = (uint32_t)nerv_read_range(&r, 2, 8);
     nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
     if (r.failed) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: a field is missing or out of range");
         goto error;
     }
-    const size_t left = nerv_reader_left(&r);
+    const size_t left = *coded_bytes = nerv_reader_left(&r);
     if (model->n_weights > max_weights) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "the network has %" G_GINT64_FORMAT
@@ -282,10 +278,50 @@ NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervCli
                     model->n_weights);
         goto error;
     }
-    *params = read_weights(model, bits, nerv_read_bytes(&r, left), left, error);
-    if (*params)
-        return model;
+    *coded = nerv_read_bytes(&r, left);
+    return model;
+
 error:
+    nerv_model_free(model);
+    return NULL;
+}
+
+NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
+                             float **params, GError **error)
+{
+    const uint8_t *coded;
+    size_t coded_bytes;
+    uint32_t bits;
+    *params = NULL;
+    NervModel *model = read_head(payload, bytes, clip, max_weights, &bits, &coded, &coded_bytes, error);
+    if (!model)
+        return NULL;
+    float *weights = g_try_new(float, (gsize)model->n_weights);
+    if (!weights)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "no memory for a network of %" G_GINT64_FORMAT " parameters", model->n_weights);
+    else if (read_weights(model, bits, coded, coded_bytes, weights, NULL, error)) {
+        *params = weights;
+        return model;
+    }
+    g_free(weights);
+    nerv_model_free(model);
+    return NULL;
+}
+
+NervModel *nerv_network_read_to(const uint8_t *payload, size_t bytes, const NervClip *clip,
+                                const NervModel *like, void *dst, const size_t *offset, GError **error)
+{
+    const uint8_t *coded;
+    size_t coded_bytes;
+    uint32_t bits;
+    NervModel *model = read_head(payload, bytes, clip, like->n_weights, &bits, &coded, &coded_bytes, error);
+    if (!model)
+        return NULL;
+    if (!nerv_model_alike(model, like))
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the network is not like the one before");
+    else if (read_weights(model, bits, coded, coded_bytes, dst, offset, error))
+        return model;
     nerv_model_free(model);
     return NULL;
 }

@@ -24,3 +24,8 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
  * NERV_ERROR_UNSUPPORTED, NERV_ERROR_MEMORY. */
 NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
                              float **params, GError **error);
+
+/* The same for a network whose model is nerv_model_alike() to `like` (else NERV_ERROR_INVALID), into memory that is there: tensor i
+ * goes to dst + offset[i] bytes. On errors what is there then is undefined. */
+NervModel *nerv_network_read_to(const uint8_t *payload, size_t bytes, const NervClip *clip,
+                                const NervModel *like, void *dst, const size_t *offset, GError **error);

@@ -59,9 +59,9 @@ bool nerv_params_upload(NervParams *p, const float *flat, GError **error)
     return nerv_buffer_upload(p->buffer, 0, staging, p->bytes, error);
 }
 
-bool nerv_params_replace(NervParams *p, const NervModel *model, const float *flat, GError **error)
+bool nerv_params_replace(NervParams *p, const NervModel *model, const void *image, GError **error)
 {
-    if (!nerv_params_upload(p, flat, error))
+    if (!nerv_buffer_upload(p->buffer, 0, image, p->bytes, error))
         return false;
     p->model = model;
     return true;

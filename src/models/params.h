@@ -20,8 +20,9 @@ typedef struct {
 NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **error);
 void nerv_params_free(NervParams *p);
 bool nerv_params_upload(NervParams *p, const float *flat, GError **error);
-/* The same with the weights of another model that is nerv_model_alike(), which is the parameters' model from then on. */
-bool nerv_params_replace(NervParams *p, const NervModel *model, const float *flat, GError **error);
+/* The same with the weights of another model that is nerv_model_alike(), which is the parameters' model from then on. They lie in
+ * `image` as they do in the buffer: p->bytes, each tensor at its offset. */
+bool nerv_params_replace(NervParams *p, const NervModel *model, const void *image, GError **error);
 bool nerv_params_download(NervParams *p, float *flat, GError **error);
 bool nerv_params_clear(NervParams *p, GError **error);
 
