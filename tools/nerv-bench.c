@@ -2,7 +2,7 @@
  *
  * nerv-bench: speed of one network on one or more devices, beside the same network in PyTorch and beside what the machine can
  * do at best. Prints tables and, with --json, writes everything to a file that names machine, devices, drivers and commit;
- * --against compares with such a file. With --peers each round lets us and the peer take turns, so that both see
+ * --against compares shares of the machine's roofs with those in such a file. With --peers each round lets us and the peer take turns, so that both see
  * the same machine; medians of the rounds and of their ratios are reported. docs/testing.md, "Measuring".
  */
 #include <math.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bench/against.h"
+#include "bench/ahead.h"
 #include "bench/convs.h"
 #include "bench/machine.h"
 #include "bench/memory.h"
@@ -58,10 +59,11 @@ static const GOptionEntry options[] = {
     { "peer-script", 0, 0, G_OPTION_ARG_STRING, &opt_script, "The peer's program", "PATH" },
     { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write the results there", "FILE" },
     { "against", 0, 0, G_OPTION_ARG_FILENAME, &opt_against,
-      "Compare with an older result; exit status 3 if something is worse, 4 if they cannot be compared",
+      "Compare shares of the machine and ratios with an older result's; exit status 3 if one is worse, 4 if "
+      "they cannot be compared",
       "FILE" },
     { "tolerance", 0, 0, G_OPTION_ARG_DOUBLE, &opt_tolerance,
-      "By which ratio over 1 it may be (default 0.15)", "R" },
+      "By which part a share or ratio may be worse (default 0.15)", "R" },
     { "result", 0, 0, G_OPTION_ARG_FILENAME, &opt_result, "Measure nothing, compare this result", "FILE" },
     { "memory-child", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &opt_memory_child, "", "WHAT" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -85,14 +87,25 @@ static double ask_peer(BenchPeer *peer, const char *what, double seconds, GError
     return bench_peer_ask(peer, line, "seconds", error);
 }
 
-static bool run_rounds(BenchNet *net, BenchPeer *peer, Rounds *train, Rounds *decode, GError **error)
+/* What a device does with the network, in rounds. */
+typedef struct {
+    Rounds train, decode, ahead;
+    uint32_t n_lanes;
+} NetRounds;
+
+static bool run_rounds(const Bench *b, NervBackend *be, BenchNet *net, const BenchRoof *roof, NetRounds *r,
+                       GError **error)
 {
-    train->n = decode->n = (uint32_t)opt_rounds;
+    Rounds *train = &r->train, *decode = &r->decode, *ahead = &r->ahead;
+    BenchPeer *peer = b->peer;
+    train->n = decode->n = ahead->n = (uint32_t)opt_rounds;
     for (uint32_t i = 0; i < train->n; i++) {
+        train->peak[i] = decode->peak[i] = ahead->peak[i] = bench_roof_gmacs_now(roof);
         if ((train->ours[i] = bench_net_run(net, BENCH_TRAIN, opt_seconds, error)) < 0 ||
             (peer && (train->peer[i] = ask_peer(peer, "train", opt_seconds, error)) < 0) ||
             (decode->ours[i] = bench_net_run(net, BENCH_DECODE, opt_seconds, error)) < 0 ||
-            (peer && (decode->peer[i] = ask_peer(peer, "decode", opt_seconds, error)) < 0))
+            (peer && (decode->peer[i] = ask_peer(peer, "decode", opt_seconds, error)) < 0) ||
+            (ahead->ours[i] = bench_ahead_run(be, b->model, opt_seconds, &r->n_lanes, error)) < 0)
             return false;
         g_print("  round %u of %u: step %.2f ms", i + 1, train->n, train->ours[i] * 1e3);
         if (peer)
@@ -100,33 +113,37 @@ static bool run_rounds(BenchNet *net, BenchPeer *peer, Rounds *train, Rounds *de
         g_print(", frame %.2f ms", decode->ours[i] * 1e3);
         if (peer)
             g_print(" (PyTorch %.2f)", decode->peer[i] * 1e3);
-        g_print("\n");
+        g_print(", played %.2f ms\n", ahead->ours[i] * 1e3);
     }
     return true;
 }
 
-static bool profile_part(Json *j, BenchNet *net, BenchPart part, const BenchRoof *roof, GError **error)
+static bool profile_part(Json *j, BenchNet *net, BenchPart part, const BenchRoof *roof, const Rounds *r,
+                         GError **error)
 {
+    const double share = rounds_median_share(r, (double)bench_net_macs(net, part));
     BenchProfile profile;
-    const bool ok = bench_profile(net, part, opt_seconds, &profile, error);
+    const bool ok = bench_profile(net, part, opt_seconds, roof, share, &profile, error);
     if (ok)
-        bench_report_ops(j, part == BENCH_TRAIN ? "ops" : "decode_ops", &profile, roof);
+        bench_report_ops(j, part == BENCH_TRAIN ? "ops" : "decode_ops", &profile);
     bench_profile_clear(&profile);
     return ok;
 }
 
-/* A training step and a decoded frame, in rounds, and the ops in them. */
+/* A training step, a decoded frame and frames played in order, in rounds, and the ops in them. */
 static bool bench_net(Json *j, const Bench *b, NervBackend *be, const BenchRoof *roof, GError **error)
 {
-    Rounds train = { .n = 0 }, decode = { .n = 0 };
+    NetRounds r = { .n_lanes = 0 };
     bench_rss_reset();
     BenchNet *net = bench_net_new(be, b->model, BENCH_TRAIN | BENCH_DECODE, (uint32_t)opt_batch, error);
-    bool ok = net && run_rounds(net, b->peer, &train, &decode, error);
+    bool ok = net && run_rounds(b, be, net, roof, &r, error);
     if (ok) {
-        bench_report_rounds(j, "train", "steps_per_s", &train, b->peer != NULL,
-                            bench_net_macs(net, BENCH_TRAIN), roof);
-        bench_report_rounds(j, "decode", "frames_per_s", &decode, b->peer != NULL,
-                            bench_net_macs(net, BENCH_DECODE), roof);
+        const int64_t macs = bench_net_macs(net, BENCH_DECODE);
+        bench_report_rounds(j, "train", "steps_per_s", &r.train, b->peer != NULL,
+                            bench_net_macs(net, BENCH_TRAIN));
+        bench_report_rounds(j, "decode", "frames_per_s", &r.decode, b->peer != NULL, macs);
+        bench_report_rounds(j, "decode_ahead", "frames_per_s", &r.ahead, false, macs);
+        json_integer(j, "decode_ahead_lanes", r.n_lanes);
         json_integer(j, "training_bytes", (int64_t)bench_net_bytes(net, BENCH_TRAIN));
         json_integer(j, "decoding_bytes", (int64_t)bench_net_bytes(net, BENCH_DECODE));
         json_integer(j, "device_peak_bytes", (int64_t)be->peak_bytes);
@@ -136,8 +153,8 @@ static bool bench_net(Json *j, const Bench *b, NervBackend *be, const BenchRoof 
                 bench_rss_peak_bytes() / 1048576.);
     }
     if (ok && opt_ops)
-        ok =
-            profile_part(j, net, BENCH_TRAIN, roof, error) && profile_part(j, net, BENCH_DECODE, roof, error);
+        ok = profile_part(j, net, BENCH_TRAIN, roof, &r.train, error) &&
+             profile_part(j, net, BENCH_DECODE, roof, &r.decode, error);
     bench_net_free(net);
     return ok;
 }
@@ -145,7 +162,7 @@ static bool bench_net(Json *j, const Bench *b, NervBackend *be, const BenchRoof 
 /* A software Vulkan driver runs on the same cores; a GPU's roofs are what --roof says. */
 static BenchRoof device_roof(const NervBackend *be, const BenchRoof *cpu)
 {
-    BenchRoof roof = { 0, 0 };
+    BenchRoof roof = { .gmacs = 0 };
     if (be->is_software)
         return *cpu;
     if (opt_roof && sscanf(opt_roof, "%lf,%lf", &roof.gmacs, &roof.gbytes) != 2)
@@ -185,8 +202,9 @@ static void report_load(Json *j)
         load = NAN;
     json_number(j, "load_average", load);
     if (load > 0.5 * g_get_num_processors())
-        g_print("The machine is busy (load %.1f on %u cores): these numbers will not mean much.\n", load,
-                g_get_num_processors());
+        g_print("The machine is busy (load %.1f on %u cores): seconds will not mean much, shares less than "
+                "usual.\n",
+                load, g_get_num_processors());
 }
 
 static bool bench_all(Json *j, const Bench *b, GError **error)
@@ -203,14 +221,15 @@ static bool bench_all(Json *j, const Bench *b, GError **error)
     json_string(j, "peer", b->peer ? bench_peer_about(b->peer) : NULL);
     report_load(j);
     g_print("%s\n", description);
-    const BenchRoof roof = bench_report_machine(j, b->threads);
+    BenchRoof roof = bench_report_machine(j, b->threads);
     json_open(j, "devices", '[');
-    for (char **d = devices; *d; d++)
-        if (!bench_device(j, b, *d, &roof, error))
-            return false;
+    bool ok = true;
+    for (char **d = devices; ok && *d; d++)
+        ok = bench_device(j, b, *d, &roof, error);
     json_close(j, ']');
     json_close(j, '}');
-    return true;
+    bench_roof_clear(&roof);
+    return ok;
 }
 
 /* The result's text, or NULL. */
@@ -258,6 +277,10 @@ static int run(const char *program, GError **error)
     if (opt_convs && strcmp(opt_convs, "nerv") != 0 && strcmp(opt_convs, "tiny") != 0) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "no shapes \"%s\"; there are nerv and tiny",
                     opt_convs);
+        return FAILED;
+    }
+    if (!(opt_tolerance > 0 && opt_tolerance < 1)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "a tolerance lies between 0 and 1");
         return FAILED;
     }
     if (opt_result && !opt_against) {

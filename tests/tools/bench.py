@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""nerv-bench: what it writes is complete and agrees with itself, and its regression check finds what is worse.
+"""nerv-bench: what it writes is complete and agrees with itself, and its regression check finds what is worse and nothing else.
 
     bench.py NERV-BENCH
 
@@ -60,6 +60,13 @@ def check_net(device):
         check(len(part["rounds_s"]) == 5, f"{name}: {len(part['rounds_s'])} rounds")
         check(near(part["seconds"], statistics.median(part["rounds_s"])), f"{name}: not the median")
         check(near(part["ratio"], 1 / part["seconds"], 1e-3), f"{name}: the ratio to a peer of one second is {part['ratio']}")
+    ahead = device["decode_ahead"]
+    check(len(ahead["rounds_s"]) == 5 and near(ahead["frames_per_s"], 1 / ahead["seconds"], 1e-3), f"played: {ahead}")
+    check(near(ahead["gmacs_per_s"] * ahead["seconds"], device["decode"]["gmacs_per_s"] * device["decode"]["seconds"], 1e-3),
+          "a frame that is played is another network's")
+    check(device["decode_ahead_lanes"] == 2, f"{device['decode_ahead_lanes']} lanes on two threads")
+    for name in ("train", "decode", "decode_ahead"):
+        check(0 < device[name]["share_of_peak"] < 4, f"{name}: a share of {device[name]['share_of_peak']} of the peak")
     names = {o["op"] for o in device["ops"]}
     check({"adam", "conv2d_dw", "ssim_dx", "from_pixels"} <= names, f"a training step of {names}")
     # Two layers of the stem, two blocks and the head, each with weights and biases.
@@ -116,16 +123,39 @@ def measured(work):
     check_convs(device)
     check_scaling(device)
     check_memory(device)
-    run("--result=" + path, "--against=" + path, says=" 0 worse")
+    # A result is as good as itself, on whatever machine and day; made worse in one place, it is found out.
+    for before, status, says in (
+        (lambda d: None, 0, " 0 worse; 0 are in one result only"),
+        (lambda d: d["train"].update(seconds=d["train"]["seconds"] / 9), 0, " 0 worse"),
+        (lambda d: d["train"].update(share_of_peak=d["train"]["share_of_peak"] * 1.3), 3, " 0.769  WORSE   cpu train: share of peak"),
+        (lambda d: d["decode_ahead"].update(share_of_peak=d["decode_ahead"]["share_of_peak"] * 2), 3, "cpu decode ahead: share of peak"),
+        (lambda d: d["ops"][0].update(share_of_roof=d["ops"][0]["share_of_roof"] * 1.3), 3,
+         f"WORSE   cpu train, {device['ops'][0]['op']} {device['ops'][0]['operands']}: share of its roof"),
+    ):
+        doctored = copy.deepcopy(result)
+        before(doctored["devices"][0])
+        old = os.path.join(work, "doctored.json")
+        with open(old, "w", encoding="utf-8") as f:
+            json.dump(doctored, f)
+        run("--result=" + path, "--against=" + old, status=status, says=says)
+
+
+def op(name, share_of_time, share_of_roof):
+    return {"op": name, "operands": "1x2", "seconds": 0.001, "share_of_time": share_of_time, "share_of_roof": share_of_roof}
 
 
 MADE_UP = {
-    "machine": {"cpu": "Abacus", "cores": 2}, "network": "nerv 1x1", "threads": 2,
-    "devices": [{"device": "cpu", "train": {"seconds": 0.010, "steps_per_s": 100, "peer_seconds": 0.07},
-                 "ops": [{"op": "adam", "seconds": 0.001}], "training_bytes": 1000,
-                 "conv2d": [{"shape": "a", "way": "dx", "seconds": 0.1}, {"shape": "b", "way": "dx", "seconds": 0.2}],
+    "machine": {"cpu": "Abacus", "cores": 2}, "network": "nerv 1x1", "threads": 2, "peer": "abax 1",
+    "devices": [{"device": "cpu", "train": {"seconds": 0.010, "steps_per_s": 100, "share_of_peak": 0.5, "ratio": 7},
+                 "decode_ahead": {"seconds": 0.001, "share_of_peak": 0.4},
+                 "ops": [op("conv2d", 0.6, 0.8), op("l1", 0.15, 1.2), op("mse", 0.01, 0.3)], "decode_ops": [op("conv2d", 0.9, 0.7)],
+                 "training_bytes": 1000,
+                 "conv2d": [{"shape": "a", "way": "dx", "share_of_peak": 0.5}, {"shape": "b", "way": "dx", "share_of_peak": 0.6}],
+                 "scaling": [{"what": "threads", "value": "2", "train": {"seconds": 1, "times_seconds": 0.5}}],
                  "memory": {"train": {"resident_bytes": 5000}}}],
+    "codecs": [{"codec": "nerv", "frames_per_s": 100, "seek_frame_times": 2}, {"codec": "h264", "frames_per_s": 1000, "seek_frame_times": 9}],
 }
+N = 13  # figures; mse takes too little of a step
 
 
 def compared(work):
@@ -140,34 +170,61 @@ def compared(work):
             json.dump(MADE_UP, f, indent=1)
         return run("--result=" + new, "--against=" + old, *arguments, status=status, says=says)
 
-    def step(seconds):
-        return lambda result, device: device["train"].update(seconds=seconds)
+    def part(key, **values):
+        return lambda result, device: device[key].update(**values)
 
-    against(lambda result, device: None, says="geometric mean of 5, 0 worse")
-    against(step(0.0114), says=" 1.140       devices [cpu] train seconds")
-    against(step(0.0117), status=3, says=" 1.170 WORSE devices [cpu] train seconds")
-    against(step(0.0117), "--tolerance=0.2")
-    against(step(0.0103), "--tolerance=0.02", status=3)
-    against(step(0.005), says=" 0.500 ")
-    against(lambda r, d: d["memory"]["train"].update(resident_bytes=6000), status=3, says="WORSE devices [cpu] memory train")
-    # Rows find each other by name: swapped they are the same, one that is new or gone is left out.
-    against(lambda r, d: d["conv2d"].reverse(), says="geometric mean of 5, 0 worse")
-    against(lambda r, d: d["conv2d"].pop(0), says="geometric mean of 4, 0 worse")
-    against(lambda r, d: d["conv2d"][1].update(seconds=0.3), status=3, says="WORSE devices [cpu] conv2d [b dx] seconds")
-    # Neither a single op nor the peer makes a result worse.
-    against(lambda r, d: d["ops"][0].update(seconds=1.0), says=" 0 worse")
-    against(lambda r, d: d["train"].update(peer_seconds=1.0), says=" 0 worse")
-    against(lambda r, d: r["machine"].update(cpu="Pascaline"), status=4,
-            says='not the same machine: "Pascaline" now, "Abacus" in the older result')
-    against(lambda r, d: r["machine"].update(cores=4), status=4, says="not the same number of cores")
+    def item(key, i, **values):
+        return lambda result, device: device[key][i].update(**values)
+
+    def codec(i, **values):
+        return lambda result, device: result["codecs"][i].update(**values)
+
+    same = against(lambda result, device: None, says=f"geometric mean of {N}, 0 worse; 0 are in one result only")
+    check("mse" not in same and same.count(" same ") == N, f"not {N} lines: {same}")
+    against(part("train", share_of_peak=0.43), says="        0.5        0.43   0.860  same    cpu train: share of peak")
+    against(part("train", share_of_peak=0.42), status=3, says="        0.5        0.42   0.840  WORSE   cpu train: share of peak")
+    against(part("train", share_of_peak=0.42), "--tolerance=0.2")
+    against(part("train", share_of_peak=0.48), "--tolerance=0.02", status=3)
+    against(part("train", share_of_peak=1.0), says=" 2.000  better  cpu train: share of peak")
+    against(part("train", ratio=5), status=3, says="WORSE   cpu train: times PyTorch's speed")
+    against(part("decode_ahead", share_of_peak=0.1), status=3, says="WORSE   cpu decode ahead: share of peak")
+    # A machine that is slower in everything changes no share: seconds are not compared.
+    against(part("train", seconds=10.0, steps_per_s=0.1), says=" 0 worse")
+    # Ops by their roofs, named; those that take under 2 % of both runs are left out.
+    against(item("ops", 0, share_of_roof=0.6), status=3, says="WORSE   cpu train, conv2d 1x2: share of its roof")
+    against(item("ops", 1, share_of_roof=0.9), status=3, says="WORSE   cpu train, l1 1x2: share of its roof")
+    against(item("decode_ops", 0, share_of_roof=0.5), status=3, says="WORSE   cpu decode, conv2d 1x2: share of its roof")
+    against(item("ops", 2, share_of_roof=0.2, share_of_time=0.015), says=f"geometric mean of {N}, 0 worse")
+    against(item("ops", 2, share_of_roof=0.03, share_of_time=0.1), status=3, says="WORSE   cpu train, mse 1x2: share of its roof")
+    # Bytes and multiples of seconds: less is better.
+    against(lambda r, d: d["memory"]["train"].update(resident_bytes=6000), status=3,
+            says=" 0.833  WORSE   cpu train, by itself: resident bytes")
+    against(lambda r, d: d.update(training_bytes=500), says=" 2.000  better  cpu train: planned bytes")
+    against(item("scaling", 0, train={"times_seconds": 0.9}), status=3, says="WORSE   cpu train, threads 2: times the star's seconds")
+    # Pipelines: nerv's rate beside the others', which were played in turns with it.
+    against(codec(0, frames_per_s=80), status=3, says="WORSE   nerv: times the rate of h264")
+    against(codec(0, seek_frame_times=3), status=3, says="WORSE   nerv seek: times a frame's seconds")
+    against(codec(1, seek_frame_times=99), says=" 0 worse")
+    # Rows find each other by name: swapped they are the same, one that is new or gone is counted.
+    against(lambda r, d: d["conv2d"].reverse(), says=f"geometric mean of {N}, 0 worse; 0 are")
+    against(lambda r, d: d["conv2d"].pop(0), says=f"geometric mean of {N - 1}, 0 worse; 1 are in one result only")
+    against(item("conv2d", 1, share_of_peak=0.3), status=3, says="WORSE   cpu conv2d b dx: share of peak")
+    against(part("train", share_of_peak=None), says=f"geometric mean of {N - 1}, 0 worse; 1 are")
+    # Another machine is said and is no obstacle; another peer's ratios are left out.
+    against(lambda r, d: r["machine"].update(cpu="Pascaline"), says='another machine: "Pascaline" now, "Abacus" in the older result')
+    against(lambda r, d: r["machine"].update(cores=4), says="another number of cores: 4 now")
+    against(lambda r, d: (r.update(peer="abax 2"), d["train"].update(ratio=1)), says=f"geometric mean of {N - 1}, 0 worse; 0 are")
     against(lambda r, d: r.update(network="nerv 2x2"), status=4, says="not the same network")
+    against(lambda r, d: r.update(size="2x2"), status=4, says="not the same size")
     against(lambda r, d: r.update(threads=1), status=4, says="not as many threads")
-    against(lambda r, d: r.pop("devices"), status=4, says="no measurement in common")
+    against(lambda r, d: (r.pop("devices"), r.pop("codecs")), status=4, says="no figure in common")
+    against(lambda r, d: r.update(devices=[7, {}], codecs=[[]]), status=4, says="no figure in common")
+    against(lambda r, d: None, "--tolerance=1", status=1, says="between 0 and 1")
     against(lambda r, d: None, status=4, says="line 2", text='{"machine":\n oops}')
     against(lambda r, d: None, status=4, says="a string has no end", text='{"machine')
     against(lambda r, d: None, status=4, says="nested too deep", text="[" * 1000)
     against(lambda r, d: None, status=4, says="something follows", text="{} {}")
-    against(lambda r, d: None, status=4, says="not the same machine", text="7")
+    against(lambda r, d: None, status=4, says="not the same network", text="7")
 
 
 with tempfile.TemporaryDirectory() as directory:

@@ -1,97 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Ratios to an older result, see against.h. Both texts are walked together; elements of arrays find each other by what names
- * them (device, shape and way, what and value) and not by their position, so that a result with more rows than the
- * older one is still compared in the rows that both have.
+ * Comparison with an older result, see against.h.
  */
 #include <math.h>
 #include <string.h>
 
 #include "against.h"
 #include "base/error.h"
-#include "json_read.h"
-
-/* What is compared: the lower the better, all of them. */
-static const char *const measures[] = { "seconds",        "training_bytes", "decoding_bytes",
-                                        "resident_bytes", "planned_bytes",  "startup_seconds",
-                                        "seek_seconds",   "frame_seconds" };
-static const char *const names[] = { "device", "shape", "way", "what", "value", "codec" };
-static const char *const skipped[] = { "ops", "decode_ops", "rounds_s", "peer_rounds_s" };
+#include "figures.h"
 
 typedef struct {
     double tolerance;
-    uint32_t n, n_worse;
+    uint32_t n, n_worse, n_lone; /* compared, worse, in one result only */
     double log_sum;
 } Tally;
 
-static bool in_list(const char *s, const char *const *list, size_t n)
+static void compare_figure(Tally *t, const BenchFigure *now, const BenchFigure *before)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(s, list[i]) == 0)
-            return true;
-    return false;
-}
-
-/* What names an element of an array, "180x320 dx"; empty if nothing does. */
-static char *element_name(const JsonValue *v)
-{
-    GString *s = g_string_new(NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        const char *part = json_get_string(v, names[i]);
-        if (part)
-            g_string_append_printf(s, "%s%s", s->len ? " " : "", part);
-    }
-    return g_string_free(s, FALSE);
-}
-
-static const JsonValue *find_element(const JsonValue *array, const char *name)
-{
-    for (guint i = 0; i < array->values->len; i++) {
-        const JsonValue *v = g_ptr_array_index(array->values, i);
-        g_autofree char *other = element_name(v);
-        if (strcmp(other, name) == 0)
-            return v;
-    }
-    return NULL;
-}
-
-static void compare_number(Tally *t, const char *path, double now, double before)
-{
-    if (!(now > 0 && before > 0))
-        return;
-    const double ratio = now / before;
-    const bool worse = ratio > 1 + t->tolerance;
+    const double change = now->less_is_better ? before->value / now->value : now->value / before->value;
+    const bool worse = change<1 - t->tolerance, better = change * (1 - t->tolerance)> 1;
     t->n++;
     t->n_worse += worse;
-    t->log_sum += log(ratio);
-    g_print("  %6.3f %s %s\n", ratio, worse ? "WORSE" : "     ", path);
+    t->log_sum += log(change);
+    g_print("  %11.5g %11.5g %7.3f  %-6s  %s\n", before->value, now->value, change,
+            worse    ? "WORSE"
+            : better ? "better"
+                     : "same",
+            now->name);
 }
 
-static void compare(Tally *t, const char *path, const JsonValue *now, const JsonValue *before)
+static void compare(Tally *t, const GArray *now, const GArray *before)
 {
-    if (now->kind != before->kind)
-        return;
-    for (guint i = 0; now->kind == JSON_OBJECT && i < now->values->len; i++) {
-        const char *key = g_ptr_array_index(now->keys, i);
-        const JsonValue *a = g_ptr_array_index(now->values, i), *b = json_get(before, key);
-        g_autofree char *longer = g_strdup_printf("%s%s%s", path, *path ? " " : "", key);
-        if (!b || in_list(key, skipped, G_N_ELEMENTS(skipped)))
-            continue;
-        if (a->kind == JSON_NUMBER && b->kind == JSON_NUMBER) {
-            if (in_list(key, measures, G_N_ELEMENTS(measures)))
-                compare_number(t, longer, a->number, b->number);
-        } else {
-            compare(t, longer, a, b);
-        }
+    g_print("  %11s %11s %7s  %-6s\n", "old", "new", "change", "");
+    for (guint i = 0; i < now->len; i++) {
+        const BenchFigure *a = &g_array_index(now, BenchFigure, i), *b = bench_figures_find(before, a->name);
+        if (!b)
+            t->n_lone++;
+        else if (MAX(a->weight, b->weight) >= BENCH_FIGURE_MIN_WEIGHT)
+            compare_figure(t, a, b);
     }
-    for (guint i = 0; now->kind == JSON_ARRAY && i < now->values->len; i++) {
-        const JsonValue *a = g_ptr_array_index(now->values, i);
-        g_autofree char *name = element_name(a);
-        const JsonValue *b = *name ? find_element(before, name) : NULL;
-        g_autofree char *longer = g_strdup_printf("%s [%s]", path, name);
-        if (b)
-            compare(t, longer, a, b);
-    }
+    for (guint i = 0; i < before->len; i++)
+        t->n_lone += !bench_figures_find(now, g_array_index(before, BenchFigure, i).name);
 }
 
 static bool same_string(const JsonValue *now, const JsonValue *before, const char *key, const char *what,
@@ -117,28 +66,58 @@ static bool same_number(const JsonValue *now, const JsonValue *before, const cha
 
 static bool alike(const JsonValue *now, const JsonValue *before, GError **error)
 {
-    const JsonValue *a = json_get(now, "machine"), *b = json_get(before, "machine");
-    return same_string(a, b, "cpu", "not the same machine", error) &&
-           same_number(a, b, "cores", "not the same number of cores", error) &&
-           same_string(now, before, "network", "not the same network", error) &&
+    return same_string(now, before, "network", "not the same network", error) &&
+           same_string(now, before, "size", "not the same size", error) &&
            same_number(now, before, "threads", "not as many threads", error) &&
            same_number(now, before, "batch", "not the same batch", error);
 }
 
+/* What does not forbid to compare, but should be known. */
+static void note(const JsonValue *now, const JsonValue *before)
+{
+    const JsonValue *a = json_get(now, "machine"), *b = json_get(before, "machine");
+    g_autoptr(GError) machine = NULL, cores = NULL;
+    if (!same_string(a, b, "cpu", "another machine", &machine))
+        g_print("%s\n", machine->message);
+    if (!same_number(a, b, "cores", "another number of cores", &cores))
+        g_print("%s\n", cores->message);
+}
+
+static bool same_peer(const JsonValue *now, const JsonValue *before)
+{
+    const char *a = json_get_string(now, "peer"), *b = json_get_string(before, "peer");
+    g_autoptr(GError) error = NULL;
+    if (!a || !b)
+        return false;
+    if (same_string(now, before, "peer", "ratios to another peer are not compared", &error))
+        return true;
+    g_print("%s\n", error->message);
+    return false;
+}
+
+static BenchAgainst judge(const JsonValue *now, const JsonValue *before, double tolerance, GError **error)
+{
+    Tally t = { .tolerance = tolerance };
+    note(now, before);
+    const bool with_peer = same_peer(now, before);
+    g_autoptr(GArray) a = bench_figures(now, with_peer), b = bench_figures(before, with_peer);
+    g_print("Shares and ratios, worse under %.2f of the older ones; bytes, worse over 1 / %.2f:\n",
+            1 - tolerance, 1 - tolerance);
+    compare(&t, a, b);
+    if (t.n == 0) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "the two results have no figure in common");
+        return BENCH_AGAINST_NOT_ALIKE;
+    }
+    g_print("  %31.3f          geometric mean of %u, %u worse; %u are in one result only\n",
+            exp(t.log_sum / t.n), t.n, t.n_worse, t.n_lone);
+    return t.n_worse ? BENCH_AGAINST_WORSE : BENCH_AGAINST_OK;
+}
+
 BenchAgainst bench_against(const char *now, const char *before, double tolerance, GError **error)
 {
-    Tally t = { tolerance, 0, 0, 0 };
     JsonValue *a = json_parse(now, error), *b = a ? json_parse(before, error) : NULL;
-    BenchAgainst result = BENCH_AGAINST_NOT_ALIKE;
-    if (b && alike(a, b, error)) {
-        g_print("New / old, worse when over %.2f:\n", 1 + tolerance);
-        compare(&t, "", a, b);
-        if (t.n)
-            g_print("  %6.3f       geometric mean of %u, %u worse\n", exp(t.log_sum / t.n), t.n, t.n_worse);
-        else
-            g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "the two results have no measurement in common");
-        result = !t.n ? BENCH_AGAINST_NOT_ALIKE : t.n_worse ? BENCH_AGAINST_WORSE : BENCH_AGAINST_OK;
-    }
+    const BenchAgainst result =
+        b && alike(a, b, error) ? judge(a, b, tolerance, error) : BENCH_AGAINST_NOT_ALIKE;
     json_value_free(a);
     json_value_free(b);
     return result;

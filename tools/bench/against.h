@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Is a result worse than an older one? Compares two of nerv-bench's JSON texts, measurement by measurement.
+ * Is a result worse than an older one? Compares the figures (figures.h) of two JSON texts: not seconds but shares of what the
+ * machine could do at the time, so that results of other machines and of busy ones can be held against each other.
  */
 #pragma once
 
@@ -10,10 +11,11 @@
 
 typedef enum {
     BENCH_AGAINST_OK,
-    BENCH_AGAINST_WORSE,     /* a measurement is worse by more than the tolerance */
-    BENCH_AGAINST_NOT_ALIKE, /* another machine or network, or nothing in common; said in the error */
+    BENCH_AGAINST_WORSE,     /* a figure is worse by more than the tolerance */
+    BENCH_AGAINST_NOT_ALIKE, /* another network, or nothing in common; said in the error */
 } BenchAgainst;
 
-/* Prints a line for each measurement that both have: time and memory, as new / old (over 1: worse). `tolerance`: 0.15
- * allows ratios up to 1.15. Ops are not compared one by one: the step that they make up is. */
+/* Prints a line for each figure that both have: old, new, change (over 1: better) and verdict. `tolerance`: 0.15 allows changes
+ * down to 0.85. Ops that take less than 2 % of a run in both results are left out; ratios to the peer as well where the peers
+ * differ. */
 BenchAgainst bench_against(const char *now, const char *before, double tolerance, GError **error);

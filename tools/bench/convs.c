@@ -110,13 +110,15 @@ static double lone_time(Lone *l, double seconds, GError **error)
     return nerv_exec_wait(l->exec, error) ? (now() - start) / n : -1;
 }
 
-static bool run_rounds(Lone *lone, BenchPeer *peer, const char *question, Rounds *r, double seconds,
-                       GError **error)
+static bool run_rounds(Lone *lone, BenchPeer *peer, const BenchRoof *roof, const char *question, Rounds *r,
+                       double seconds, GError **error)
 {
-    for (uint32_t i = 0; i < r->n; i++)
+    for (uint32_t i = 0; i < r->n; i++) {
+        r->peak[i] = bench_roof_gmacs_now(roof);
         if ((r->ours[i] = lone_time(lone, seconds, error)) < 0 ||
             (peer && (r->peer[i] = bench_peer_ask(peer, question, "seconds", error)) < 0))
             return false;
+    }
     return true;
 }
 
@@ -125,12 +127,11 @@ typedef struct {
     double gmacs, share, ratio;
 } Logs;
 
-static void report(Json *j, const Shape *s, int way, const Rounds *r, bool with_peer, const BenchRoof *roof,
-                   Logs *logs)
+static void report(Json *j, const Shape *s, int way, const Rounds *r, bool with_peer, Logs *logs)
 {
     const double macs = (double)s->n * s->cin * s->cout * s->h * s->w * s->k * s->k;
     const double t = rounds_median(r->ours, r->n), gmacs = macs / t * 1e-9;
-    const double share = roof->gmacs > 0 ? gmacs / roof->gmacs : NAN;
+    const double share = rounds_median_share(r, macs);
     g_autofree char *name =
         g_strdup_printf("%dx%dx%dx%d to %d, %dx%d", s->n, s->cin, s->h, s->w, s->cout, s->k, s->k);
     json_open(j, NULL, '{');
@@ -140,7 +141,7 @@ static void report(Json *j, const Shape *s, int way, const Rounds *r, bool with_
     json_number(j, "gmacs_per_s", gmacs);
     json_number(j, "share_of_peak", share);
     g_print("  conv2d %-28s %-7s %8.2f GMAC/s", name, ways[way], gmacs);
-    if (roof->gmacs > 0)
+    if (isfinite(share))
         g_print("  %5.1f %% of peak", 100 * share);
     if (with_peer) {
         const double ratio = rounds_median_ratio(r);
@@ -191,12 +192,12 @@ bool bench_convs(Json *j, NervBackend *be, BenchPeer *peer, const BenchRoof *roo
             Rounds r = { .n = rounds };
             g_autofree char *question = g_strdup_printf("conv_%s %d %d %d %d %d %d %g", ways[way], s->n,
                                                         s->cin, s->cout, s->h, s->w, s->k, seconds);
-            const bool ok =
-                lone_open(&lone, be, s, way, error) && run_rounds(&lone, peer, question, &r, seconds, error);
+            const bool ok = lone_open(&lone, be, s, way, error) &&
+                            run_rounds(&lone, peer, roof, question, &r, seconds, error);
             lone_clear(&lone);
             if (!ok)
                 return false;
-            report(j, s, way, &r, peer != NULL, roof, &logs[way]);
+            report(j, s, way, &r, peer != NULL, &logs[way]);
         }
     }
     json_close(j, ']');

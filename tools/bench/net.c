@@ -154,6 +154,11 @@ double bench_net_run(BenchNet *b, BenchPart part, double seconds, GError **error
     return (now() - start) / n;
 }
 
+bool bench_net_once(BenchNet *b, BenchPart part, GError **error)
+{
+    return run_once(b, part, error) && nerv_exec_wait(bench_net_exec(b, part), error);
+}
+
 NervExec *bench_net_exec(BenchNet *b, BenchPart part)
 {
     return part == BENCH_TRAIN ? nerv_trainer_exec(b->trainer) : b->exec;

@@ -20,6 +20,9 @@ void bench_net_free(BenchNet *b);
  * end only) or of one decoded frame (network, conversion to RGB bytes, and their way back to the host); -1 on error. */
 double bench_net_run(BenchNet *b, BenchPart part, double seconds, GError **error);
 
+/* One run, waited for. */
+bool bench_net_once(BenchNet *b, BenchPart part, GError **error);
+
 /* The plan that a run repeats. */
 NervExec *bench_net_exec(BenchNet *b, BenchPart part);
 /* Device memory that the part took. */

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "ops.h"
+#include "rounds.h"
+
+#define MIN_RUNS 3
 
 static char *describe_shapes(const NervNode *node)
 {
@@ -58,7 +61,71 @@ static BenchOp *find(GArray *ops, const BenchOp *like)
     return NULL;
 }
 
-static GArray *gather(const NervPlan *plan)
+/* The machine's pace while the ops were timed is what makes of the run the share that it is of the peak without that. */
+static BenchRoof roof_meanwhile(const BenchRoof *roof, double gmacs, double share)
+{
+    const double peak = gmacs / share;
+    return roof->pool && share > 0 ? (BenchRoof){ .gmacs = peak, .gbytes = peak * roof->bytes_per_mac }
+                                   : (BenchRoof){ .gmacs = roof->gmacs, .gbytes = roof->gbytes };
+}
+
+/* Runs in which each step was timed: by step and, last, what a run took beside its steps; seconds. */
+typedef struct {
+    uint32_t n_steps;
+    GArray **of; /* of double */
+} Samples;
+
+static void samples_init(Samples *s, uint32_t n_steps)
+{
+    s->n_steps = n_steps;
+    s->of = g_new(GArray *, n_steps + 1);
+    for (uint32_t i = 0; i <= n_steps; i++)
+        s->of[i] = g_array_new(FALSE, FALSE, sizeof(double));
+}
+
+static void samples_clear(Samples *s)
+{
+    for (uint32_t i = 0; i <= s->n_steps; i++)
+        g_array_unref(s->of[i]);
+    g_free(s->of);
+}
+
+/* A step that other work has interrupted took milliseconds; the median does not know them, as the mean would. */
+static double samples_median(const Samples *s, uint32_t i)
+{
+    return rounds_median((const double *)(void *)s->of[i]->data, s->of[i]->len);
+}
+
+/* `total_ns`: the profile's sums, before and after. */
+static void samples_add(Samples *s, const NervPlan *plan, uint64_t *total_ns, double run_seconds)
+{
+    for (uint32_t i = 0; i < s->n_steps; i++) {
+        const double seconds = (double)(plan->profile.step_ns[i] - total_ns[i]) * 1e-9;
+        total_ns[i] = plan->profile.step_ns[i];
+        run_seconds -= seconds;
+        g_array_append_val(s->of[i], seconds);
+    }
+    run_seconds = MAX(run_seconds, 0);
+    g_array_append_val(s->of[s->n_steps], run_seconds);
+}
+
+static bool sample(Samples *s, BenchNet *net, BenchPart part, double seconds, GError **error)
+{
+    const NervPlan *plan = bench_net_exec(net, part)->plan;
+    g_autofree uint64_t *total_ns = g_memdup2(plan->profile.step_ns, plan->n_steps * sizeof(uint64_t));
+    double spent = 0;
+    for (uint32_t n = 0; n < MIN_RUNS || spent < seconds; n++) {
+        const gint64 start = g_get_monotonic_time();
+        if (!bench_net_once(net, part, error))
+            return false;
+        const double run = (double)(g_get_monotonic_time() - start) * 1e-6;
+        samples_add(s, plan, total_ns, run);
+        spent += run;
+    }
+    return true;
+}
+
+static GArray *gather(const NervPlan *plan, const Samples *s)
 {
     GArray *ops = g_array_new(FALSE, FALSE, sizeof(BenchOp));
     g_array_set_clear_func(ops, op_clear);
@@ -67,7 +134,7 @@ static GArray *gather(const NervPlan *plan)
         BenchOp op = { .op = node->op->name,
                        .shapes = describe_shapes(node),
                        .count = 1,
-                       .seconds = nerv_plan_profile(plan, i) * 1e-9,
+                       .seconds = samples_median(s, i),
                        .macs = node->op->macs ? node->op->macs(node) : 0,
                        .bytes = traffic_bytes(&plan->steps[i]) };
         BenchOp *same = find(ops, &op);
@@ -83,21 +150,24 @@ static GArray *gather(const NervPlan *plan)
     return ops;
 }
 
-bool bench_profile(BenchNet *net, BenchPart part, double seconds, BenchProfile *out, GError **error)
+bool bench_profile(BenchNet *net, BenchPart part, double seconds, const BenchRoof *roof, double share,
+                   BenchProfile *out, GError **error)
 {
     NervExec *exec = bench_net_exec(net, part);
-    *out = (BenchProfile){ NULL, 0 };
-    if (bench_net_run(net, part, 0, error) < 0 || !nerv_exec_profile(exec, true, error))
-        return false;
-    const gint64 start = g_get_monotonic_time();
-    if (bench_net_run(net, part, seconds, error) < 0 || !nerv_exec_wait(exec, error))
-        return false;
-    const double spent = (double)(g_get_monotonic_time() - start) * 1e-6;
-    if (!nerv_exec_profile(exec, false, error))
-        return false;
-    out->run_seconds = spent / (double)MAX(exec->plan->profile.n_runs, 1);
-    out->ops = gather(exec->plan);
-    return true;
+    Samples s;
+    *out = (BenchProfile){ .ops = NULL };
+    samples_init(&s, exec->plan->n_steps);
+    /* The first run after the change may record commands. */
+    const bool ok = nerv_exec_profile(exec, true, error) && bench_net_once(net, part, error) &&
+                    sample(&s, net, part, seconds, error) && nerv_exec_profile(exec, false, error);
+    if (ok) {
+        out->ops = gather(exec->plan, &s);
+        for (uint32_t i = 0; i <= s.n_steps; i++)
+            out->run_seconds += samples_median(&s, i);
+        out->roof = roof_meanwhile(roof, (double)bench_net_macs(net, part) / out->run_seconds * 1e-9, share);
+    }
+    samples_clear(&s);
+    return ok;
 }
 
 void bench_profile_clear(BenchProfile *p)

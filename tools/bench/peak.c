@@ -10,8 +10,6 @@
 
 #define ACCUMULATORS 10
 #define ROUNDS       20000
-#define PEAK_SECONDS                                                                                         \
-    0.3 /* the best of as many runs as fit: other work on the machine must not lower the peak */
 
 typedef float Vec4 __attribute__((vector_size(16)));
 typedef float Vec8 __attribute__((vector_size(32)));
@@ -63,20 +61,23 @@ static const struct {
 #endif
 };
 
-double bench_peak_gmacs(NervCpuLevel level, NervPool *pool)
+BenchRate bench_peak_gmacs(NervCpuLevel level, NervPool *pool, double seconds)
 {
     float sink[256];
-    double best = 0;
+    double spent = 0, done = 0;
+    BenchRate rate = { 0, 0 };
     const uint32_t n_tasks = 64 * nerv_pool_threads(pool);
     if (level > nerv_cpu_level_hardware() || !levels[level].run)
-        return 0;
+        return rate;
     const double macs = (double)n_tasks * ROUNDS * ACCUMULATORS * levels[level].lanes;
-    for (double spent = 0; spent < PEAK_SECONDS;) {
+    while (spent < seconds) {
         const gint64 start = g_get_monotonic_time();
         nerv_pool_run(pool, n_tasks, levels[level].run, sink);
         const double s = (double)(g_get_monotonic_time() - start) * 1e-6;
-        best = MAX(best, macs / s * 1e-9);
+        rate.best = MAX(rate.best, macs / s * 1e-9);
         spent += s;
+        done += macs;
     }
-    return best;
+    rate.mean = spent > 0 ? done / spent * 1e-9 : 0;
+    return rate;
 }

@@ -7,5 +7,10 @@
 #include "base/cpuid.h"
 #include "base/threads.h"
 
+/* A rate as a few milliseconds reach it at best, and over the whole time. */
+typedef struct {
+    double best, mean;
+} BenchRate;
+
 /* GMAC/s of float multiply-adds out of registers on all the pool's threads; 0 if the machine lacks the level. */
-double bench_peak_gmacs(NervCpuLevel level, NervPool *pool);
+BenchRate bench_peak_gmacs(NervCpuLevel level, NervPool *pool, double seconds);

@@ -8,9 +8,11 @@
 #include "report.h"
 #include "stream.h"
 
+#define PEAK_SECONDS 0.3 /* of which the best: other work on the machine must not lower a peak */
+
 static void report_bandwidth(Json *j, NervPool *one, NervPool *all, BenchRoof *roof)
 {
-    const double b1 = bench_stream_gbytes(one), bn = bench_stream_gbytes(all);
+    const double b1 = bench_stream_gbytes(one, NULL), bn = bench_stream_gbytes(all, &roof->bytes_per_mac);
     json_open(j, "memory_gbytes_per_s", '{');
     json_number(j, "one_thread", b1 > 0 ? b1 : NAN);
     json_number(j, "all_threads", bn > 0 ? bn : NAN);
@@ -21,12 +23,13 @@ static void report_bandwidth(Json *j, NervPool *one, NervPool *all, BenchRoof *r
 
 BenchRoof bench_report_machine(Json *j, guint threads)
 {
-    BenchRoof roof = { 0, 0 };
+    BenchRoof roof = { .gmacs = 0 };
     NervPool *one = nerv_pool_new(1), *all = nerv_pool_new(threads);
     json_open(j, "fma_peak_gmacs_per_s", '{');
     g_print("Multiply-add peak in GMAC/s, 1 thread and %u:", nerv_pool_threads(all));
     for (uint32_t level = NERV_CPU_BASELINE; level <= nerv_cpu_level_hardware(); level++) {
-        const double p1 = bench_peak_gmacs(level, one), pn = bench_peak_gmacs(level, all);
+        const double p1 = bench_peak_gmacs(level, one, PEAK_SECONDS).best;
+        const double pn = bench_peak_gmacs(level, all, PEAK_SECONDS).best;
         json_open(j, nerv_cpu_level_name(level), '{');
         json_number(j, "one_thread", p1);
         json_number(j, "all_threads", pn);
@@ -40,7 +43,7 @@ BenchRoof bench_report_machine(Json *j, guint threads)
     json_close(j, '}');
     report_bandwidth(j, one, all, &roof);
     nerv_pool_free(one);
-    nerv_pool_free(all);
+    roof.pool = all;
     return roof;
 }
 
@@ -58,18 +61,19 @@ static double share(double rate, double roof)
 }
 
 void bench_report_rounds(Json *j, const char *key, const char *rate, const Rounds *r, bool with_peer,
-                         int64_t macs, const BenchRoof *roof)
+                         int64_t macs)
 {
     const double s = rounds_median(r->ours, r->n), gmacs = (double)macs / s * 1e-9;
+    const double of_peak = rounds_median_share(r, (double)macs);
     json_open(j, key, '{');
     json_number(j, "seconds", s);
     json_number(j, rate, 1 / s);
     json_number(j, "gmacs_per_s", gmacs);
-    json_number(j, "share_of_peak", share(gmacs, roof->gmacs));
+    json_number(j, "share_of_peak", of_peak);
     add_rounds(j, "rounds_s", r->ours, r->n);
-    g_print("  %-8s %9.3f ms  %9.2f %s  %8.2f GMAC/s", key, s * 1e3, 1 / s, rate, gmacs);
-    if (roof->gmacs > 0)
-        g_print("  %5.1f %% of peak", 100 * share(gmacs, roof->gmacs));
+    g_print("  %-12s %9.3f ms  %9.2f %-12s  %8.2f GMAC/s", key, s * 1e3, 1 / s, rate, gmacs);
+    if (isfinite(of_peak))
+        g_print("  %5.1f %% of peak", 100 * of_peak);
     if (with_peer) {
         const double peer = rounds_median(r->peer, r->n);
         json_number(j, "peer_seconds", peer);
@@ -115,8 +119,9 @@ static void report_op(Json *j, const BenchOp *op, double run_seconds, const Benc
     g_print("  %s\n", op->shapes);
 }
 
-void bench_report_ops(Json *j, const char *key, const BenchProfile *profile, const BenchRoof *roof)
+void bench_report_ops(Json *j, const char *key, const BenchProfile *profile)
 {
+    const BenchRoof *roof = &profile->roof;
     double sum = 0, best = 0;
     json_open(j, key, '[');
     g_print("  %-14s %4s %9s %6s %8s %6s %8s %6s  %-10s %6s  %s\n", key, "n", "ms each", "time%", "GMAC/s",

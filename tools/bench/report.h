@@ -9,12 +9,12 @@
 #include "rounds.h"
 
 /* Measures multiply-add peak per level and memory bandwidth, with one thread and `threads`, prints and adds them; returns what the
- * level in use and all threads reach. */
+ * level in use and all threads reach; clear it. */
 BenchRoof bench_report_machine(Json *j, guint threads);
 
-/* One part's rounds under `key`: "train" or "decode"; `rate` names its unit. `macs` of one run. */
+/* One part's rounds under `key`: "train", "decode" or "decode_ahead"; `rate` names its unit. `macs` of one run. */
 void bench_report_rounds(Json *j, const char *key, const char *rate, const Rounds *r, bool with_peer,
-                         int64_t macs, const BenchRoof *roof);
+                         int64_t macs);
 
 /* The ops of a part under `key`, each beside both roofs. */
-void bench_report_ops(Json *j, const char *key, const BenchProfile *profile, const BenchRoof *roof);
+void bench_report_ops(Json *j, const char *key, const BenchProfile *profile);
