@@ -142,15 +142,7 @@ on_progress (void *user, const NervEncoderStats * stats)
 
   gst_element_post_message (GST_ELEMENT (self),
       gst_message_new_element (GST_OBJECT (self),
-          gst_structure_new ("nerv-progress",
-              "segment", G_TYPE_UINT, self->segment,
-              "frames", G_TYPE_UINT, stats->frames,
-              "step", G_TYPE_UINT, stats->step,
-              "steps", G_TYPE_UINT, stats->n_steps,
-              "loss", G_TYPE_DOUBLE, stats->loss,
-              "psnr", G_TYPE_DOUBLE, stats->psnr,
-              "steps-per-second", G_TYPE_DOUBLE, stats->steps_per_second,
-              "eta-seconds", G_TYPE_DOUBLE, stats->eta_seconds, NULL)));
+          gst_nerv_progress_to_structure (stats, self->segment)));
 
   if (now - self->last_progress < PROGRESS_INTERVAL
       && stats->step < stats->n_steps)

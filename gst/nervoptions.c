@@ -189,23 +189,33 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
 }
 
 GstStructure *
-gst_nerv_stats_to_structure (const NervEncoderStats * s)
+gst_nerv_progress_to_structure (const NervEncoderStats * s, guint segment)
 {
-  return gst_structure_new ("nervenc-stats",
-      "segment", G_TYPE_UINT, s->segment,
+  return gst_structure_new ("nerv-progress",
+      "segment", G_TYPE_UINT, segment,
       "frames", G_TYPE_UINT, s->frames,
       "step", G_TYPE_UINT, s->step,
       "steps", G_TYPE_UINT, s->n_steps,
       "loss", G_TYPE_DOUBLE, s->loss,
       "psnr", G_TYPE_DOUBLE, s->psnr,
       "steps-per-second", G_TYPE_DOUBLE, s->steps_per_second,
-      "eta-seconds", G_TYPE_DOUBLE, s->eta_seconds,
+      "eta-seconds", G_TYPE_DOUBLE, s->eta_seconds, NULL);
+}
+
+GstStructure *
+gst_nerv_stats_to_structure (const NervEncoderStats * s)
+{
+  GstStructure *stats = gst_nerv_progress_to_structure (s, s->segment);
+
+  gst_structure_set_name (stats, "nervenc-stats");
+  gst_structure_set (stats,
       "fit-seconds", G_TYPE_DOUBLE, s->fit_seconds,
       "device", G_TYPE_STRING, s->device,
       "model", G_TYPE_STRING, s->model,
       "parameters", G_TYPE_INT64, (gint64) s->parameters,
       "network-bytes", G_TYPE_UINT64, (guint64) s->network_bytes,
       "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes, NULL);
+  return stats;
 }
 
 /* --- model-options -------------------------------------------------------- */

@@ -33,5 +33,7 @@ void gst_nerv_settings_copy (const NervEncoderSettings * src,
 gboolean gst_nerv_options_to_variant (const GstStructure * options,
     GVariant ** variant, GError ** error);
 
-/* The stats property's value. */
+/* What a "nerv-progress" message says of `segment`; the stats property's value, which says the same and more. */
+GstStructure *gst_nerv_progress_to_structure (const NervEncoderStats * stats,
+    guint segment);
 GstStructure *gst_nerv_stats_to_structure (const NervEncoderStats * stats);

@@ -4,66 +4,20 @@
  * (NERV_ISA). Rows are processed in whole vectors, then their last elements one by one with the same
  * arithmetic.
  */
-#include "cpu/pixels_dsp.h"
-
 #include <string.h>
 
-#if defined(NERV_ISA_AVX512)
-#define VF 16
-#elif defined(NERV_ISA_AVX2)
-#define VF 8
-#else
-#define VF 4
-#endif
+#include "cpu/pixels_dsp.h"
+#include "cpu/vectors.h"
 
-typedef float vf __attribute__((vector_size(VF * 4)));
 typedef int32_t vi __attribute__((vector_size(VF * 4)));
 typedef uint8_t vb __attribute__((vector_size(VF)));
 typedef uint8_t vb2 __attribute__((vector_size(VF * 2)));
-
-#define CAT2(a, b) a##b
-#define CAT(a, b)  CAT2(a, b)
-
-/* Indices for even and odd elements of a pair of vectors, and for the two halves of their interleaving. */
-#if VF == 16
-#define EVEN  0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD   1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#define ZIP_L 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define ZIP_H 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif VF == 8
-#define EVEN  0, 2, 4, 6, 8, 10, 12, 14
-#define ODD   1, 3, 5, 7, 9, 11, 13, 15
-#define ZIP_L 0, 8, 1, 9, 2, 10, 3, 11
-#define ZIP_H 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define EVEN  0, 2, 4, 6
-#define ODD   1, 3, 5, 7
-#define ZIP_L 0, 4, 1, 5
-#define ZIP_H 2, 6, 3, 7
-#endif
-
-static inline vf load(const float *p)
-{
-    vf v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static inline void store(float *p, vf v)
-{
-    memcpy(p, &v, sizeof(v));
-}
 
 static inline vf load_bytes(const uint8_t *p)
 {
     vb v;
     memcpy(&v, p, sizeof(v));
     return __builtin_convertvector(__builtin_convertvector(v, vi), vf);
-}
-
-static inline vf splat(float x)
-{
-    return x - (vf){ 0 };
 }
 
 /* NaN becomes 0, as in clamp1. */
@@ -132,7 +86,7 @@ static void blend(float *restrict dst, const uint8_t *a, const uint8_t *b, float
             vb2 x, y;
             memcpy(&x, a + 2 * i, sizeof(x));
             memcpy(&y, b + 2 * i, sizeof(y));
-            const vb xe = __builtin_shufflevector(x, x, EVEN), ye = __builtin_shufflevector(y, y, EVEN);
+            const vb xe = EVEN(x, x), ye = EVEN(y, y);
             store(dst + i, __builtin_convertvector(__builtin_convertvector(xe, vi), vf) * wa +
                                __builtin_convertvector(__builtin_convertvector(ye, vi), vf) * wb);
         }
@@ -165,10 +119,8 @@ static void from_yuv(float *const rgb[3], const uint8_t *y, const float *cb, con
         const vf b0 = load(b), r0 = load(r);
         const vf be = b0 + even_far * (load(b - 1) - b0), bo = b0 + odd_far * (load(b + 1) - b0);
         const vf re = r0 + even_far * (load(r - 1) - r0), ro = r0 + odd_far * (load(r + 1) - r0);
-        convert(rgb, x, load_bytes(y + x), __builtin_shufflevector(be, bo, ZIP_L),
-                __builtin_shufflevector(re, ro, ZIP_L), m, bias);
-        convert(rgb, x + VF, load_bytes(y + x + VF), __builtin_shufflevector(be, bo, ZIP_H),
-                __builtin_shufflevector(re, ro, ZIP_H), m, bias);
+        convert(rgb, x, load_bytes(y + x), ZIP_LO(be, bo), ZIP_LO(re, ro), m, bias);
+        convert(rgb, x + VF, load_bytes(y + x + VF), ZIP_HI(be, bo), ZIP_HI(re, ro), m, bias);
     }
     for (; x < n; x++) {
         const int i = x / 2, j = x & 1 ? i + 1 : i - 1;
@@ -244,10 +196,10 @@ static void to_luma(uint8_t *restrict dst, const float *const rgb[3], int n, con
 static inline vf halve(const float *p, bool cosited)
 {
     const vf a = load(p), b = load(p + VF);
-    const vf even = __builtin_shufflevector(a, b, EVEN), odd = __builtin_shufflevector(a, b, ODD);
+    const vf even = EVEN(a, b), odd = ODD(a, b);
     if (!cosited)
         return 0.5f * (even + odd);
-    const vf before = __builtin_shufflevector(load(p - 1), load(p - 1 + VF), EVEN);
+    const vf before = EVEN(load(p - 1), load(p - 1 + VF));
     return 0.5f * even + 0.25f * (before + odd);
 }
 
@@ -269,8 +221,9 @@ static void to_chroma(uint8_t *cb, uint8_t *cr, int step, const float *const rgb
             memcpy(cb + i, &u, sizeof(u));
             memcpy(cr + i, &v, sizeof(v));
         } else {
-            const vb2 pairs = __builtin_shufflevector(u, v, ZIP_L, ZIP_H);
-            memcpy(cb + 2 * i, &pairs, sizeof(pairs));
+            const vb lo = ZIP_LO(u, v), hi = ZIP_HI(u, v);
+            memcpy(cb + 2 * i, &lo, sizeof(lo));
+            memcpy(cb + 2 * i + VF, &hi, sizeof(hi));
         }
     }
     for (; i < n; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Vectors of floats as wide as the instruction set being compiled for (NERV_ISA_*), their loads, stores and shuffles, for
- * the templates of conv and wino. Elementary functions are in vmath.h.
+ * the templates of conv, wino and pixels. Elementary functions are in vmath.h.
  */
 #pragma once
 

@@ -7,6 +7,13 @@
 
 #include "graph/op.h"
 
+/* False, with what is wrong in the op's own words. */
+static inline bool nerv_invalid(const NervNode *node, GError **error, const char *what)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %s", node->op->name, what);
+    return false;
+}
+
 /* Every operand is 32-bit float. */
 static inline bool nerv_check_float(const NervNode *node, GError **error)
 {

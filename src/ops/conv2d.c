@@ -8,35 +8,23 @@
  * closed under differentiation of any order. The fast CPU form is cpu/conv.h.
  */
 #include "cpu/conv.h"
+#include "ops/check.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
 
 #define MAX_KERNEL 64
 #define MAX_STRIDE 64
 
-static bool invalid(GError **error, const char *op, const char *what)
+static bool valid_window(const NervNode *node, int32_t k, GError **error)
 {
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %s", op, what);
-    return false;
-}
+    const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
 
-static bool all_float(const NervNode *node)
-{
-    for (uint32_t i = 0; i < node->n_in; i++) {
-        if (node->in[i]->dtype != NERV_F32)
-            return false;
-    }
-    return true;
-}
-
-static bool valid_window(const char *op, int32_t k, const NervConvAttr *a, GError **error)
-{
     if (k < 1 || k > MAX_KERNEL)
-        return invalid(error, op, "the kernel must be 1 to 64 wide");
+        return nerv_invalid(node, error, "the kernel must be 1 to 64 wide");
     if (a->stride < 1 || a->stride > MAX_STRIDE)
-        return invalid(error, op, "the stride must be 1 to 64");
+        return nerv_invalid(node, error, "the stride must be 1 to 64");
     if (a->pad < 0 || a->pad >= k)
-        return invalid(error, op, "the padding must be less than the kernel and not negative");
+        return nerv_invalid(node, error, "the padding must be less than the kernel and not negative");
     return true;
 }
 
@@ -53,21 +41,21 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
     const NervShape x = node->in[0]->shape, w = node->in[1]->shape;
 
-    if (!all_float(node))
-        return invalid(error, "conv2d", "operands must be float");
+    if (!nerv_check_float(node, error))
+        return false;
     if (w.h != w.w)
-        return invalid(error, "conv2d", "the kernel must be square");
-    if (!valid_window("conv2d", w.h, a, error))
+        return nerv_invalid(node, error, "the kernel must be square");
+    if (!valid_window(node, w.h, error))
         return false;
     if (x.c != w.c)
-        return invalid(error, "conv2d", "the weights' input channels differ from the image's");
+        return nerv_invalid(node, error, "the weights' input channels differ from the image's");
     if (node->n_in > 2 && !nerv_shape_equal(node->in[2]->shape, nerv_shape(1, w.n, 1, 1)))
-        return invalid(error, "conv2d", "the bias must be 1 x Cout x 1 x 1");
+        return nerv_invalid(node, error, "the bias must be 1 x Cout x 1 x 1");
     const int64_t ho = out_size(x.h, w.h, a), wo = out_size(x.w, w.w, a);
     if (ho < 1 || wo < 1)
-        return invalid(error, "conv2d", "the image is smaller than the kernel");
+        return nerv_invalid(node, error, "the image is smaller than the kernel");
     if (ho > INT32_MAX || wo > INT32_MAX)
-        return invalid(error, "conv2d", "the image is too large");
+        return nerv_invalid(node, error, "the image is too large");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, w.n, (int32_t)ho, (int32_t)wo) };
     return true;
 }
@@ -197,16 +185,16 @@ static bool infer_dx(const NervNode *node, NervOutInfo *out, GError **error)
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
     const NervShape dy = node->in[0]->shape, w = node->in[1]->shape;
 
-    if (!all_float(node))
-        return invalid(error, "conv2d_dx", "operands must be float");
+    if (!nerv_check_float(node, error))
+        return false;
     if (w.h != w.w)
-        return invalid(error, "conv2d_dx", "the kernel must be square");
-    if (!valid_window("conv2d_dx", w.h, a, error))
+        return nerv_invalid(node, error, "the kernel must be square");
+    if (!valid_window(node, w.h, error))
         return false;
     if (dy.c != w.n)
-        return invalid(error, "conv2d_dx", "the weights' output channels differ from the gradient's");
+        return nerv_invalid(node, error, "the weights' output channels differ from the gradient's");
     if (a->h < 1 || a->w < 1 || out_size(a->h, w.h, a) != dy.h || out_size(a->w, w.w, a) != dy.w)
-        return invalid(error, "conv2d_dx", "the image's size does not lead to the gradient's");
+        return nerv_invalid(node, error, "the image's size does not lead to the gradient's");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(dy.n, w.c, a->h, a->w) };
     return true;
 }
@@ -349,14 +337,14 @@ static bool infer_dw(const NervNode *node, NervOutInfo *out, GError **error)
     const NervConvAttr *a = NERV_NODE_ATTR(node, NervConvAttr);
     const NervShape dy = node->in[0]->shape, x = node->in[1]->shape;
 
-    if (!all_float(node))
-        return invalid(error, "conv2d_dw", "operands must be float");
-    if (!valid_window("conv2d_dw", a->k, a, error))
+    if (!nerv_check_float(node, error))
+        return false;
+    if (!valid_window(node, a->k, error))
         return false;
     if (dy.n != x.n)
-        return invalid(error, "conv2d_dw", "the gradient and the image differ in batch size");
+        return nerv_invalid(node, error, "the gradient and the image differ in batch size");
     if (out_size(x.h, a->k, a) != dy.h || out_size(x.w, a->k, a) != dy.w)
-        return invalid(error, "conv2d_dw", "the image's size does not lead to the gradient's");
+        return nerv_invalid(node, error, "the image's size does not lead to the gradient's");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(dy.c, x.c, a->k, a->k) };
     out[1] = (NervOutInfo){ NERV_F32, nerv_shape(1, dy.c, 1, 1) };
     return true;

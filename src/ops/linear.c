@@ -4,6 +4,7 @@
  * x[N,K], w[M,K], b[M], y[N,M]. Each is linear in both of its operands, and each one's gradients are the other two.
  */
 #include "cpu/cpu.h"
+#include "ops/check.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -12,23 +13,13 @@
 #define TASK_FLOATS 16384 /* of weights in one CPU task */
 #define MAX_SPLITS  16    /* of linear_dx's sum */
 
-static bool invalid(GError **error, const char *op, const char *what)
-{
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %s", op, what);
-    return false;
-}
-
 /* Operands are float and, but for the bias, matrices N C 1 1. */
-static bool valid_operands(const char *op, const NervNode *node, GError **error)
+static bool valid_operands(const NervNode *node, GError **error)
 {
-    for (uint32_t i = 0; i < node->n_in; i++) {
-        const NervTensor *t = node->in[i];
-        if (t->dtype != NERV_F32)
-            return invalid(error, op, "operands must be float");
-        if (t->shape.h != 1 || t->shape.w != 1)
-            return invalid(error, op, "operands must have H = W = 1");
-    }
-    return true;
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (node->in[i]->shape.h != 1 || node->in[i]->shape.w != 1)
+            return nerv_invalid(node, error, "operands must have H = W = 1");
+    return nerv_check_float(node, error);
 }
 
 /* x[N,K,1,1], w[M,K,1,1], b[1,M,1,1] -> y[N,M,1,1] */
@@ -36,12 +27,12 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
 {
     const NervShape x = node->in[0]->shape, w = node->in[1]->shape;
 
-    if (!valid_operands("linear", node, error))
+    if (!valid_operands(node, error))
         return false;
     if (x.c != w.c)
-        return invalid(error, "linear", "the weights' columns differ from the input's features");
+        return nerv_invalid(node, error, "the weights' columns differ from the input's features");
     if (node->n_in > 2 && !nerv_shape_equal(node->in[2]->shape, nerv_shape(1, w.n, 1, 1)))
-        return invalid(error, "linear", "the bias must be 1 x M x 1 x 1");
+        return nerv_invalid(node, error, "the bias must be 1 x M x 1 x 1");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, w.n, 1, 1) };
     return true;
 }
@@ -136,10 +127,10 @@ static bool infer_dx(const NervNode *node, NervOutInfo *out, GError **error)
 {
     const NervShape dy = node->in[0]->shape, w = node->in[1]->shape;
 
-    if (!valid_operands("linear_dx", node, error))
+    if (!valid_operands(node, error))
         return false;
     if (dy.c != w.n)
-        return invalid(error, "linear_dx", "the weights' rows differ from the gradient's features");
+        return nerv_invalid(node, error, "the weights' rows differ from the gradient's features");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(dy.n, w.c, 1, 1) };
     return true;
 }
@@ -259,10 +250,10 @@ static bool infer_dw(const NervNode *node, NervOutInfo *out, GError **error)
 {
     const NervShape dy = node->in[0]->shape, x = node->in[1]->shape;
 
-    if (!valid_operands("linear_dw", node, error))
+    if (!valid_operands(node, error))
         return false;
     if (dy.n != x.n)
-        return invalid(error, "linear_dw", "the gradient and the input differ in batch size");
+        return nerv_invalid(node, error, "the gradient and the input differ in batch size");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(dy.c, x.c, 1, 1) };
     out[1] = (NervOutInfo){ NERV_F32, nerv_shape(1, dy.c, 1, 1) };
     return true;

@@ -13,9 +13,9 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
     if (!nerv_shuffle_check(node, error))
         return false;
     if (x.c % (s * s) != 0)
-        return nerv_shuffle_invalid(node, error, "the channels must be a multiple of the scale squared");
+        return nerv_invalid(node, error, "the channels must be a multiple of the scale squared");
     if (x.h > INT32_MAX / s || x.w > INT32_MAX / s)
-        return nerv_shuffle_invalid(node, error, "the image is too large");
+        return nerv_invalid(node, error, "the image is too large");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, x.c / (s * s), x.h * s, x.w * s) };
     return true;
 }

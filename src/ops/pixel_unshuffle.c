@@ -13,9 +13,9 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
     if (!nerv_shuffle_check(node, error))
         return false;
     if (x.h % s != 0 || x.w % s != 0)
-        return nerv_shuffle_invalid(node, error, "height and width must be multiples of the scale");
+        return nerv_invalid(node, error, "height and width must be multiples of the scale");
     if (x.c > INT32_MAX / (s * s))
-        return nerv_shuffle_invalid(node, error, "there are too many channels");
+        return nerv_invalid(node, error, "there are too many channels");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, x.c * s * s, x.h / s, x.w / s) };
     return true;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cpu/cpu.h"
+#include "ops/check.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -20,19 +21,13 @@ static inline int32_t nerv_shuffle_scale(const NervNode *node)
     return NERV_NODE_ATTR(node, NervShuffleAttr)->s;
 }
 
-static inline bool nerv_shuffle_invalid(const NervNode *node, GError **error, const char *what)
-{
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %s", node->op->name, what);
-    return false;
-}
-
 static inline bool nerv_shuffle_check(const NervNode *node, GError **error)
 {
     const int32_t s = nerv_shuffle_scale(node);
-    if (node->in[0]->dtype != NERV_F32)
-        return nerv_shuffle_invalid(node, error, "the operand must be float");
+    if (!nerv_check_float(node, error))
+        return false;
     if (s < 1 || s > NERV_MAX_SHUFFLE)
-        return nerv_shuffle_invalid(node, error, "the scale must be 1 to 16");
+        return nerv_invalid(node, error, "the scale must be 1 to 16");
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cpu/conv.h"
+#include "ops/check.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
 #include "ops/upconv.h"
@@ -16,24 +17,16 @@
 
 extern const NervOp nerv_op_upconv2d, nerv_op_upconv2d_head;
 
-static bool invalid(GError **error, const char *op, const char *what)
-{
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op %s: %s", op, what);
-    return false;
-}
-
-static bool valid_attr(const char *op, const NervNode *node, GError **error)
+static bool valid_attr(const NervNode *node, GError **error)
 {
     const NervUpconvAttr *a = NERV_NODE_ATTR(node, NervUpconvAttr);
 
-    for (uint32_t i = 0; i < node->n_in; i++) {
-        if (node->in[i]->dtype != NERV_F32)
-            return invalid(error, op, "operands must be float");
-    }
+    if (!nerv_check_float(node, error))
+        return false;
     if (a->s < 1 || a->s > MAX_SCALE)
-        return invalid(error, op, "the scale must be 1 to 16");
+        return nerv_invalid(node, error, "the scale must be 1 to 16");
     if (a->act < 0 || a->act >= NERV_ACT_N)
-        return invalid(error, op, "the activation is not a known function");
+        return nerv_invalid(node, error, "the activation is not a known function");
     return true;
 }
 
@@ -43,18 +36,18 @@ static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
     const NervShape x = node->in[0]->shape, w = node->in[1]->shape;
     const int32_t s = NERV_NODE_ATTR(node, NervUpconvAttr)->s;
 
-    if (!valid_attr("upconv2d", node, error))
+    if (!valid_attr(node, error))
         return false;
     if (w.h != w.w || (w.h != 1 && w.h != 3 && w.h != 5))
-        return invalid(error, "upconv2d", "the kernel must be 1, 3 or 5 wide and square");
+        return nerv_invalid(node, error, "the kernel must be 1, 3 or 5 wide and square");
     if (x.c != w.c)
-        return invalid(error, "upconv2d", "the weights' input channels differ from the image's");
+        return nerv_invalid(node, error, "the weights' input channels differ from the image's");
     if (w.n % (s * s) != 0)
-        return invalid(error, "upconv2d", "the output channels must be a multiple of the scale squared");
+        return nerv_invalid(node, error, "the output channels must be a multiple of the scale squared");
     if (node->n_in > 2 && !nerv_shape_equal(node->in[2]->shape, nerv_shape(1, w.n, 1, 1)))
-        return invalid(error, "upconv2d", "the bias must be 1 x C*S*S x 1 x 1");
+        return nerv_invalid(node, error, "the bias must be 1 x C*S*S x 1 x 1");
     if (x.h > INT32_MAX / s || x.w > INT32_MAX / s)
-        return invalid(error, "upconv2d", "the image is too large");
+        return nerv_invalid(node, error, "the image is too large");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, w.n / (s * s), x.h * s, x.w * s) };
     out[1] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, w.n, x.h, x.w) };
     return true;
@@ -196,11 +189,11 @@ static bool infer_dz(const NervNode *node, NervOutInfo *out, GError **error)
     const NervShape dy = node->in[0]->shape, z = node->in[1]->shape;
     const int32_t s = NERV_NODE_ATTR(node, NervUpconvAttr)->s;
 
-    if (!valid_attr("upconv2d_dz", node, error))
+    if (!valid_attr(node, error))
         return false;
     if (dy.n != z.n || dy.h % s != 0 || dy.h / s != z.h || dy.w % s != 0 || dy.w / s != z.w ||
         z.c % (s * s) != 0 || z.c / (s * s) != dy.c)
-        return invalid(error, "upconv2d_dz", "the gradient's shape is not that of the shuffled z");
+        return nerv_invalid(node, error, "the gradient's shape is not that of the shuffled z");
     out[0] = (NervOutInfo){ NERV_F32, z };
     return true;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cpu/conv.h"
+#include "ops/check.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
 #include "ops/upconv.h"
@@ -16,39 +17,31 @@
 #define MAX_SCALE 16
 #define HEAD_ROWS 4 /* channels of the result at most; rows of sums */
 
-static bool invalid(GError **error, const char *what)
-{
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "op upconv2d_head: %s", what);
-    return false;
-}
-
 /* x[N,Ci,H,W], w[C*S*S,Ci,K,K], b[1,C*S*S,1,1], v[M,C,1,1], c[1,M,1,1] -> y[N,M,H*S,W*S] */
 static bool infer(const NervNode *node, NervOutInfo *out, GError **error)
 {
     const NervShape x = node->in[0]->shape, w = node->in[1]->shape, v = node->in[3]->shape;
     const NervUpconvHeadAttr *a = NERV_NODE_ATTR(node, NervUpconvHeadAttr);
 
-    for (uint32_t i = 0; i < node->n_in; i++) {
-        if (node->in[i]->dtype != NERV_F32)
-            return invalid(error, "operands must be float");
-    }
+    if (!nerv_check_float(node, error))
+        return false;
     if (a->s < 1 || a->s > MAX_SCALE)
-        return invalid(error, "the scale must be 1 to 16");
+        return nerv_invalid(node, error, "the scale must be 1 to 16");
     if (a->act < 0 || a->act >= NERV_ACT_N || a->out_act < 0 || a->out_act >= NERV_ACT_N)
-        return invalid(error, "an activation is not a known function");
+        return nerv_invalid(node, error, "an activation is not a known function");
     if (w.h != w.w || (w.h != 1 && w.h != 3 && w.h != 5))
-        return invalid(error, "the kernel must be 1, 3 or 5 wide and square");
+        return nerv_invalid(node, error, "the kernel must be 1, 3 or 5 wide and square");
     if (x.c != w.c)
-        return invalid(error, "the weights' input channels differ from the image's");
+        return nerv_invalid(node, error, "the weights' input channels differ from the image's");
     if (w.n % (a->s * a->s) != 0 || v.c != w.n / (a->s * a->s) || v.h != 1 || v.w != 1)
-        return invalid(error, "the head must be 1x1 over the block's channels");
+        return nerv_invalid(node, error, "the head must be 1x1 over the block's channels");
     if (v.n > HEAD_ROWS)
-        return invalid(error, "the head must have at most 4 channels");
+        return nerv_invalid(node, error, "the head must have at most 4 channels");
     if (!nerv_shape_equal(node->in[2]->shape, nerv_shape(1, w.n, 1, 1)) ||
         !nerv_shape_equal(node->in[4]->shape, nerv_shape(1, v.n, 1, 1)))
-        return invalid(error, "a bias must have one value per channel");
+        return nerv_invalid(node, error, "a bias must have one value per channel");
     if (x.h > INT32_MAX / a->s || x.w > INT32_MAX / a->s)
-        return invalid(error, "the image is too large");
+        return nerv_invalid(node, error, "the image is too large");
     out[0] = (NervOutInfo){ NERV_F32, nerv_shape(x.n, v.n, x.h * a->s, x.w * a->s) };
     return true;
 }

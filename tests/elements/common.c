@@ -65,6 +65,25 @@ GstBuffer *picture(const GstVideoInfo *info, guint n)
     return buffer;
 }
 
+void append_sequence_unit(GByteArray *out, const NervSequence *seq)
+{
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_sequence_write(seq, &w);
+    nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
+void append_frame_unit(GByteArray *out, const NervSequence *seq, guint index)
+{
+    const NervFrameHeader frame = { seq->segment_id & 0xff, index, 0 };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_frame_write(&frame, &w);
+    nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
 GBytes *make_stream(guint n, guint segment_frames, gsize *offsets)
 {
     GstVideoInfo info;

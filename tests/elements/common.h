@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codec/units.h"
+
 /* The model of all tests, as gst-launch writes it. */
 #define TINY_OPTIONS "options,stem=8,base-channels=2,widths=<4,3>,strides=<2,2>"
 #define TINY_ENC     "nervenc epochs=1 model-options=\"" TINY_OPTIONS "\""
@@ -31,6 +33,10 @@ void video_info(GstVideoInfo *info, GstVideoFormat format, gint width, gint heig
 GBytes *make_stream(guint n, guint segment_frames, gsize *offsets);
 /* The same of any video. */
 GBytes *make_stream_of(const GstVideoInfo *info, guint n, guint segment_frames, gsize *offsets);
+
+/* Units of a stream made by hand: a sequence header; the header of frame `index` of its segment. */
+void append_sequence_unit(GByteArray *out, const NervSequence *seq);
+void append_frame_unit(GByteArray *out, const NervSequence *seq, guint index);
 
 /* A buffer of bytes [from, to) of a stream. */
 GstBuffer *slice(GBytes *stream, gsize from, gsize to);

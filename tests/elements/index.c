@@ -3,7 +3,6 @@
  * The parser's index by itself (gst/nervindex.c): walks over streams whose networks are larger than its window, with
  * damage, lies about sizes and growing files; look-up in both directions.
  */
-#include "codec/units.h"
 #include "common.h"
 #include "nervindex.h"
 
@@ -14,16 +13,6 @@ typedef struct {
     guint64 pulled; /* bytes read */
     GArray *syncs;  /* gsize: where sync points are */
 } Stream;
-
-static void append_frame(Stream *s, const NervSequence *seq, guint index)
-{
-    const NervFrameHeader frame = { seq->segment_id & 0xff, index, 0 };
-    NervBitWriter w;
-    nerv_writer_init(&w);
-    nerv_frame_write(&frame, &w);
-    nerv_unit_write(s->bytes, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
-    nerv_writer_clear(&w);
-}
 
 static NervSequence sequence(guint id, guint first, guint frames)
 {
@@ -45,14 +34,10 @@ static void append_sync(Stream *s, const NervSequence *seq, guint network_bytes)
 {
     guint8 *network = g_malloc(network_bytes);
     const gsize at = s->bytes->len;
-    NervBitWriter w;
 
     for (guint i = 0; i < network_bytes; i++)
         network[i] = (const guint8[]){ 'N', 0xE5, 'V', 0x9C, 3, 2, 0 }[i % 7];
-    nerv_writer_init(&w);
-    nerv_sequence_write(seq, &w);
-    nerv_unit_write(s->bytes, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
-    nerv_writer_clear(&w);
+    append_sequence_unit(s->bytes, seq);
     nerv_unit_write(s->bytes, NERV_UNIT_NETWORK, network, network_bytes);
     g_free(network);
     g_array_append_val(s->syncs, at);
@@ -63,7 +48,7 @@ static void append_segment(Stream *s, guint id, guint first, guint frames, guint
     const NervSequence seq = sequence(id, first, frames);
     append_sync(s, &seq, network_bytes);
     for (guint i = 0; i < frames; i++)
-        append_frame(s, &seq, i);
+        append_frame_unit(s->bytes, &seq, i);
 }
 
 static void begin(Stream *s)
@@ -230,11 +215,11 @@ GST_START_TEST(test_repeated_sync_point)
         begin(&s);
         append_sync(&s, &seq, 100);
         for (guint i = 0; i < 4; i++)
-            append_frame(&s, &seq, i);
+            append_frame_unit(s.bytes, &seq, i);
         append_sync(&s, &seq, 100 + other);
-        append_frame(&s, &seq, 0);
-        append_frame(&s, &seq, 4);
-        append_frame(&s, &seq, 5);
+        append_frame_unit(s.bytes, &seq, 0);
+        append_frame_unit(s.bytes, &seq, 4);
+        append_frame_unit(s.bytes, &seq, 5);
         walk(&index, &s);
         expect_entries(&index, &s, segments, frames, 1 + other);
         fail_unless_equals_uint64(index.end, (other ? 10 : 6) * FRAME);
@@ -273,7 +258,7 @@ GST_START_TEST(test_absurd_times)
         seq.pts_ns = i % 2 ? (gint64)1 << 62 : 0;
         seq.segment_id = i % 2;
         append_sync(&s, &seq, 100 + i);
-        append_frame(&s, &seq, 0);
+        append_frame_unit(s.bytes, &seq, 0);
     }
     walk(&index, &s);
     for (guint i = 0; i < index.entries->len; i++) {

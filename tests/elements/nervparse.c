@@ -6,7 +6,6 @@
 #include <gst/base/gsttypefindhelper.h>
 #include <string.h>
 
-#include "codec/units.h"
 #include "common.h"
 
 #define N 6
@@ -316,19 +315,11 @@ GST_END_TEST;
 static GBytes *unit_stream(const NervSequence *seq, guint network_bytes)
 {
     GByteArray *out = g_byte_array_new();
-    const NervFrameHeader frame = { seq->segment_id & 0xff, 0, 0 };
     guint8 *network = g_malloc0(network_bytes);
-    NervBitWriter w;
 
-    nerv_writer_init(&w);
-    nerv_sequence_write(seq, &w);
-    nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
-    nerv_writer_clear(&w);
+    append_sequence_unit(out, seq);
     nerv_unit_write(out, NERV_UNIT_NETWORK, network, network_bytes);
-    nerv_writer_init(&w);
-    nerv_frame_write(&frame, &w);
-    nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
-    nerv_writer_clear(&w);
+    append_frame_unit(out, seq, 0);
     g_free(network);
     return g_byte_array_free_to_bytes(out);
 }
