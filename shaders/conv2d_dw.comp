@@ -32,7 +32,7 @@ layout(push_constant) uniform Push {
     int h, w_in;  /* H, W of x */
     uint ho, wo;
     uint pixels;  /* N*Ho*Wo */
-    uint columns; /* Cin*K*K, one more if db is wanted */
+    uint columns; /* Cin*K*K + 1: the last one gives db */
     int pad;
     uint store_dw, store_db;
 } pc;
@@ -126,7 +126,7 @@ void sum_parts()
     v = sums[tid];
     uint m = id / pc.columns;
     uint n = id % pc.columns;
-    uint n_dw = pc.cin * K * K;
+    uint n_dw = pc.columns - 1;
     if (n == n_dw) {
         if (pc.store_db != 0)
             db[m] = v;

@@ -7,6 +7,8 @@
  * Each of the three is linear in both of its operands, and each one's gradients are the other two, so the set is
  * closed under differentiation of any order. The fast CPU form is cpu/conv.h.
  */
+#include <string.h>
+
 #include "cpu/conv.h"
 #include "ops/check.h"
 #include "ops/gemm.h"
@@ -480,7 +482,10 @@ static uint32_t dispatch_dw(const NervNode *node, const NervVkCaps *caps, NervDi
     nerv_dispatch_bind(out, NERV_BIND_OUT, 1);
     nerv_dispatch_bind(out, NERV_BIND_SCRATCH, 0);
 
+    /* The sum knows nothing of tiles and windows: with constants of its own it is one pipeline for all of them. */
+    static const uint32_t sum_spec[] = { 16, 32, 4, 1, NERV_GEMM_MAX_BK, 0, 1, 1 };
     out[1] = out[0];
+    memcpy(out[1].spec, sum_spec, sizeof sum_spec);
     out[1].spec[8] = lanes;
     out[1].barrier_before = true;
     if (groups > UINT32_MAX || !nerv_dispatch_groups(&out[0], caps, groups) ||
