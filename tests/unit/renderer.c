@@ -129,7 +129,8 @@ static void test_orders(void)
     Scene first = { 0 };
     for (uint32_t threads = 1; threads <= (has_lanes ? 5 : 2); threads++) {
         Scene s = scene_new(threads);
-        walk_all(&s);
+        if (threads == 1 || has_lanes) /* a GPU has no threads to count */
+            walk_all(&s);
         if (threads == 1) {
             first = s;
             continue;
