@@ -82,6 +82,11 @@ NervTensor *nerv_crop(NervTape *t, NervTensor *x, int h,
 NervTensor *nerv_pad(NervTape *t, NervTensor *x, int h,
                      int w); /* pad.c: zeros at bottom and right to h x w */
 
+/* concat.c: the channels of 2..8 tensors of equal N, H, W one after another; of one tensor: itself */
+NervTensor *nerv_concat(NervTape *t, NervTensor *const *x, uint32_t n);
+/* slice.c: channels first..first+count-1; x itself if those are all */
+NervTensor *nerv_slice(NervTape *t, NervTensor *x, int first, int count);
+
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */
 enum { NERV_AXIS_N = 1, NERV_AXIS_C = 2, NERV_AXIS_H = 4, NERV_AXIS_W = 8, NERV_AXIS_ALL = 15 };
 NervTensor *nerv_reduce_sum(NervTape *t, NervTensor *x, int axes, float scale); /* scale * sum */
