@@ -46,6 +46,9 @@ typedef struct {
     void (*add)(float *y, const float *a, const float *b, size_t n);
     void (*mul)(float *y, const float *a, const float *b, size_t n);
     void (*affine)(float *y, const float *x, size_t n, float scale, float shift);
+    /* y = (1-f) a + f b; y += scale x */
+    void (*mix)(float *y, const float *a, const float *b, size_t n, float f);
+    void (*add_scaled)(float *y, const float *x, size_t n, float scale);
     /* Sums of x, |a-b|, (a-b)^2. */
     double (*sum)(const float *x, size_t n);
     double (*l1)(const float *a, const float *b, size_t n);

@@ -206,6 +206,19 @@ static void affine(float *y, const float *x, size_t n, float scale, float shift)
         y[i] = x[i] * scale + shift;
 }
 
+static void mix(float *y, const float *a, const float *b, size_t n, float f)
+{
+    const float g = 1.0f - f;
+    for (size_t i = 0; i < n; i++)
+        y[i] = g * a[i] + f * b[i];
+}
+
+static void add_scaled(float *y, const float *x, size_t n, float scale)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += scale * x[i];
+}
+
 /* --- sums --- */
 
 enum { SUM, SUM_ABS, SUM_SQUARES };
@@ -284,6 +297,8 @@ void PASTE(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp)
     dsp->add = add;
     dsp->mul = mul;
     dsp->affine = affine;
+    dsp->mix = mix;
+    dsp->add_scaled = add_scaled;
     dsp->sum = sum;
     dsp->l1 = l1;
     dsp->mse = mse;

@@ -87,6 +87,12 @@ NervTensor *nerv_concat(NervTape *t, NervTensor *const *x, uint32_t n);
 /* slice.c: channels first..first+count-1; x itself if those are all */
 NervTensor *nerv_slice(NervTape *t, NervTensor *x, int first, int count);
 
+/* --- lookup.c: rows of a grid by time, linear between neighbours (FFNeRV's temporal grids); grid[T,C,H,W], pos[N,1,1,1] in rows,
+ * clamped to 0..T-1, not differentiable -> y[N,C,H,W] = (1-f) grid[i] + f grid[i+1], i = floor(pos), f = pos - i --- */
+NervTensor *nerv_lookup(NervTape *t, NervTensor *grid, NervTensor *pos);
+/* dgrid[T,C,H,W] from dy[N,C,H,W], T = rows; zeros where no position is near */
+NervTensor *nerv_lookup_dx(NervTape *t, NervTensor *dy, NervTensor *pos, int rows);
+
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */
 enum { NERV_AXIS_N = 1, NERV_AXIS_C = 2, NERV_AXIS_H = 4, NERV_AXIS_W = 8, NERV_AXIS_ALL = 15 };
 NervTensor *nerv_reduce_sum(NervTape *t, NervTensor *x, int axes, float scale); /* scale * sum */
