@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "models/model.h"
+#include "models/grid.h"
 #include "models/nerv.h"
 
 static const NervModelClass *const classes[] = {
     &nerv_model_class_nerv,
+    &nerv_model_class_grid,
 };
 
 static bool clip_valid(const NervClip *clip, NervErrorCode code, GError **error)
@@ -31,7 +32,7 @@ NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *c
         if (classes[i]->accepts(name))
             return classes[i]->configure(name, options, clip, error);
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "unknown model \"%s\"; known are nerv, nerv-s, nerv-m, nerv-l", name);
+                "unknown model \"%s\"; known are nerv, nerv-grid, nerv-s, nerv-m, nerv-l", name);
     return NULL;
 }
 

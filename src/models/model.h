@@ -20,6 +20,7 @@ typedef struct {
 typedef enum {
     NERV_PARAM_WEIGHT, /* quantised per output channel (dimension N of the shape) */
     NERV_PARAM_BIAS,   /* quantised with one step for the whole tensor */
+    NERV_PARAM_GRID,   /* temporal grid [T,C,H,W], quantised per channel C */
 } NervParamRole;
 
 typedef struct {
@@ -27,6 +28,7 @@ typedef struct {
     NervShape shape;
     NervParamRole role;
     float init_bound; /* initial values are uniform in [-bound, bound) */
+    float rate;       /* learning rate in units of the model's; 0 means 1 */
 } NervParam;
 
 typedef struct {

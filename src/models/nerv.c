@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/blocks.h"
 #include "models/nerv.h"
 #include "models/options.h"
 
@@ -18,77 +19,6 @@
  * dBs higher with ten times as much (docs/design.md, "Defaults"). */
 #define PAPER_LEARNING_RATE 5e-4
 #define SMALL_LEARNING_RATE 5e-3
-
-/* --- strides --- */
-
-/* Upsampling factors to choose from, the paper's form (5 first, then 3, then 2s) and its neighbours. */
-static const int32_t stride_table[][NERV_NERV_MAX_BLOCKS] = {
-    { 2 },
-    { 3 },
-    { 2, 2 },
-    { 5 },
-    { 3, 2 },
-    { 4, 2 },
-    { 5, 2 },
-    { 3, 2, 2 },
-    { 5, 3 },
-    { 4, 2, 2 },
-    { 5, 2, 2 },
-    { 3, 2, 2, 2 },
-    { 5, 3, 2 },
-    { 4, 2, 2, 2 },
-    { 5, 2, 2, 2 },
-    { 4, 3, 2, 2 },
-    { 5, 3, 2, 2 },
-    { 4, 2, 2, 2, 2 },
-    { 5, 2, 2, 2, 2 },
-    { 4, 3, 2, 2, 2 },
-    { 5, 3, 2, 2, 2 },
-    { 5, 2, 2, 2, 2, 2 },
-    { 4, 3, 2, 2, 2, 2 },
-    { 5, 3, 2, 2, 2, 2 },
-    { 5, 2, 2, 2, 2, 2, 2 },
-    { 5, 3, 2, 2, 2, 2, 2 },
-};
-
-/* Stops at INT32_MAX: eight strides of 16 exceed it. */
-static int32_t product(const int32_t *stride, int32_t n)
-{
-    int64_t p = 1;
-    for (int32_t i = 0; i < n; i++)
-        p = MIN(p * stride[i], (int64_t)INT32_MAX);
-    return (int32_t)p;
-}
-
-static int32_t count_strides(const int32_t *stride)
-{
-    int32_t n = 0;
-    while (n < NERV_NERV_MAX_BLOCKS && stride[n])
-        n++;
-    return n;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
-/* The strides whose base grid is nearest to the paper's 9x16 in area, little padding preferred. */
-static void choose_strides(NervNervConfig *c, const NervClip *clip)
-{
-    const double area = (double)clip->width * clip->height;
-    double best = INFINITY;
-    for (size_t i = 0; i < G_N_ELEMENTS(stride_table); i++) {
-        const int32_t n = count_strides(stride_table[i]), p = product(stride_table[i], n);
-        const double padded = (double)ceil_div(clip->width, p) * p * ceil_div(clip->height, p) * p;
-        const double cost = fabs(log((double)p * p * 144. / area)) / 2. + 2. * (padded / area - 1.);
-        if (cost < best) {
-            best = cost;
-            c->n_blocks = n;
-            memcpy(c->stride, stride_table[i], sizeof(c->stride));
-        }
-    }
-}
 
 /* --- configuration --- */
 
@@ -152,10 +82,10 @@ static void defaults(NervNervConfig *c, const char *name, const NervClip *clip)
     *c = (NervNervConfig){
         .pe_base = 1.25, .pe_levels = 40, .act = NERV_ACT_GELU, .out_act = NERV_ACT_TANH01
     };
-    choose_strides(c, clip);
+    c->n_blocks = nerv_strides_choose(clip, c->stride);
     c->stem = size >= 0 ? 512 : 64;
     c->base_channels = size >= 0 ? paper_sizes[size].base_channels : 24;
-    for (int32_t i = 0; i < NERV_NERV_MAX_BLOCKS; i++)
+    for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++)
         c->kernel[i] = 3;
     if (size < 0) {
         c->kernel[0] = 1;
@@ -163,30 +93,12 @@ static void defaults(NervNervConfig *c, const char *name, const NervClip *clip)
     }
 }
 
-static bool parse_act(GVariant *options, const char *key, NervAct *act, GError **error)
-{
-    const char *name = NULL;
-    if (!nerv_options_string(options, key, &name, error))
-        return false;
-    if (!name || nerv_act_parse(name, act))
-        return true;
-    GString *names = g_string_new(nerv_act_name(0));
-    for (int i = 1; i < NERV_ACT_N; i++)
-        g_string_append_printf(names, ", %s", nerv_act_name((NervAct)i));
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "model option \"%s\" is \"%s\", not one of %s", key,
-                name, names->str);
-    g_string_free(names, TRUE);
-    return false;
-}
-
 static bool parse_options(NervNervConfig *c, const char *name, GVariant *options, GError **error)
 {
     static const char *const known[] = { "stem",       "base-channels",  "widths",  "strides",   "kernels",
                                          "activation", "out-activation", "pe-base", "pe-levels", NULL };
-    uint32_t n_strides = NERV_NERV_MAX_BLOCKS, n_widths = NERV_NERV_MAX_BLOCKS,
-             n_kernels = NERV_NERV_MAX_BLOCKS;
-    int32_t stride[NERV_NERV_MAX_BLOCKS] = { 0 }, width[NERV_NERV_MAX_BLOCKS] = { 0 },
-            kernel[NERV_NERV_MAX_BLOCKS] = { 0 };
+    uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
+    int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
 
     if (!nerv_options_check(options, known, error) ||
         !nerv_options_int(options, "stem", 1, 4096, &c->stem, error) ||
@@ -196,8 +108,8 @@ static bool parse_options(NervNervConfig *c, const char *name, GVariant *options
         !nerv_options_ints(options, "strides", 1, 16, stride, &n_strides, error) ||
         !nerv_options_ints(options, "widths", 1, 4096, width, &n_widths, error) ||
         !nerv_options_ints(options, "kernels", 1, 5, kernel, &n_kernels, error) ||
-        !parse_act(options, "activation", &c->act, error) ||
-        !parse_act(options, "out-activation", &c->out_act, error))
+        !nerv_options_act(options, "activation", &c->act, error) ||
+        !nerv_options_act(options, "out-activation", &c->out_act, error))
         return false;
 
     c->pe_base = (float)c->pe_base;
@@ -235,7 +147,7 @@ static bool config_valid(const NervNervConfig *c, NervErrorCode code, GError **e
     for (int32_t i = 0; i < c->n_blocks; i++)
         if (c->kernel[i] != 1 && c->kernel[i] != 3 && c->kernel[i] != 5)
             why = "kernels are 1, 3 or 5";
-    if (product(c->stride, c->n_blocks) > 8192)
+    if (nerv_strides_product(c->stride, c->n_blocks) > 8192)
         why = "the product of the strides exceeds 8192";
     if (why)
         g_set_error(error, NERV_ERROR, code, "model nerv: %s", why);
@@ -243,19 +155,6 @@ static bool config_valid(const NervNervConfig *c, NervErrorCode code, GError **e
 }
 
 /* --- parameters --- */
-
-/* PyTorch's default initialisation of linear and convolutional layers: uniform in +-1/sqrt(fan in), bias too.
- */
-static void add_layer(NervModel *m, const char *name, int32_t out, int32_t in, int32_t k)
-{
-    const float bound = (float)(1. / sqrt((double)in * k * k));
-    NervParam *w = &m->params[m->n_params++], *b = &m->params[m->n_params++];
-    *w = (NervParam){ .shape = { out, in, k, k }, .role = NERV_PARAM_WEIGHT, .init_bound = bound };
-    *b = (NervParam){ .shape = { 1, out, 1, 1 }, .role = NERV_PARAM_BIAS, .init_bound = bound };
-    g_snprintf(w->name, sizeof(w->name), "%s.weight", name);
-    g_snprintf(b->name, sizeof(b->name), "%s.bias", name);
-    m->n_weights += (int64_t)out * in * k * k + out;
-}
 
 static void nerv_free(NervModel *model)
 {
@@ -268,7 +167,7 @@ static void nerv_free(NervModel *model)
 static NervModel *model_from_config(const NervNervConfig *c, const NervClip *clip, NervErrorCode code,
                                     GError **error)
 {
-    const int32_t scale = product(c->stride, c->n_blocks);
+    const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
     NervNerv *m = g_new0(NervNerv, 1);
     char name[16];
 
@@ -276,10 +175,10 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
     m->head.clip = *clip;
     m->head.input_floats = 2 * c->pe_levels;
     m->config = *c;
-    for (int32_t i = c->n_blocks; i < NERV_NERV_MAX_BLOCKS; i++)
+    for (int32_t i = c->n_blocks; i < NERV_MAX_BLOCKS; i++)
         m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;
-    m->grid_h = ceil_div(clip->height, scale);
-    m->grid_w = ceil_div(clip->width, scale);
+    m->grid_h = nerv_blocks_cells(clip->height, scale);
+    m->grid_w = nerv_blocks_cells(clip->width, scale);
     m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 3));
 
     const int64_t rows = (int64_t)m->grid_h * m->grid_w * c->base_channels;
@@ -293,15 +192,16 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
         nerv_free(&m->head);
         return NULL;
     }
-    add_layer(&m->head, "stem.0", c->stem, 2 * c->pe_levels, 1);
-    add_layer(&m->head, "stem.1", (int32_t)rows, c->stem, 1);
+    nerv_model_add_layer(&m->head, "stem.0", c->stem, 2 * c->pe_levels, 1);
+    nerv_model_add_layer(&m->head, "stem.1", (int32_t)rows, c->stem, 1);
     int32_t channels = c->base_channels;
     for (int32_t i = 0; i < c->n_blocks; i++) {
         g_snprintf(name, sizeof(name), "block%d", i);
-        add_layer(&m->head, name, c->width[i] * c->stride[i] * c->stride[i], channels, c->kernel[i]);
+        nerv_model_add_layer(&m->head, name, c->width[i] * c->stride[i] * c->stride[i], channels,
+                             c->kernel[i]);
         channels = c->width[i];
     }
-    add_layer(&m->head, "head", 3, channels, 1);
+    nerv_model_add_layer(&m->head, "head", 3, channels, 1);
     if (m->head.n_weights > NERV_MODEL_MAX_WEIGHTS) {
         g_set_error(error, NERV_ERROR, code, "model nerv: %" G_GINT64_FORMAT " weights are too many",
                     m->head.n_weights);
@@ -387,7 +287,7 @@ static NervModel *nerv_read(NervBitReader *r, const NervClip *clip, GError **err
     const uint8_t act = nerv_read_u8(r), out_act = nerv_read_u8(r);
     c.n_blocks = nerv_read_u8(r);
     bool valid = !r->failed && c.pe_base >= 1. && c.pe_base <= 16. && act < NERV_ACT_N &&
-                 out_act < NERV_ACT_N && c.n_blocks >= 1 && c.n_blocks <= NERV_NERV_MAX_BLOCKS;
+                 out_act < NERV_ACT_N && c.n_blocks >= 1 && c.n_blocks <= NERV_MAX_BLOCKS;
     for (int32_t i = 0; valid && i < c.n_blocks; i++) {
         c.width[i] = (int32_t)nerv_read_range(r, 1, 4096);
         c.stride[i] = nerv_read_u8(r);
@@ -404,13 +304,6 @@ static NervModel *nerv_read(NervBitReader *r, const NervClip *clip, GError **err
                                                     : NULL;
 }
 
-static void append_list(GString *s, const char *what, const int32_t *values, int32_t n)
-{
-    g_string_append_printf(s, ", %s ", what);
-    for (int32_t i = 0; i < n; i++)
-        g_string_append_printf(s, i ? ",%d" : "%d", values[i]);
-}
-
 static char *nerv_describe(const NervModel *model)
 {
     const NervNerv *m = (const NervNerv *)model;
@@ -418,9 +311,9 @@ static char *nerv_describe(const NervModel *model)
     GString *s = g_string_new(NULL);
     g_string_printf(s, "nerv %dx%d: stem %d, base %d at %dx%d", model->clip.width, model->clip.height,
                     c->stem, c->base_channels, m->grid_w, m->grid_h);
-    append_list(s, "widths", c->width, c->n_blocks);
-    append_list(s, "strides", c->stride, c->n_blocks);
-    append_list(s, "kernels", c->kernel, c->n_blocks);
+    nerv_describe_list(s, "widths", c->width, c->n_blocks);
+    nerv_describe_list(s, "strides", c->stride, c->n_blocks);
+    nerv_describe_list(s, "kernels", c->kernel, c->n_blocks);
     g_string_append_printf(s, ", %s; %" G_GINT64_FORMAT " parameters", nerv_act_name(c->act),
                            model->n_weights);
     return g_string_free(s, FALSE);

@@ -4,9 +4,7 @@
  */
 #pragma once
 
-#include "models/model.h"
-
-#define NERV_NERV_MAX_BLOCKS 8
+#include "models/blocks.h"
 
 /* Everything that determines the network for a given frame size. */
 typedef struct {
@@ -15,10 +13,10 @@ typedef struct {
     int32_t stem;          /* hidden width of the stem MLP */
     int32_t base_channels; /* C0, channels of the base grid */
     int32_t n_blocks;
-    int32_t width[NERV_NERV_MAX_BLOCKS];  /* channels after each block */
-    int32_t stride[NERV_NERV_MAX_BLOCKS]; /* upsampling of each block */
-    int32_t kernel[NERV_NERV_MAX_BLOCKS]; /* 1, 3 or 5 */
-    NervAct act, out_act;                 /* out_act: tanh01 or sigmoid */
+    int32_t width[NERV_MAX_BLOCKS];  /* channels after each block */
+    int32_t stride[NERV_MAX_BLOCKS]; /* upsampling of each block */
+    int32_t kernel[NERV_MAX_BLOCKS]; /* 1, 3 or 5 */
+    NervAct act, out_act;            /* out_act: tanh01 or sigmoid */
 } NervNervConfig;
 
 typedef struct {

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/grid.h"
 #include "models/nerv.h"
 #include "models/params.h"
 
@@ -70,7 +71,7 @@ static void test_paper_counts(void)
 static void test_paper_strides(void)
 {
     static const struct {
-        int w, h, n, stride[NERV_NERV_MAX_BLOCKS];
+        int w, h, n, stride[NERV_MAX_BLOCKS];
     } cases[] = { { 1280, 720, 5, { 5, 2, 2, 2, 2 } },
                   { 1920, 1080, 5, { 5, 3, 2, 2, 2 } },
                   { 320, 180, 3, { 5, 2, 2 } } };
@@ -97,17 +98,60 @@ static void test_free_configuration(void)
     nerv_model_free(model);
 }
 
+/* Levels, several grids of one level, as many as there may be; names and counts by hand. */
+static void test_grids(void)
+{
+    static const char options[] =
+        "{'grids': <'6x4+3x2/2x1//1x3'>, 'widths': <[8,6,5]>, 'strides': <[5,2,2]>, 'kernels': <[1,3,3]>}";
+    GError *error = NULL;
+    float x[4];
+    NervModel *model = make("nerv-grid", options, 320, 180, 7, &error);
+    g_assert_no_error(error);
+    const int64_t grids = (6 * 4 + 3 * 2) * 144 + 2 * 144 * 25 + 3 * 180 * 320;
+    const int64_t layers = (6 + 1) * 8 * 25 + (9 * 9 + 1) * 6 * 4 + (6 * 9 + 1) * 5 * 4 + (8 * 9 + 1) * 3;
+    g_assert_cmpint(model->n_weights, ==, grids + layers);
+    g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
+    g_assert_cmpstr(model->params[0].name, ==, "grid0");
+    g_assert_cmpint(model->params[0].role, ==, NERV_PARAM_GRID);
+    g_autofree char *text = nerv_model_describe(model);
+    g_assert_nonnull(strstr(text, "6x4+3x2/2x1//1x3"));
+
+    /* the first frame has the first row, the last the last */
+    g_assert_cmpint(model->input_floats, ==, 4);
+    nerv_model_input(model, 0, x);
+    for (int i = 0; i < 4; i++)
+        g_assert_cmpfloat(x[i], ==, 0.f);
+    nerv_model_input(model, 3, x);
+    g_assert_cmpfloat(x[0], ==, 2.5f);
+    g_assert_cmpfloat(x[1], ==, 1.f);
+    nerv_model_input(model, 6, x);
+    g_assert_cmpfloat(x[0], ==, 5.f);
+    g_assert_cmpfloat(x[2], ==, 1.f);
+    g_assert_cmpfloat(x[3], ==, 0.f);
+    nerv_model_free(model);
+
+    /* more inputs than a concat takes */
+    model = make("nerv-grid",
+                 "{'grids': <'2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1'>}", 64,
+                 64, 3, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
+    nerv_model_free(model);
+}
+
 static void test_any_size(void)
 {
     static const int sizes[][2] = { { 16, 16 },   { 17, 16 },     { 97, 61 },
                                     { 16, 8192 }, { 1919, 1081 }, { 8192, 8192 } };
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-        GError *error = NULL;
-        NervModel *model = make("nerv", NULL, sizes[i][0], sizes[i][1], 4, &error);
-        g_assert_no_error(error);
-        if (sizes[i][0] < 8192)
-            g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
-        nerv_model_free(model);
+        for (int grid = 0; grid < 2; grid++) {
+            GError *error = NULL;
+            NervModel *model = make(grid ? "nerv-grid" : "nerv", NULL, sizes[i][0], sizes[i][1], 4, &error);
+            g_assert_no_error(error);
+            if (sizes[i][0] < 8192)
+                g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
+            nerv_model_free(model);
+        }
     }
 }
 
@@ -129,6 +173,19 @@ static void test_errors(void)
         { "nerv", "{'activation': <'softplus'>}", "softplus", 64, 64 },
         { "nerv", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
         { "nerv", "{'base-channels': <4096>, 'stem': <4096>}", "large", 1280, 720 },
+        { "nerv-grid", "{'stem': <64>}", "stem", 64, 64 },
+        { "nerv-grid", "{'grids': <''>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'/4x4'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'4x4+'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'4x'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'4x4x4'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'-1x4'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'99999999999999999999x4'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'2x1////////////2x1'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'65536x1024'>}", "too many weights", 1280, 720 },
+        { "nerv-grid", "{'head-kernel': <2>}", "kernels", 64, 64 },
+        { "nerv-grid", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
+        { "nerv-grid", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },
         { "nerv", NULL, "15", 15, 64 },
         { "nerv", NULL, "8193", 64, 8193 },
     };
@@ -144,7 +201,7 @@ static void test_errors(void)
 
 static void test_write_read(void)
 {
-    static const char *const names[] = { "nerv", "nerv-s", "nerv-l" };
+    static const char *const names[] = { "nerv", "nerv-s", "nerv-l", "nerv-grid" };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         GError *error = NULL;
         NervBitWriter w;
@@ -156,8 +213,13 @@ static void test_write_read(void)
         nerv_reader_init(&r, w.bytes->data, w.bytes->len);
         NervModel *b = nerv_model_read(&r, &a->clip, &error);
         g_assert_no_error(error);
-        g_assert_cmpmem(&((NervNerv *)a)->config, sizeof(NervNervConfig), &((NervNerv *)b)->config,
-                        sizeof(NervNervConfig));
+        g_assert_true(a->klass == b->klass);
+        if (a->klass == &nerv_model_class_nerv)
+            g_assert_cmpmem(&((NervNerv *)a)->config, sizeof(NervNervConfig), &((NervNerv *)b)->config,
+                            sizeof(NervNervConfig));
+        else
+            g_assert_cmpmem(&((NervGrid *)a)->config, sizeof(NervGridConfig), &((NervGrid *)b)->config,
+                            sizeof(NervGridConfig));
         g_assert_cmpuint(nerv_reader_left(&r), ==, 0);
         nerv_model_free(b);
         /* every truncation is refused */
@@ -193,6 +255,7 @@ int main(int argc, char **argv)
     g_test_add_func("/models/nerv/paper-counts", test_paper_counts);
     g_test_add_func("/models/nerv/paper-strides", test_paper_strides);
     g_test_add_func("/models/nerv/free-configuration", test_free_configuration);
+    g_test_add_func("/models/grid/grids", test_grids);
     g_test_add_func("/models/nerv/any-size", test_any_size);
     g_test_add_func("/models/nerv/errors", test_errors);
     g_test_add_func("/models/nerv/write-read", test_write_read);

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nerv-grid, see grid.h. A frame's features are interpolated in time from learned grids: coarse ones feed the first block,
+ * finer ones are concatenated with what later blocks see; then as in NeRV, blocks of convolution, pixel shuffle and
+ * activation, and a head. Reading order: configuration, parameters, tape, serialisation, class.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/grid.h"
+#include "models/options.h"
+
+/* Grids' values move in a range that the first layers choose, and each is seen by few frames: they learn faster than shared
+ * weights (docs/design.md, "Defaults"). */
+#define GRID_BOUND    0.05f
+#define GRID_RATE     10.f
+#define LEARNING_RATE 1e-2
+#define MAX_ROWS      65536
+#define MAX_CHANNELS  1024
+
+/* --- configuration --- */
+
+static bool grid_accepts(const char *name)
+{
+    return g_str_equal(name, "nerv-grid");
+}
+
+static void defaults(NervGridConfig *c, const NervClip *clip)
+{
+    const int32_t n = clip->n_frames;
+    *c = (NervGridConfig){ .head_kernel = 3, .act = NERV_ACT_GELU, .out_act = NERV_ACT_SIGMOID };
+    c->n_blocks = nerv_strides_choose(clip, c->stride);
+    double width = 56;
+    for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++) {
+        c->kernel[i] = i ? 3 : 1;
+        c->width[i] = MAX((int32_t)lrint(width), 12);
+        width /= 1.6;
+    }
+    c->grid[c->n_grids++] = (NervGridSpec){ 0, MAX(n / 2, 1), 4 };
+    if (c->n_blocks > 1)
+        c->grid[c->n_grids++] = (NervGridSpec){ 1, MAX(n / 8, 1), 1 };
+}
+
+static bool grids_error(const char *text, GError **error)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                "model option \"grids\" is \"%s\"; it is a list like \"66x4+33x8/17x1\": rows x channels, "
+                "grids of one "
+                "level joined by +, levels separated by /, at most %d grids, the first level not empty",
+                text, NERV_GRID_MAX_GRIDS);
+    return false;
+}
+
+/* "66x4+33x8/17x1": the levels from the base grid on. */
+static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
+{
+    const char *at = text;
+    int32_t level = 0;
+    c->n_grids = 0;
+    while (*at) {
+        char *end;
+        if (*at == '/') {
+            level++;
+            at++;
+            continue;
+        }
+        const long rows = strtol(at, &end, 10);
+        if (end == at || *end != 'x' || rows < 1 || rows > MAX_ROWS)
+            return grids_error(text, error);
+        at = end + 1;
+        const long channels = strtol(at, &end, 10);
+        if (end == at || channels < 1 || channels > MAX_CHANNELS || c->n_grids == NERV_GRID_MAX_GRIDS)
+            return grids_error(text, error);
+        c->grid[c->n_grids++] = (NervGridSpec){ level, (int32_t)rows, (int32_t)channels };
+        at = end;
+        if (*at == '+' && at[1])
+            at++;
+        else if (*at && *at != '/')
+            return grids_error(text, error);
+    }
+    if (c->n_grids == 0 || c->grid[0].level != 0 || level > c->n_blocks)
+        return grids_error(text, error);
+    return true;
+}
+
+static bool parse_options(NervGridConfig *c, GVariant *options, GError **error)
+{
+    static const char *const known[] = { "grids",       "widths",     "strides",        "kernels",
+                                         "head-kernel", "activation", "out-activation", NULL };
+    uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
+    int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
+    const char *grids = NULL;
+
+    if (!nerv_options_check(options, known, error) ||
+        !nerv_options_ints(options, "strides", 1, 16, stride, &n_strides, error) ||
+        !nerv_options_ints(options, "widths", 1, 4096, width, &n_widths, error) ||
+        !nerv_options_ints(options, "kernels", 1, 5, kernel, &n_kernels, error) ||
+        !nerv_options_int(options, "head-kernel", 1, 5, &c->head_kernel, error) ||
+        !nerv_options_string(options, "grids", &grids, error) ||
+        !nerv_options_act(options, "activation", &c->act, error) ||
+        !nerv_options_act(options, "out-activation", &c->out_act, error))
+        return false;
+    if (stride[0]) {
+        c->n_blocks = (int32_t)n_strides;
+        memcpy(c->stride, stride, sizeof(stride));
+    }
+    if (width[0])
+        memcpy(c->width, width, sizeof(width));
+    if (kernel[0])
+        memcpy(c->kernel, kernel, sizeof(kernel));
+    if ((width[0] && (int32_t)n_widths != c->n_blocks) || (kernel[0] && (int32_t)n_kernels != c->n_blocks)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "model options \"strides\", \"widths\" and \"kernels\" must have one value per block: "
+                    "strides %d, "
+                    "widths %d, kernels %d",
+                    c->n_blocks, width[0] ? (int)n_widths : c->n_blocks,
+                    kernel[0] ? (int)n_kernels : c->n_blocks);
+        return false;
+    }
+    return !grids || parse_grids(c, grids, error);
+}
+
+static bool is_kernel(int32_t k)
+{
+    return k == 1 || k == 3 || k == 5;
+}
+
+/* Everything that a tape does not check by itself; the same for options and for streams. */
+static bool config_valid(const NervGridConfig *c, NervErrorCode code, GError **error)
+{
+    const char *why = NULL;
+    bool kernels = is_kernel(c->head_kernel);
+    for (int32_t i = 0; i < c->n_blocks; i++)
+        kernels = kernels && is_kernel(c->kernel[i]);
+    if (!kernels)
+        why = "kernels are 1, 3 or 5";
+    else if (c->out_act != NERV_ACT_TANH01 && c->out_act != NERV_ACT_SIGMOID)
+        why = "the output activation must be tanh01 or sigmoid";
+    else if (nerv_strides_product(c->stride, c->n_blocks) > 8192)
+        why = "the product of the strides exceeds 8192";
+    for (int32_t i = 0; i < c->n_grids; i++)
+        if (c->grid[i].level > c->n_blocks)
+            why = "a grid's level lies behind the head";
+    if (why)
+        g_set_error(error, NERV_ERROR, code, "model nerv-grid: %s", why);
+    return !why;
+}
+
+/* --- parameters: each level's grids, then its layer --- */
+
+/* Channels that enter a level besides `channels`, and appends its grids; -1 if one is too large. */
+static int32_t add_grids(NervGrid *m, int32_t level, int32_t h, int32_t w)
+{
+    int32_t channels = 0;
+    for (int32_t i = 0; i < m->config.n_grids; i++) {
+        const NervGridSpec *g = &m->config.grid[i];
+        if (g->level != level)
+            continue;
+        const NervShape shape = { g->rows, g->channels, h, w };
+        const int64_t n = (int64_t)h * w * g->channels;
+        if (n > NERV_MODEL_MAX_WEIGHTS / g->rows)
+            return -1;
+        NervParam *p = &m->head.params[m->head.n_params++];
+        *p = (NervParam){
+            .shape = shape, .role = NERV_PARAM_GRID, .init_bound = GRID_BOUND, .rate = GRID_RATE
+        };
+        g_snprintf(p->name, sizeof(p->name), "grid%d", i);
+        m->head.n_weights += n * g->rows;
+        channels += g->channels;
+    }
+    return channels;
+}
+
+static void grid_free(NervModel *model)
+{
+    g_free(model->params);
+    g_free(model);
+}
+
+/* Appends a level: grids and layer. False if something is too large. */
+static bool add_level(NervGrid *m, int32_t level, int32_t channels, int32_t scale)
+{
+    const NervGridConfig *c = &m->config;
+    const bool is_head = level == c->n_blocks;
+    const int64_t out = is_head ? 3 : (int64_t)c->width[level] * c->stride[level] * c->stride[level];
+    const int32_t k = is_head ? c->head_kernel : c->kernel[level];
+    char name[16];
+    const int32_t more = add_grids(m, level, m->grid_h * scale, m->grid_w * scale);
+    if (more < 0 || (channels + more) * out * k * k > NERV_MODEL_MAX_WEIGHTS)
+        return false;
+    g_snprintf(name, sizeof(name), is_head ? "head" : "block%d", level);
+    nerv_model_add_layer(&m->head, name, (int32_t)out, channels + more, k);
+    return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS;
+}
+
+static NervModel *model_from_config(const NervGridConfig *c, const NervClip *clip, NervErrorCode code,
+                                    GError **error)
+{
+    const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
+    NervGrid *m = g_new0(NervGrid, 1);
+    int32_t channels = 0, at = 1;
+
+    m->head.klass = &nerv_model_class_grid;
+    m->head.clip = *clip;
+    m->head.input_floats = c->n_grids;
+    m->head.learning_rate = LEARNING_RATE;
+    m->config = *c;
+    for (int32_t i = c->n_blocks; i < NERV_MAX_BLOCKS; i++)
+        m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;
+    m->grid_h = nerv_blocks_cells(clip->height, scale);
+    m->grid_w = nerv_blocks_cells(clip->width, scale);
+    m->head.params = g_new0(NervParam, (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
+    for (int32_t i = 0; i <= c->n_blocks; i++) {
+        if (!add_level(m, i, channels, at)) {
+            g_set_error(error, NERV_ERROR, code, "model nerv-grid: level %d has too many weights", i);
+            grid_free(&m->head);
+            return NULL;
+        }
+        channels = i < c->n_blocks ? c->width[i] : 0;
+        at *= i < c->n_blocks ? c->stride[i] : 1;
+    }
+    return &m->head;
+}
+
+static NervModel *grid_configure(const char *name, GVariant *options, const NervClip *clip, GError **error)
+{
+    NervGridConfig c;
+    defaults(&c, clip);
+    if (!parse_options(&c, options, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
+        return NULL;
+    return model_from_config(&c, clip, NERV_ERROR_INVALID, error);
+}
+
+/* --- tape --- */
+
+/* x with the level's grids at the frames' times behind its channels; x may be NULL. */
+static NervTensor *join_grids(const NervGrid *m, NervTape *t, NervTensor *x, int32_t level,
+                              NervTensor *const **p, NervTensor *input)
+{
+    NervTensor *part[1 + NERV_GRID_MAX_GRIDS];
+    uint32_t n = 0;
+    if (x)
+        part[n++] = x;
+    for (int32_t i = 0; i < m->config.n_grids; i++)
+        if (m->config.grid[i].level == level)
+            part[n++] = nerv_lookup(t, *(*p)++, nerv_slice(t, input, i, 1));
+    for (uint32_t done = 1; done < n;) {
+        /* as many at a time as an op takes */
+        const uint32_t more = MIN(n - done, NERV_MAX_IN - 1);
+        NervTensor *in[NERV_MAX_IN] = { part[0] };
+        memcpy(in + 1, part + done, more * sizeof(*in));
+        part[0] = nerv_concat(t, in, more + 1);
+        done += more;
+    }
+    return part[0];
+}
+
+static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input)
+{
+    const NervGrid *m = (const NervGrid *)model;
+    const NervGridConfig *c = &m->config;
+    NervTensor *x = NULL;
+
+    for (int32_t i = 0; i <= c->n_blocks; i++) {
+        const bool is_head = i == c->n_blocks;
+        x = join_grids(m, t, x, i, &p, input);
+        x = nerv_upconv2d(t, x, p[0], p[1], is_head ? 1 : c->stride[i], is_head ? c->out_act : c->act);
+        p += 2;
+    }
+    return nerv_crop(t, x, model->clip.height, model->clip.width);
+}
+
+/* Row numbers, evenly over the segment: the first frame has the first row, the last frame the last. */
+static void grid_input(const NervModel *model, int32_t frame, float *dst)
+{
+    const NervGridConfig *c = &((const NervGrid *)model)->config;
+    const int32_t last = model->clip.n_frames - 1;
+    for (int32_t i = 0; i < c->n_grids; i++)
+        dst[i] = last > 0 ? (float)((double)frame * (c->grid[i].rows - 1) / last) : 0.f;
+}
+
+/* --- serialisation (docs/bitstream.md, "Model nerv-grid") --- */
+
+static void grid_write(const NervModel *model, NervBitWriter *w)
+{
+    const NervGridConfig *c = &((const NervGrid *)model)->config;
+    nerv_write_u8(w, (uint8_t)c->act);
+    nerv_write_u8(w, (uint8_t)c->out_act);
+    nerv_write_u8(w, (uint8_t)c->head_kernel);
+    nerv_write_u8(w, (uint8_t)c->n_blocks);
+    for (int32_t i = 0; i < c->n_blocks; i++) {
+        nerv_write_varint(w, (uint64_t)c->width[i]);
+        nerv_write_u8(w, (uint8_t)c->stride[i]);
+        nerv_write_u8(w, (uint8_t)c->kernel[i]);
+    }
+    nerv_write_u8(w, (uint8_t)c->n_grids);
+    for (int32_t i = 0; i < c->n_grids; i++) {
+        nerv_write_u8(w, (uint8_t)c->grid[i].level);
+        nerv_write_varint(w, (uint64_t)c->grid[i].rows);
+        nerv_write_varint(w, (uint64_t)c->grid[i].channels);
+    }
+}
+
+static bool read_blocks(NervBitReader *r, NervGridConfig *c)
+{
+    for (int32_t i = 0; i < c->n_blocks; i++) {
+        c->width[i] = (int32_t)nerv_read_range(r, 1, 4096);
+        c->stride[i] = nerv_read_u8(r);
+        c->kernel[i] = nerv_read_u8(r);
+        if (r->failed || c->stride[i] < 1 || c->stride[i] > 16)
+            return false;
+    }
+    return true;
+}
+
+/* Ordered by level, the first at level 0. */
+static bool read_grids(NervBitReader *r, NervGridConfig *c)
+{
+    c->n_grids = nerv_read_u8(r);
+    if (r->failed || c->n_grids < 1 || c->n_grids > NERV_GRID_MAX_GRIDS)
+        return false;
+    for (int32_t i = 0; i < c->n_grids; i++) {
+        c->grid[i].level = nerv_read_u8(r);
+        c->grid[i].rows = (int32_t)nerv_read_range(r, 1, MAX_ROWS);
+        c->grid[i].channels = (int32_t)nerv_read_range(r, 1, MAX_CHANNELS);
+        if (r->failed || c->grid[i].level < (i ? c->grid[i - 1].level : 0) || c->grid[0].level != 0)
+            return false;
+    }
+    return true;
+}
+
+static NervModel *grid_read(NervBitReader *r, const NervClip *clip, GError **error)
+{
+    NervGridConfig c = { 0 };
+    const uint8_t act = nerv_read_u8(r), out_act = nerv_read_u8(r);
+    c.head_kernel = nerv_read_u8(r);
+    c.n_blocks = nerv_read_u8(r);
+    const bool valid = !r->failed && act < NERV_ACT_N && out_act < NERV_ACT_N && c.n_blocks >= 1 &&
+                       c.n_blocks <= NERV_MAX_BLOCKS && read_blocks(r, &c) && read_grids(r, &c);
+    if (!valid) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "the configuration of model nerv-grid is damaged");
+        return NULL;
+    }
+    c.act = (NervAct)act;
+    c.out_act = (NervAct)out_act;
+    return config_valid(&c, NERV_ERROR_DATA, error) ? model_from_config(&c, clip, NERV_ERROR_DATA, error)
+                                                    : NULL;
+}
+
+static char *grid_describe(const NervModel *model)
+{
+    const NervGrid *m = (const NervGrid *)model;
+    const NervGridConfig *c = &m->config;
+    GString *s = g_string_new(NULL);
+    int32_t level = 0;
+    g_string_printf(s, "nerv-grid %dx%d: base %dx%d, grids ", model->clip.width, model->clip.height,
+                    m->grid_w, m->grid_h);
+    for (int32_t i = 0; i < c->n_grids; i++) {
+        const bool same = i && c->grid[i].level == level;
+        for (; level < c->grid[i].level; level++)
+            g_string_append_c(s, '/');
+        g_string_append_printf(s, same ? "+%dx%d" : "%dx%d", c->grid[i].rows, c->grid[i].channels);
+    }
+    nerv_describe_list(s, "widths", c->width, c->n_blocks);
+    nerv_describe_list(s, "strides", c->stride, c->n_blocks);
+    nerv_describe_list(s, "kernels", c->kernel, c->n_blocks);
+    g_string_append_printf(s, ", head %d, %s; %" G_GINT64_FORMAT " parameters", c->head_kernel,
+                           nerv_act_name(c->act), model->n_weights);
+    return g_string_free(s, FALSE);
+}
+
+const NervModelClass nerv_model_class_grid = {
+    .name = "nerv-grid",
+    .id = 2,
+    .accepts = grid_accepts,
+    .configure = grid_configure,
+    .write = grid_write,
+    .read = grid_read,
+    .free = grid_free,
+    .build = grid_build,
+    .input = grid_input,
+    .describe = grid_describe,
+};
