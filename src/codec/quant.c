@@ -10,11 +10,6 @@
 #define SEARCH_CODES  32 /* two octaves below the step that clips nothing */
 #define SEARCH_MISSES 4  /* the error has one minimum but for noise */
 
-float nerv_quant_step(uint32_t code)
-{
-    return code ? ldexpf((float)(16 + code % 16), (int)(code / 16) - 81) : 0;
-}
-
 uint32_t nerv_quant_code(float x)
 {
     int e;
@@ -25,19 +20,11 @@ uint32_t nerv_quant_code(float x)
     return code < NERV_STEP_CODES ? (uint32_t)code : NERV_STEP_CODES - 1;
 }
 
-static inline float round_index(float x, float inverse, float max_index)
-{
-    /* Truncation of |x| / step + 1/2; clipped before, so that it fits an integer. */
-    float a = fabsf(x) * inverse + 0.5f;
-    a = a < max_index + 0.5f ? a : max_index + 0.5f;
-    return copysignf((float)(int32_t)a, x);
-}
-
 void nerv_quantise(const float *x, size_t n, uint32_t code, int32_t max_index, int16_t *index)
 {
-    const float inverse = code ? 1 / nerv_quant_step(code) : 0;
+    const float step = nerv_quant_step(code), inverse = code ? 1 / step : 0;
     for (size_t i = 0; i < n; i++)
-        index[i] = (int16_t)round_index(x[i], inverse, (float)max_index);
+        index[i] = code ? (int16_t)nerv_quant_index(x[i], step, inverse, (float)max_index) : 0;
 }
 
 double nerv_quant_error(const float *x, size_t n, uint32_t code, int32_t max_index)
@@ -49,7 +36,8 @@ double nerv_quant_error(const float *x, size_t n, uint32_t code, int32_t max_ind
         float part = 0;
         for (size_t j = i; j < end; j++) {
             /* In units of the step: squares of tiny weights stay normal numbers. */
-            const float d = code ? x[j] * inverse - round_index(x[j], inverse, (float)max_index) : x[j];
+            const float d =
+                code ? x[j] * inverse - nerv_quant_index(x[j], step, inverse, (float)max_index) : x[j];
             part += d * d;
         }
         sum += part;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Uniform quantisation with a dead zone of none: value = index * step, indices symmetric about zero, the step one of
- * 2048 codes (docs/bitstream.md, section "Quantisation"). Indices have at most 12 bits and steps 5 significant ones, so the
- * product is exact in a float and the same on every machine.
+ * 2048 codes (docs/bitstream.md, section "Quantisation"; tensor/steps.h), the product exact and the same on every machine.
  *
  * Symmetric rather than minimum/maximum: trained weights are centred on zero, an offset per channel costs more bytes than
  * the range it saves (both lie on the same rate-distortion curve once indices are entropy coded), and zero stays zero.
@@ -13,13 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NERV_STEP_CODES  2048
+#include "tensor/steps.h"
+
 #define NERV_STEP_MIDDLE 1072 /* code of 2^-10, where a stream's first step is expected */
 /* Largest magnitude that quantises without clipping, whatever the indices' range. */
 #define NERV_QUANT_MAX_VALUE 0x1p50f
 
-/* The step of a code in 0..NERV_STEP_CODES-1: 0 for code 0, else (16 + code mod 16) * 2^(floor(code / 16) - 81). Increasing. */
-float nerv_quant_step(uint32_t code);
 /* The smallest code whose step is >= x, at least 1, at most NERV_STEP_CODES-1. x finite, >= 0. */
 uint32_t nerv_quant_code(float x);
 /* The code that quantises x[0..n-1] to indices in -max_index..max_index with the least squared error among steps from the

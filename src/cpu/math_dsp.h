@@ -18,6 +18,11 @@ typedef struct {
     float v_scale;   /* 1 / sqrt(1 - beta2^t) */
 } NervAdamStep;
 
+/* One step of quantisation: 1 / step, the largest index, and that index times the step. */
+typedef struct {
+    float step, inverse, max_index, limit;
+} NervQuantStep;
+
 /* SSIM: the window is NERV_SSIM_K x NERV_SSIM_K, a tile is at most this many positions. */
 #define NERV_SSIM_K      11
 #define NERV_SSIM_TILE_W 112
@@ -58,6 +63,13 @@ typedef struct {
     void (*mse_dx)(float *dx, const float *a, const float *b, size_t n, float g);
     /* One step in place on w, m, v. */
     void (*adam)(float *w, const float *dw, float *m, float *v, size_t n, const NervAdamStep *step);
+    /* y = step * index, as nerv_quant_index() of tensor/steps.h, unless y is NULL; returns the sum of |w|. */
+    double (*quantise)(float *y, const float *w, size_t n, const NervQuantStep *q);
+    /* sums[0]: of |w|; sums[1]: of dy (y - w), or dy y where |w| > limit. */
+    void (*quantise_sums)(const float *dy, const float *w, size_t n, const NervQuantStep *q, double sums[2]);
+    /* dw = dy, or 0 where |w| > limit, plus rate sign(w) */
+    void (*quantise_dx)(float *dw, const float *dy, const float *w, size_t n, const NervQuantStep *q,
+                        float rate);
     /* Sum of SSIM over the tile's windows. */
     double (*ssim)(const NervSsimTile *tile);
     void (*ssim_dx)(const NervSsimTile *tile);

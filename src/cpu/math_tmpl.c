@@ -221,12 +221,12 @@ static void add_scaled(float *y, const float *x, size_t n, float scale)
 
 /* --- sums --- */
 
-enum { SUM, SUM_ABS, SUM_SQUARES };
+enum { SUM, SUM_MAGNITUDES, SUM_ABS, SUM_SQUARES };
 
 INLINE vf term(vf a, vf b, int kind)
 {
     const vf d = a - b;
-    return kind == SUM ? a : kind == SUM_ABS ? vabs(d) : d * d;
+    return kind == SUM ? a : kind == SUM_MAGNITUDES ? vabs(a) : kind == SUM_ABS ? vabs(d) : d * d;
 }
 
 /* Four vectors of partial sums over BLOCK steps, then into a double: no partial sum has more than BLOCK terms. */
@@ -289,6 +289,86 @@ static void adam(float *restrict w, const float *restrict dw, float *restrict m,
     }
 }
 
+/* --- quantisation --- */
+
+/* nerv_quant_index() times the step, lane by lane, and the same bit by bit: see there. */
+INLINE vf quantised(vf x, const NervQuantStep *q)
+{
+    const vf a = vabs(x), most = vsplat(q->max_index), one = vsplat(1.0f);
+    const vf guess = a * q->inverse + 0.5f;
+    vf k = __builtin_convertvector(__builtin_convertvector(vselect(guess < most, guess, most), vi), vf);
+    k += (vf)((vi)one & (a >= (k + 0.5f) * q->step));
+    k -= (vf)((vi)one & (a < (k - 0.5f) * q->step));
+    k = vselect(k < most, k, most) * q->step;
+    return (vf)((vi)k | ((vi)x & INT32_MIN));
+}
+
+static double quantise(float *y, const float *w, size_t n, const NervQuantStep *q)
+{
+    double total = 0;
+    size_t i = 0;
+    if (!y)
+        return sum_terms(w, w, n, SUM_MAGNITUDES);
+    while (i + LANES <= n) {
+        vf s = { 0 };
+        for (int k = 0; k < 4 * BLOCK && i + LANES <= n; k++, i += LANES) {
+            const vf x = vload(w + i);
+            vstore(y + i, quantised(x, q));
+            s += vabs(x);
+        }
+        total += vsum(s);
+    }
+    if (i < n) {
+        const vf x = vload_part(w + i, n - i);
+        vstore_part(y + i, quantised(x, q), n - i);
+        total += vsum(vabs(x));
+    }
+    return total;
+}
+
+/* What the step's logarithm moves y by, times dy. */
+INLINE vf step_term(vf dy, vf x, const NervQuantStep *q)
+{
+    return dy * (quantised(x, q) - (vf)((vi)x & (vabs(x) <= vsplat(q->limit))));
+}
+
+static void quantise_sums(const float *dy, const float *w, size_t n, const NervQuantStep *q, double sums[2])
+{
+    size_t i = 0;
+    sums[0] = sums[1] = 0;
+    while (i + LANES <= n) {
+        vf s = { 0 }, t = { 0 };
+        for (int k = 0; k < 4 * BLOCK && i + LANES <= n; k++, i += LANES) {
+            const vf x = vload(w + i);
+            s += vabs(x);
+            t += step_term(vload(dy + i), x, q);
+        }
+        sums[0] += vsum(s);
+        sums[1] += vsum(t);
+    }
+    if (i < n) {
+        const vf x = vload_part(w + i, n - i);
+        sums[0] += vsum(vabs(x));
+        sums[1] += vsum(step_term(vload_part(dy + i, n - i), x, q));
+    }
+}
+
+INLINE vf passed(vf dy, vf x, const NervQuantStep *q, float rate)
+{
+    const vf sign = (vf)((vi)vsplat(rate) ^ ((vi)x & INT32_MIN));
+    return (vf)((vi)dy & (vabs(x) <= vsplat(q->limit))) + (vf)((vi)sign & (x != vsplat(0.0f)));
+}
+
+static void quantise_dx(float *dw, const float *dy, const float *w, size_t n, const NervQuantStep *q,
+                        float rate)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vstore(dw + i, passed(vload(dy + i), vload(w + i), q, rate));
+    if (i < n)
+        vstore_part(dw + i, passed(vload_part(dy + i, n - i), vload_part(w + i, n - i), q, rate), n - i);
+}
+
 void PASTE(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp)
 {
     dsp->act = act;
@@ -305,5 +385,8 @@ void PASTE(nerv_math_dsp_init_, NERV_ISA)(NervMathDsp *dsp)
     dsp->l1_dx = l1_dx;
     dsp->mse_dx = mse_dx;
     dsp->adam = adam;
+    dsp->quantise = quantise;
+    dsp->quantise_sums = quantise_sums;
+    dsp->quantise_dx = quantise_dx;
     PASTE(nerv_ssim_dsp_init_, NERV_ISA)(dsp);
 }

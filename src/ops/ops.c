@@ -8,7 +8,8 @@ extern const NervOp nerv_op_act, nerv_op_act_dx, nerv_op_act_dxx, nerv_op_adam, 
     nerv_op_crop, nerv_op_expand, nerv_op_l1, nerv_op_l1_dx, nerv_op_mse, nerv_op_mse_dx, nerv_op_mul,
     nerv_op_pad, nerv_op_reduce, nerv_op_reshape, nerv_op_ssim, nerv_op_ssim_dx;
 extern const NervOp nerv_op_from_pixels, nerv_op_to_pixels;
-extern const NervOp nerv_op_concat, nerv_op_lookup, nerv_op_lookup_dx, nerv_op_slice;
+extern const NervOp nerv_op_concat, nerv_op_lookup, nerv_op_lookup_dx, nerv_op_quantise, nerv_op_quantise_dx,
+    nerv_op_slice;
 extern const NervOp nerv_op_conv2d, nerv_op_conv2d_dw, nerv_op_conv2d_dx, nerv_op_linear, nerv_op_linear_dw,
     nerv_op_linear_dx, nerv_op_pixel_shuffle, nerv_op_pixel_unshuffle, nerv_op_upconv2d, nerv_op_upconv2d_dz,
     nerv_op_upconv2d_head;
@@ -27,6 +28,7 @@ const NervOp *const nerv_ops[] = {
     &nerv_op_mse,           &nerv_op_mse_dx,
     &nerv_op_mul,           &nerv_op_pad,
     &nerv_op_pixel_shuffle, &nerv_op_pixel_unshuffle,
+    &nerv_op_quantise,      &nerv_op_quantise_dx,
     &nerv_op_reduce,        &nerv_op_reshape,
     &nerv_op_slice,         &nerv_op_ssim,
     &nerv_op_ssim_dx,       &nerv_op_to_pixels,

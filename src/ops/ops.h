@@ -121,6 +121,15 @@ typedef struct {
 NervTensor *nerv_adam(NervTape *t, NervTensor *w, NervTensor *dw, NervTensor *m, NervTensor *v,
                       NervTensor *hyper, const NervAdamAttr *attr);
 
+/* --- quantise.c: weights as the stream will hold them and the estimated length of their code, for training. w[N,C,H,W]; s: log2
+ * of the steps, [N,1,1,1] one per row, [1,C,1,1] one per channel, [1,1,1,1] one for all; mode: INPUT [1,4,1,1] = {on, unused,
+ * unused, unused}; indices clip to +-max_index, 1..4095. Output 0: y as w, w itself while off; output 1: bits [1,1,1,1],
+ * 0 while off. Its gradient is an estimator: straight through the rounding, learned steps --- */
+NervTensor *nerv_fake_quantise(NervTape *t, NervTensor *w, NervTensor *s, NervTensor *mode, int max_index);
+/* output 0: dw as w; output 1: ds as s; dbits scalar */
+NervTensor *nerv_fake_quantise_dx(NervTape *t, NervTensor *dy, NervTensor *dbits, NervTensor *w,
+                                  NervTensor *s, NervTensor *mode, int max_index);
+
 /* --- stored pixels <-> RGB planes in [0,1]; see tensor/pixels.h for the layouts and the mathematics --- */
 /* from_pixels.c: store U8 [F,1,1,bytes], index I32 [N,1,1,1] -> rgb F32 [N,3,H,W]; an index outside 0..F-1 reads frame 0 */
 NervTensor *nerv_from_pixels(NervTape *t, NervTensor *store, NervTensor *index, const NervPixels *pixels);

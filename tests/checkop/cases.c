@@ -9,7 +9,8 @@ extern const CheckCase check_act, check_act_dx, check_act_dxx, check_adam, check
     check_reduce, check_reshape, check_ssim, check_ssim_dx;
 
 extern const CheckCase check_from_pixels, check_to_pixels;
-extern const CheckCase check_concat, check_lookup, check_lookup_dx, check_slice;
+extern const CheckCase check_concat, check_lookup, check_lookup_dx, check_quantise, check_quantise_dx,
+    check_slice;
 extern const CheckCase check_conv2d, check_conv2d_dw, check_conv2d_dx, check_linear, check_linear_dw,
     check_linear_dx, check_pixel_shuffle, check_pixel_unshuffle, check_upconv2d, check_upconv2d_dz,
     check_upconv2d_head;
@@ -28,6 +29,7 @@ const CheckCase *const check_cases[] = {
     &check_mse,           &check_mse_dx,
     &check_mul,           &check_pad,
     &check_pixel_shuffle, &check_pixel_unshuffle,
+    &check_quantise,      &check_quantise_dx,
     &check_reduce,        &check_reshape,
     &check_slice,         &check_ssim,
     &check_ssim_dx,       &check_to_pixels,
