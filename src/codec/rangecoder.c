@@ -4,9 +4,9 @@
  * of 32 bits is kept at 2^24 or wider by moving whole bytes out; a carry is added to the bytes already
  * written.
  */
-#include "codec/rangecoder.h"
+#include "codec/range_inline.h"
 
-#define RANGE_MIN (1u << 24)
+#include <math.h>
 
 /* --- probabilities --- */
 
@@ -15,22 +15,11 @@
 #define R4(n)  R1(n), R1((n) + 1), R1((n) + 2), R1((n) + 3)
 #define R16(n) R4(n), R4((n) + 4), R4((n) + 8), R4((n) + 12)
 #define R64(n) R16(n), R16((n) + 16), R16((n) + 32), R16((n) + 48)
-static const uint16_t RATE[256] = { R64(0), R64(64), R64(128), R64(192) };
+const uint16_t nerv_prob_rate[256] = { R64(0), R64(64), R64(128), R64(192) };
 
 void nerv_prob_init(NervProb *prob)
 {
     *prob = (NervProb){ .p = 1u << 15, .n = 0 };
-}
-
-static inline void adapt(NervProb *prob, uint32_t bit)
-{
-    const uint32_t p = prob->p, rate = RATE[prob->n];
-    /* Written without a branch on the bit, which is random: it costs a misprediction every other time. */
-    const uint32_t ones = 0u - bit;
-    const uint32_t error = (p & ones) | ((65536 - p) & ~ones);
-    const uint32_t step = (error * rate) >> 16;
-    prob->p = (uint16_t)(p + ((step ^ ones) + bit));
-    prob->n += prob->n < NERV_PROB_MAX_COUNT;
 }
 
 /* --- bits --- */
@@ -38,6 +27,11 @@ static inline void adapt(NervProb *prob, uint32_t bit)
 void nerv_range_encode_begin(NervRangeEncoder *e, GByteArray *out)
 {
     *e = (NervRangeEncoder){ .out = out, .start = out->len, .low = 0, .range = UINT32_MAX };
+}
+
+void nerv_range_count_begin(NervRangeEncoder *e, double *bits)
+{
+    *e = (NervRangeEncoder){ .bits = bits, .range = UINT32_MAX };
 }
 
 static void add_low(NervRangeEncoder *e, uint32_t x)
@@ -61,6 +55,11 @@ static void shift_out(NervRangeEncoder *e)
 
 void nerv_range_encode(NervRangeEncoder *e, NervProb *prob, uint32_t bit)
 {
+    if (e->bits) {
+        *e->bits += 16 - (double)log2f((float)(bit ? 65536 - prob->p : prob->p));
+        nerv_prob_adapt(prob, bit);
+        return;
+    }
     const uint32_t bound = (uint32_t)((uint64_t)e->range * prob->p >> 16);
     if (bit) {
         add_low(e, bound);
@@ -68,23 +67,27 @@ void nerv_range_encode(NervRangeEncoder *e, NervProb *prob, uint32_t bit)
     } else {
         e->range = bound;
     }
-    adapt(prob, bit);
-    while (e->range < RANGE_MIN)
+    nerv_prob_adapt(prob, bit);
+    while (e->range < NERV_RANGE_MIN)
         shift_out(e);
 }
 
 void nerv_range_encode_bits(NervRangeEncoder *e, uint32_t value, unsigned n)
 {
+    if (e->bits) {
+        *e->bits += n;
+        return;
+    }
     e->range >>= n;
     add_low(e, e->range * value);
-    while (e->range < RANGE_MIN)
+    while (e->range < NERV_RANGE_MIN)
         shift_out(e);
 }
 
 void nerv_range_encode_end(NervRangeEncoder *e)
 {
     /* A multiple of 2^24 lies in the interval, as that is at least so wide. */
-    const uint32_t up = (RANGE_MIN - (e->low & (RANGE_MIN - 1))) & (RANGE_MIN - 1);
+    const uint32_t up = (NERV_RANGE_MIN - (e->low & (NERV_RANGE_MIN - 1))) & (NERV_RANGE_MIN - 1);
     add_low(e, up);
     shift_out(e);
 }
@@ -96,44 +99,14 @@ void nerv_range_decode_begin(NervRangeDecoder *d, const void *data, size_t size)
         d->code = d->code << 8 | (d->pos < size ? d->data[d->pos] : 0);
 }
 
-static inline void refill(NervRangeDecoder *d)
-{
-    while (d->range < RANGE_MIN) {
-        d->code = d->code << 8 | (d->pos < d->size ? d->data[d->pos] : 0);
-        d->range <<= 8;
-        d->pos++;
-    }
-}
-
-static inline uint32_t decode(NervRangeDecoder *d, NervProb *prob)
-{
-    const uint32_t bound = (uint32_t)((uint64_t)d->range * prob->p >> 16);
-    const uint32_t bit = d->code >= bound, ones = 0u - bit;
-    d->range = (bound & ~ones) | ((d->range - bound) & ones);
-    d->code -= bound & ones;
-    adapt(prob, bit);
-    refill(d);
-    return bit;
-}
-
-static inline uint32_t decode_bits(NervRangeDecoder *d, unsigned n)
-{
-    d->range >>= n;
-    /* Only bytes that no encoder wrote lead beyond the last value. */
-    const uint32_t value = MIN(d->code / d->range, (1u << n) - 1);
-    d->code -= value * d->range;
-    refill(d);
-    return value;
-}
-
 uint32_t nerv_range_decode(NervRangeDecoder *d, NervProb *prob)
 {
-    return decode(d, prob);
+    return nerv_range_decode_inline(d, prob);
 }
 
 uint32_t nerv_range_decode_bits(NervRangeDecoder *d, unsigned n)
 {
-    return decode_bits(d, n);
+    return nerv_range_decode_bits_inline(d, n);
 }
 
 bool nerv_range_decode_overrun(const NervRangeDecoder *d)
@@ -196,7 +169,7 @@ int32_t nerv_symbol_decode(NervRangeDecoder *decoder, NervSymbolModel *m, unsign
     uint32_t node = 1;
     const unsigned depth = bit_length(max_class);
     for (unsigned i = 0; i < depth; i++)
-        node = node << 1 | decode(&d, &m->klass[node]);
+        node = node << 1 | nerv_range_decode_inline(&d, &m->klass[node]);
     const unsigned klass = MIN(node - (1u << depth), max_class);
     if (klass == 0) {
         *decoder = d;
@@ -205,11 +178,11 @@ int32_t nerv_symbol_decode(NervRangeDecoder *decoder, NervSymbolModel *m, unsign
     unsigned rest = klass - 1;
     uint32_t magnitude = 1, ctx = 0;
     for (int i = 0; i < 2 && rest > 0; i++, rest--) {
-        const uint32_t bit = decode(&d, &m->mantissa[klass][ctx]);
+        const uint32_t bit = nerv_range_decode_inline(&d, &m->mantissa[klass][ctx]);
         magnitude = magnitude << 1 | bit;
         ctx = 1 + bit;
     }
-    const uint32_t tail = decode_bits(&d, rest + 1);
+    const uint32_t tail = nerv_range_decode_bits_inline(&d, rest + 1);
     magnitude = magnitude << rest | (tail & ((1u << rest) - 1));
     *decoder = d;
     return tail >> rest ? -(int32_t)magnitude : (int32_t)magnitude;

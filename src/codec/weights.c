@@ -10,9 +10,11 @@
 
 #include "codec/quant.h"
 #include "codec/rangecoder.h"
+#include "codec/tensors.h"
 #include "codec/units.h"
 
-#define CODING_ADAPTIVE 0  /* the one way of coding weights that this version knows */
+#define CODING_ADAPTIVE 0 /* ways of coding weights */
+#define CODING_CONTEXT  1
 #define RELEARN_COUNT   20 /* what a tensor's statistics are worth at the start of the next one */
 #define STEP_CLASS      11 /* differences of step codes are below 2^11 */
 
@@ -160,7 +162,6 @@ static int16_t *new_indices(const NervModel *model, GError **error)
 static void write_weights(const NervModel *model, const float *params, uint32_t bits, int16_t *index,
                           GByteArray *out)
 {
-    const guint start = out->len;
     State s;
     NervRangeEncoder e;
     state_init(&s);
@@ -172,11 +173,24 @@ static void write_weights(const NervModel *model, const float *params, uint32_t 
         params += rows.n_rows * rows.row_len;
     }
     nerv_range_encode_end(&e);
-    const guint written = out->len - start, least = (guint)least_coded_bytes(model->n_weights);
+}
+
+/* After the weights, which begin at `coded`, of a unit that begins at `start`. */
+static bool end_unit(const NervModel *model, GByteArray *out, guint start, guint coded, GError **error)
+{
+    const guint written = out->len - coded, least = (guint)least_coded_bytes(model->n_weights);
     if (written < least) {
-        g_byte_array_set_size(out, start + least);
-        memset(out->data + start + written, 0, least - written);
+        g_byte_array_set_size(out, coded + least);
+        memset(out->data + coded + written, 0, least - written);
     }
+    const guint bytes = out->len - start;
+    if (bytes <= NERV_UNIT_MAX_PAYLOAD)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                "the network takes %u bytes, a stream's unit holds %u: use fewer parameters or bits", bytes,
+                NERV_UNIT_MAX_PAYLOAD);
+    g_byte_array_set_size(out, start);
+    return false;
 }
 
 bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
@@ -196,15 +210,39 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
     nerv_write_varint(w, CODING_ADAPTIVE);
     nerv_write_varint(w, bits);
     nerv_write_varint(w, 0); /* no extension */
+    const guint coded = w->bytes->len;
     write_weights(model, params, bits, index, w->bytes);
-    const guint bytes = w->bytes->len - start;
-    if (bytes <= NERV_UNIT_MAX_PAYLOAD)
-        return true;
-    g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
-                "the network takes %u bytes, a stream's unit holds %u: use fewer parameters or bits", bytes,
-                NERV_UNIT_MAX_PAYLOAD);
-    g_byte_array_set_size(w->bytes, start);
-    return false;
+    return end_unit(model, w->bytes, start, coded, error);
+}
+
+bool nerv_network_write_steps(const NervModel *model, const float *params, const uint16_t *steps,
+                              NervBitWriter *w, GError **error)
+{
+    if (!check_params(model, params, error) || !nerv_tensors_check_steps(model, steps, error))
+        return false;
+    const guint start = w->bytes->len;
+    nerv_model_write(model, w);
+    nerv_write_varint(w, CODING_CONTEXT);
+    nerv_write_varint(w, 0); /* no extension */
+    const guint coded = w->bytes->len;
+    NervRangeEncoder e;
+    nerv_range_encode_begin(&e, w->bytes);
+    if (!nerv_tensors_write(model, params, steps, &e, error)) {
+        g_byte_array_set_size(w->bytes, start);
+        return false;
+    }
+    nerv_range_encode_end(&e);
+    return end_unit(model, w->bytes, start, coded, error);
+}
+
+bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps, double *bits,
+                             GError **error)
+{
+    NervRangeEncoder e;
+    *bits = 0;
+    nerv_range_count_begin(&e, bits);
+    return check_params(model, params, error) && nerv_tensors_check_steps(model, steps, error) &&
+           nerv_tensors_write(model, params, steps, &e, error);
 }
 
 /* After the last weight: exactly the padding that the writer adds. */
@@ -219,33 +257,51 @@ static bool ends_properly(const NervRangeDecoder *d, int64_t n_weights)
     return true;
 }
 
+/* The head's fields, and the coded weights behind them. */
+typedef struct {
+    uint32_t coding, bits;
+    const uint8_t *data;
+    size_t bytes;
+} Coded;
+
 /* Tensor i goes to dst + offset[i] bytes, or behind the one before where there are no offsets. */
-static bool read_weights(const NervModel *model, uint32_t bits, const uint8_t *coded, size_t bytes, void *dst,
-                         const size_t *offset, GError **error)
+static bool read_adaptive(const NervModel *model, NervRangeDecoder *d, uint32_t bits, void *dst,
+                          const size_t *offset)
 {
     State s;
-    NervRangeDecoder d;
-    state_init(&s);
-    nerv_range_decode_begin(&d, coded, bytes);
-    bool ok = true;
     float *x = dst;
-    for (uint32_t i = 0; i < model->n_params && ok; i++) {
+    state_init(&s);
+    for (uint32_t i = 0; i < model->n_params; i++) {
         const Rows rows = rows_of(&model->params[i], bits, &s);
         if (offset)
             x = (float *)(void *)((uint8_t *)dst + offset[i]);
         state_begin_tensor(&s);
-        ok = read_rows(&s, &d, &rows, x);
+        if (!read_rows(&s, d, &rows, x))
+            return false;
         x += rows.n_rows * rows.row_len;
     }
+    return true;
+}
+
+static bool read_weights(const NervModel *model, const Coded *coded, void *dst, const size_t *offset,
+                         GError **error)
+{
+    NervRangeDecoder d;
+    GError *inner = NULL;
+    nerv_range_decode_begin(&d, coded->data, coded->bytes);
+    const bool ok = coded->coding == CODING_CONTEXT ? nerv_tensors_read(model, &d, dst, offset, &inner)
+                                                    : read_adaptive(model, &d, coded->bits, dst, offset);
     if (ok && ends_properly(&d, model->n_weights))
         return true;
-    g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: the coded weights are damaged");
+    if (inner)
+        g_propagate_error(error, inner);
+    else
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: the coded weights are damaged");
     return false;
 }
 
-/* All before the coded weights, which *coded and *coded_bytes are then. */
 static NervModel *read_head(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
-                            uint32_t *bits, const uint8_t **coded, size_t *coded_bytes, GError **error)
+                            Coded *coded, GError **error)
 {
     NervBitReader r;
     nerv_reader_init(&r, payload, bytes);
@@ -253,18 +309,21 @@ static NervModel *read_head(const uint8_t *payload, size_t bytes, const NervClip
     if (!model)
         return NULL;
     const uint64_t coding = nerv_read_varint(&r);
-    if (!r.failed && coding != CODING_ADAPTIVE) {
+    if (!r.failed && coding > CODING_CONTEXT) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
-                    "weight coding %" G_GUINT64_FORMAT ", this decoder knows %d", coding, CODING_ADAPTIVE);
+                    "weight coding %" G_GUINT64_FORMAT ", this decoder knows up to %d", coding,
+                    CODING_CONTEXT);
         goto error;
     }
-    *bits = (uint32_t)nerv_read_range(&r, 2, 8);
+    *coded = (Coded){ .coding = (uint32_t)coding };
+    if (coding == CODING_ADAPTIVE)
+        coded->bits = (uint32_t)nerv_read_range(&r, 2, 8);
     nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
     if (r.failed) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "network unit: a field is missing or out of range");
         goto error;
     }
-    const size_t left = *coded_bytes = nerv_reader_left(&r);
+    const size_t left = coded->bytes = nerv_reader_left(&r);
     if (model->n_weights > max_weights) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "the network has %" G_GINT64_FORMAT
@@ -278,7 +337,7 @@ static NervModel *read_head(const uint8_t *payload, size_t bytes, const NervClip
                     model->n_weights);
         goto error;
     }
-    *coded = nerv_read_bytes(&r, left);
+    coded->data = nerv_read_bytes(&r, left);
     return model;
 
 error:
@@ -289,18 +348,16 @@ error:
 NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
                              float **params, GError **error)
 {
-    const uint8_t *coded;
-    size_t coded_bytes;
-    uint32_t bits;
+    Coded coded;
     *params = NULL;
-    NervModel *model = read_head(payload, bytes, clip, max_weights, &bits, &coded, &coded_bytes, error);
+    NervModel *model = read_head(payload, bytes, clip, max_weights, &coded, error);
     if (!model)
         return NULL;
     float *weights = g_try_new(float, (gsize)model->n_weights);
     if (!weights)
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "no memory for a network of %" G_GINT64_FORMAT " parameters", model->n_weights);
-    else if (read_weights(model, bits, coded, coded_bytes, weights, NULL, error)) {
+    else if (read_weights(model, &coded, weights, NULL, error)) {
         *params = weights;
         return model;
     }
@@ -312,15 +369,13 @@ NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervCli
 NervModel *nerv_network_read_to(const uint8_t *payload, size_t bytes, const NervClip *clip,
                                 const NervModel *like, void *dst, const size_t *offset, GError **error)
 {
-    const uint8_t *coded;
-    size_t coded_bytes;
-    uint32_t bits;
-    NervModel *model = read_head(payload, bytes, clip, like->n_weights, &bits, &coded, &coded_bytes, error);
+    Coded coded;
+    NervModel *model = read_head(payload, bytes, clip, like->n_weights, &coded, error);
     if (!model)
         return NULL;
     if (!nerv_model_alike(model, like))
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the network is not like the one before");
-    else if (read_weights(model, bits, coded, coded_bytes, dst, offset, error))
+    else if (read_weights(model, &coded, dst, offset, error))
         return model;
     nerv_model_free(model);
     return NULL;

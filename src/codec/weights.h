@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The network unit: a model's configuration and its weights, quantised to 8 bits or fewer per channel and range coded.
+ * The network unit: a model's configuration and its weights, quantised per channel and range coded.
  * docs/bitstream.md, section "Network unit". All arithmetic that decides parsing is integer.
  */
 #pragma once
@@ -17,6 +17,15 @@
  * fit a unit. On errors the writer is as before. The same arguments give the same bytes. */
 bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
                         GError **error);
+
+/* The same from steps that the caller has chosen, of any model and with neighbours' help (coding 1): steps has one step code (quant.h) for
+ * each row of each parameter, nerv_param_steps() in the model's order, 0 for a row of zeros. What is stored are the values
+ * over their steps, rounded to nearest and clipped to +-NERV_INDEX_MAX. */
+bool nerv_network_write_steps(const NervModel *model, const float *params, const uint16_t *steps,
+                              NervBitWriter *w, GError **error);
+/* The length in bits of the coded weights that this would write, by the models' own probabilities. */
+bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps, double *bits,
+                             GError **error);
 
 /* Reads the payload: makes the model (owned by the caller, nerv_model_free) and dequantises its weights into a new
  * array (*params, g_free). Refuses, before any allocation of their size, a network of more than max_weights scalars or

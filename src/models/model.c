@@ -42,6 +42,18 @@ void nerv_model_free(NervModel *model)
         model->klass->free(model);
 }
 
+int64_t nerv_param_steps(const NervParam *param)
+{
+    switch (param->role) {
+    case NERV_PARAM_BIAS:
+        return 1;
+    case NERV_PARAM_GRID:
+        return param->shape.c;
+    default:
+        return param->shape.n;
+    }
+}
+
 void nerv_model_write(const NervModel *model, NervBitWriter *w)
 {
     nerv_write_u8(w, (uint8_t)model->klass->id);

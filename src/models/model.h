@@ -57,6 +57,9 @@ struct NervModel {
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
 };
 
+/* Quantiser steps of a parameter by its role: N of a weight, 1 of a bias, C of a grid. */
+int64_t nerv_param_steps(const NervParam *param);
+
 /* Limit on n_weights accepted from options and from streams. */
 #define NERV_MODEL_MAX_WEIGHTS ((int64_t)256 * 1024 * 1024)
 

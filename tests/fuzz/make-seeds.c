@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "codec/quant.h"
+#include "codec/tensors.h"
 #include "codec/units.h"
 #include "codec/weights.h"
 
@@ -28,6 +30,19 @@ static void save(const char *target, const char *name, const GByteArray *data)
 
 /* --- pieces --- */
 
+#define STEPS 0 /* in place of a number of bits: coding 1 */
+
+/* Two steps in turn for the rows of coding 1. */
+static uint16_t *make_steps(const NervModel *model)
+{
+    size_t n = 0;
+    uint16_t *steps = g_new(uint16_t, model->n_weights);
+    for (uint32_t i = 0; i < model->n_params; i++)
+        for (int64_t r = nerv_param_steps(&model->params[i]); r > 0; r--, n++)
+            steps[n] = (uint16_t)(nerv_quant_code(.02f) + 4 * (n & 1));
+    return steps;
+}
+
 static void append_network(GByteArray *out, const char *options, const NervClip *clip, uint32_t bits,
                            float keep)
 {
@@ -42,13 +57,15 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     nerv_rng_init(&rng, bits);
     for (int64_t i = 0; i < model->n_weights; i++)
         params[i] = nerv_rng_uniform(&rng, 0, 1) < keep ? nerv_rng_uniform(&rng, -.3f, .3f) : 0;
-    if (!nerv_network_write(model, params, bits, &w, &error))
+    g_autofree uint16_t *steps = make_steps(model);
+    if (!(bits == STEPS ? nerv_network_write_steps(model, params, steps, &w, &error)
+                        : nerv_network_write(model, params, bits, &w, &error)))
         g_error("%s", error->message);
     nerv_model_free(model);
 }
 
-static void append_sync(GByteArray *out, const char *options, uint32_t segment, uint32_t n_frames,
-                        uint32_t rate)
+static void append_sync(GByteArray *out, const char *options, uint32_t bits, uint32_t segment,
+                        uint32_t n_frames, uint32_t rate)
 {
     const NervSequence s = { .version = NERV_STREAM_VERSION,
                              .segment_id = segment,
@@ -72,7 +89,7 @@ static void append_sync(GByteArray *out, const char *options, uint32_t segment, 
     nerv_sequence_write(&s, &w);
     nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
     g_byte_array_set_size(w.bytes, 0);
-    append_network(w.bytes, options, &clip, 4 + segment, 1);
+    append_network(w.bytes, options, &clip, bits, 1);
     nerv_unit_write(out, NERV_UNIT_NETWORK, w.bytes->data, w.bytes->len);
     nerv_writer_clear(&w);
 }
@@ -97,11 +114,10 @@ static void weights_seeds(void)
         const char *name, *options;
         uint32_t bits;
         float keep;
-    } seeds[] = { { "ok-tiny-8", TINY, 8, 1 },
-                  { "ok-tiny-2", TINY, 2, 1 },
-                  { "ok-pruned-6", TINY, 6, .2f },
-                  { "ok-zero", TINY, 8, 0 },
-                  { "ok-wide-3", WIDE, 3, 1 } };
+    } seeds[] = { { "ok-tiny-8", TINY, 8, 1 },         { "ok-tiny-2", TINY, 2, 1 },
+                  { "ok-pruned-6", TINY, 6, .2f },     { "ok-zero", TINY, 8, 0 },
+                  { "ok-steps", TINY, STEPS, 1 },      { "ok-steps-pruned", WIDE, STEPS, .2f },
+                  { "ok-steps-zero", TINY, STEPS, 0 }, { "ok-wide-3", WIDE, 3, 1 } };
     for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
         GByteArray *a = g_byte_array_new();
         g_byte_array_append(a, head, sizeof head);
@@ -112,6 +128,39 @@ static void weights_seeds(void)
             save("weights", "truncated", a);
         }
         g_byte_array_unref(a);
+    }
+}
+
+/* Grids and the rest in the shapes that the target gives them. */
+static void tensor_seeds(void)
+{
+    static const uint8_t shapes[][3] = { { 199, 195, 198 }, { 192, 199, 193 }, { 195, 192, 192 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(shapes); i++) {
+        const int32_t a = 1 + (shapes[i][0] & 7), b = 1 + (shapes[i][1] & 7), c = 1 + (shapes[i][2] & 7);
+        NervParam params[] = { { .name = "grid", .shape = { a, b, c, 5 }, .role = NERV_PARAM_GRID },
+                               { .name = "weight", .shape = { b, c, 3, 3 }, .role = NERV_PARAM_WEIGHT },
+                               { .name = "bias", .shape = { 1, b, 1, 1 }, .role = NERV_PARAM_BIAS },
+                               { .name = "linear", .shape = { c, a, 1, 1 }, .role = NERV_PARAM_WEIGHT } };
+        NervModel model = { .params = params, .n_params = G_N_ELEMENTS(params) };
+        for (size_t j = 0; j < G_N_ELEMENTS(params); j++)
+            model.n_weights += nerv_shape_count(params[j].shape);
+        g_autofree uint16_t *steps = make_steps(&model);
+        g_autofree float *x = g_new(float, model.n_weights);
+        g_autofree char *name = g_strdup_printf("ok-tensors-%zu", i);
+        const int64_t slab = (int64_t)b * c * 5;
+        NervRng rng;
+        NervRangeEncoder e;
+        nerv_rng_init(&rng, i);
+        for (int64_t j = 0; j < model.n_weights; j++)
+            x[j] = nerv_rng_uniform(&rng, -.1f, .1f) + (j >= slab ? x[j - slab] : 0);
+        GByteArray *out = g_byte_array_new();
+        g_byte_array_append(out, shapes[i], 3);
+        nerv_range_encode_begin(&e, out);
+        if (!nerv_tensors_write(&model, x, steps, &e, NULL))
+            g_error("no memory");
+        nerv_range_encode_end(&e);
+        save("weights", name, out);
+        g_byte_array_unref(out);
     }
 }
 
@@ -151,10 +200,10 @@ static void config_seeds(void)
 static void stream_seeds(void)
 {
     GByteArray *a = g_byte_array_new();
-    append_sync(a, TINY, 0, 2, 30000);
+    append_sync(a, TINY, 4, 0, 2, 30000);
     append_frame(a, 0, 0, 0);
     append_frame(a, 0, 1, 0);
-    append_sync(a, TINY, 1, 2, 30000);
+    append_sync(a, TINY, 5, 1, 2, 30000);
     append_frame(a, 1, 0, 0);
     append_frame(a, 1, 1, 0);
     save("decoder", "ok-two-segments", a);
@@ -163,10 +212,15 @@ static void stream_seeds(void)
     save("decoder", "damaged", a);
     save("units", "damaged", a);
     g_byte_array_set_size(a, 0);
-    append_sync(a, WIDE, 0, 2, 0);
+    append_sync(a, WIDE, 4, 0, 2, 0);
     append_frame(a, 0, 1, -5);
     append_frame(a, 0, 0, 12345678);
     save("decoder", "ok-variable-rate", a);
+    g_byte_array_set_size(a, 0);
+    append_sync(a, WIDE, STEPS, 0, 2, 25);
+    append_frame(a, 0, 0, 0);
+    append_frame(a, 0, 1, 0);
+    save("decoder", "ok-steps", a);
     g_byte_array_set_size(a, 0);
     append_frame(a, 200, 65535, INT64_C(-1000000000000));
     save("units", "ok-frame", a);
@@ -189,6 +243,7 @@ int main(int argc, char **argv)
     }
     directory = argv[1];
     weights_seeds();
+    tensor_seeds();
     config_seeds();
     stream_seeds();
     return 0;

@@ -178,6 +178,136 @@ def read_weights(data, tensors, bits):
     return out
 
 
+def plane_shape(role, n, c, h, w):
+    """Slabs, planes, height and width as coding 1 walks a tensor."""
+    return (n, 1, 1, c) if role != 'grid' and h == w == 1 else (n, c, h, w)
+
+
+class Contexts:
+    def __init__(self):
+        self.zero, self.sign = ([[[probability() for _ in range(2)] for _ in range(3)] for _ in range(24)]
+                                for _ in range(2))
+        self.more = [[probability() for _ in range(13)] for _ in range(24)]
+        self.mantissa = [[[probability() for _ in range(3)] for _ in range(14)] for _ in range(24)]
+        self.first, self.steps, self.weights = Model(), [Model() for _ in range(5)], Model()
+        self.zero_row, self.mean = [probability(), probability()], 17152
+
+    def relearn(self):
+        for level in range(24):
+            for p in (sum(self.zero[level] + self.sign[level] + self.mantissa[level], []) + self.more[level]):
+                p[1] = min(p[1], 20)
+
+
+def read_steps(d, m, rows):
+    shift, codes, first, zero = d.bits(3), [], 0, 0
+    require(shift <= 4, 'shift')
+    unit = 2**shift
+    for _ in range(rows):
+        zero = d.bit(m.zero_row[zero])
+        if zero:
+            codes.append(0)
+            continue
+        x = (m.mean + 8) // 16
+        if first:
+            x += unit // 2
+            code = x - (x - first) % unit + unit * d.symbol(m.steps[shift], 11)
+            m.mean = (7 * m.mean + 16 * code + 4) // 8
+        else:
+            first = code = x + d.symbol(m.first, 11)
+            m.mean = 16 * code
+        require(1 <= code <= 2047, 'step code')
+        codes.append(code)
+    return codes
+
+
+def read_residual(d, m, level, phase, predicted, mirrored):
+    if not d.bit(m.zero[level][phase][predicted]):
+        return 0
+    negative = d.bit(m.sign[level][phase][predicted]) != mirrored
+    c = 1
+    while c < 13 and d.bit(m.more[level][c]):
+        c += 1
+    a, rest, context = 1, c - 1, 0
+    for _ in range(2):
+        if rest > 0:
+            b = d.bit(m.mantissa[level][c][context])
+            a, rest, context = 2 * a + b, rest - 1, 1 + b
+    if rest > 0:
+        a = a * 2**rest + d.bits(rest)
+    return -a if negative else a
+
+
+def read_tensor(d, m, role, shape):
+    slabs, planes, height, width = plane_shape(role, *shape)
+    m.relearn()
+    codes = read_steps(d, m, {'weight': slabs, 'bias': 1, 'grid': planes}[role])
+    q, e = {}, {}                               # by (slab, plane, y, x); absent: 0
+    if any(codes):
+        mode, errors, sets = d.bits(2), [2, 2, 1, 2, 1, 6, 2, 18], [[0] * 12] * 2
+        if mode > 0:
+            errors = [d.bits(6) for _ in range(8)]
+        if mode > 1:
+            sets = [[d.symbol(m.weights, 7) for _ in range(12)] for _ in range(mode - 1)]
+        sets = [sets[0], sets[-1]]
+        mean_q, mean_e, row_mean, tensor_mean, mean, n = {}, {}, {}, 1024, None, 0
+        for s in range(slabs):
+            for p in range(planes):
+                row = p if role == 'grid' else s
+                if codes[row] == 0:
+                    continue
+                if role == 'grid' or p == 0:    # a row begins
+                    mean = row_mean.get(row, tensor_mean)
+                    n = 6
+                for y in range(height):
+                    for x in range(width):
+                        def at(t, ds, dp, dy, dx):
+                            return t.get((s - ds, p - dp, y - dy, x - dx), 0)
+                        near = [at(e, 0, 0, 0, 1), at(e, 0, 0, 1, 0), at(e, 0, 0, 1, 1) + at(e, 0, 0, 1, -1) >> 1,
+                                at(e, 1, 0, 0, 0), at(e, 1, 0, 0, -1) + at(e, 1, 0, -1, 0) >> 1,
+                                mean_e.get((p, y, x), 0), at(e, 0, 1, 0, 0), mean >> 6]
+                        expected = 2 * sum(a * b for a, b in zip(errors, near))
+                        v = max(expected, 64)
+                        octave = v.bit_length() - 1
+                        level = min(2 * (octave - 6) + (v >> octave - 1 & 1), 23)
+                        near = [8 * at(q, *k) for k in (
+                            (0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 1, 1), (0, 0, 1, -1), (1, 0, 0, 0), (1, 0, 0, 1),
+                            (1, 0, 0, -1), (1, 0, 1, 0), (1, 0, -1, 0), (2, 0, 0, 0))]
+                        near += [mean_q.get((p, y, x), 0), 8 * at(q, 0, 1, 0, 0)]
+                        mu = sum(a * b for a, b in zip(sets[expected >= 1024], near))
+                        mu = min(max(mu, -4095 * 512), 4095 * 512)
+                        r = mu + 256 >> 9
+                        off = mu - 512 * r
+                        mirrored = off < 0 or (off == 0 and r < 0)
+                        index = r + read_residual(d, m, level, min(3 * abs(off) >> 8, 2), int(r != 0), mirrored)
+                        require(abs(index) <= 4095, 'index')
+                        error = 16 * min(abs(index - r), 2047)
+                        q[s, p, y, x], e[s, p, y, x] = index, error
+                        k = p, y, x
+                        mean_q[k] = mean_q.get(k, 0) + (8 * index - mean_q.get(k, 0) + 2 >> 2)
+                        mean_e[k] = mean_e.get(k, 0) + (error - mean_e.get(k, 0) + 2 >> 2)
+                        mean += (64 * error - mean) * (65536 // (n + 2)) >> 16
+                        n = min(n + 1, 254)
+                if role == 'grid' or p == planes - 1:   # a row ends
+                    tensor_mean = 3 * tensor_mean + mean + 2 >> 2
+                    if role == 'grid':
+                        row_mean[row] = mean
+    return [q.get((s, p, y, x), 0) * math.ldexp(16 + code % 16, code // 16 - 81) if code else 0.0
+            for s in range(slabs) for p in range(planes) for code in [codes[p if role == 'grid' else s]]
+            for y in range(height) for x in range(width)]
+
+
+def read_context_weights(data, tensors):
+    """tensors: (role, shape)."""
+    total = sum(math.prod(shape) for _, shape in tensors)
+    least = (total + 63) // 64
+    require(len(data) >= least, 'too few bytes for the weights')
+    m, d = Contexts(), RangeDecoder(data)
+    out = [read_tensor(d, m, role, shape) for role, shape in tensors]
+    used = d.pos - 3
+    require(len(data) == max(used, least) and not any(data[used:]), 'the end of the weights')
+    return out
+
+
 ACTIVATIONS = [
     lambda x: x,
     lambda x: x / 2 * (1 + math.erf(x / math.sqrt(2))),
@@ -197,20 +327,25 @@ class Network:
         self.b, self.levels, self.stem, self.c0 = r.f32(), r.varint(), r.varint(), r.varint()
         self.act, self.out_act = ACTIVATIONS[r.u8()], ACTIVATIONS[r.u8()]
         self.blocks = [(r.varint(), r.u8(), r.u8()) for _ in range(r.u8())]
-        require(r.varint() == 0, 'coding')
-        bits = r.varint()
+        coding = r.varint()
+        require(coding <= 1, 'coding')
+        bits = r.varint() if coding == 0 else None
         r.take(r.varint())
         scale = math.prod(stride for _, stride, _ in self.blocks)
         self.h0, self.w0 = -(-s['height'] // scale), -(-s['width'] // scale)
-        layers = [(self.stem, 2 * self.levels), (self.c0 * self.h0 * self.w0, self.stem)]
+        layers = [(self.stem, 2 * self.levels, 1), (self.c0 * self.h0 * self.w0, self.stem, 1)]
         channels = self.c0
         for width, stride, kernel in self.blocks:
-            layers.append((width * stride * stride, channels * kernel * kernel))
+            layers.append((width * stride * stride, channels, kernel))
             channels = width
-        layers.append((3, channels))
-        tensors = [t for rows, length in layers for t in ((rows, length, False), (1, rows, True))]
-        flat = read_weights(r.take(len(r.data) - r.pos), tensors, bits)
-        self.layers = [(flat[2 * i], flat[2 * i + 1], layers[i][1]) for i in range(len(layers))]
+        layers.append((3, channels, 1))
+        data = r.take(len(r.data) - r.pos)
+        if coding == 0:
+            flat = read_weights(data, [t for n, c, k in layers for t in ((n, c * k * k, False), (1, n, True))], bits)
+        else:
+            flat = read_context_weights(data, [t for n, c, k in layers
+                                               for t in (('weight', (n, c, k, k)), ('bias', (1, n, 1, 1)))])
+        self.layers = [(flat[2 * i], flat[2 * i + 1], c * k * k) for i, (_, c, k) in enumerate(layers)]
 
     def linear(self, x, layer):
         w, b, n = layer

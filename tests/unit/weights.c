@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The network unit: networks of many forms written and read back within the quantiser's error, bit-exactly repeatable;
+ * The network unit in both codings: networks of many forms written and read back within the quantiser's error, bit-exactly repeatable;
  * each truncation and flipped bit survived; networks that are too large for their bytes or for the caller refused before
  * memory is taken; the cost near the entropy of the indices. Run with --bench for the speed of reading.
  */
@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/rng.h"
+#include "codec/field.h"
 #include "codec/quant.h"
 #include "codec/units.h"
 #include "codec/weights.h"
@@ -52,12 +53,38 @@ static float *make_params(const NervModel *model, int shape, uint64_t seed)
     return params;
 }
 
+#define STEPS     0 /* in place of a number of bits: coding 1 */
+#define STEP_BITS 6 /* for which the tests then choose its steps */
+
+static int64_t row_length(const NervParam *p)
+{
+    return nerv_shape_count(p->shape) / nerv_param_steps(p);
+}
+
+/* Steps as a trainer might choose them: one per row. */
+static uint16_t *make_steps(const NervModel *model, const float *params)
+{
+    size_t n = 0;
+    uint16_t *steps = g_new(uint16_t, model->n_weights);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t row = row_length(&model->params[i]);
+        for (int64_t r = 0; r < nerv_param_steps(&model->params[i]); r++, params += row)
+            steps[n++] = (uint16_t)nerv_quant_fit(params, row, (1 << (STEP_BITS - 1)) - 1);
+    }
+    return steps;
+}
+
 static GByteArray *write_network(const NervModel *model, const float *params, uint32_t bits)
 {
     NervBitWriter w;
     GError *error = NULL;
     nerv_writer_init(&w);
-    g_assert_true(nerv_network_write(model, params, bits, &w, &error));
+    if (bits == STEPS) {
+        g_autofree uint16_t *steps = make_steps(model, params);
+        g_assert_true(nerv_network_write_steps(model, params, steps, &w, &error));
+    } else {
+        g_assert_true(nerv_network_write(model, params, bits, &w, &error));
+    }
     g_assert_no_error(error);
     return w.bytes;
 }
@@ -69,12 +96,13 @@ static float *expected_params(const NervModel *model, const float *params, uint3
     for (uint32_t i = 0; i < model->n_params; i++) {
         const NervParam *p = &model->params[i];
         const bool bias = p->role == NERV_PARAM_BIAS;
-        const int64_t n = nerv_shape_count(p->shape), row = bias ? n : n / p->shape.n;
-        const int32_t max_index = (1 << ((bias ? NERV_BIAS_BITS : bits) - 1)) - 1;
+        const int64_t n = nerv_shape_count(p->shape), row = row_length(p);
+        const uint32_t row_bits = bits == STEPS ? STEP_BITS : bias ? NERV_BIAS_BITS : bits;
+        const int32_t max_index = (1 << (row_bits - 1)) - 1;
         g_autofree int16_t *index = g_new(int16_t, row);
         for (int64_t j = 0; j < n; j += row, params += row, y += row) {
             const uint32_t code = nerv_quant_fit(params, row, max_index);
-            nerv_quantise(params, row, code, max_index, index);
+            nerv_quantise(params, row, code, bits == STEPS ? NERV_INDEX_MAX : max_index, index);
             for (int64_t k = 0; k < row; k++)
                 y[k] = code ? (float)index[k] * nerv_quant_step(code) : 0;
         }
@@ -105,6 +133,9 @@ static void check_round_trip(const char *name, const char *options, const NervCl
 
 static void test_round_trip(void)
 {
+    for (int shape = 0; shape < N_SHAPES; shape++)
+        check_round_trip("nerv", SMALL, &small_clip, shape, STEPS);
+    check_round_trip("nerv", NULL, &(NervClip){ 97, 61, 9 }, PEAKED, STEPS);
     for (uint32_t bits = 2; bits <= 8; bits++)
         for (int shape = 0; shape < N_SHAPES; shape++) {
             check_round_trip("nerv", SMALL, &small_clip, shape, bits);
@@ -140,11 +171,11 @@ static bool try_read(const uint8_t *data, size_t n, NervErrorCode *code)
 
 static void test_truncated(void)
 {
-    for (int shape = 0; shape < N_SHAPES; shape++) {
+    for (int i = 0; i < 2 * N_SHAPES; i++) {
         NervErrorCode code;
         NervModel *model = make("nerv", TINY, &small_clip);
-        g_autofree float *params = make_params(model, shape, 1);
-        GByteArray *a = write_network(model, params, 8);
+        g_autofree float *params = make_params(model, i / 2, 1);
+        GByteArray *a = write_network(model, params, i % 2 ? 8 : STEPS);
         g_assert_true(try_read(a->data, a->len, &code));
         for (guint n = 0; n < a->len; n++) {
             g_assert_false(try_read(a->data, n, &code));
@@ -158,12 +189,12 @@ static void test_truncated(void)
 }
 
 /* The unit's CRC catches these in a stream; here the reader alone must hold: an error or some finite network. */
-static void test_flipped(void)
+static void test_flipped(gconstpointer bits)
 {
     NervErrorCode code;
     NervModel *model = make("nerv", TINY, &small_clip);
     g_autofree float *params = make_params(model, PEAKED, 1);
-    GByteArray *a = write_network(model, params, 4);
+    GByteArray *a = write_network(model, params, GPOINTER_TO_UINT(bits));
     int accepted = 0;
     for (guint bit = 0; bit < a->len * 8; bit++) {
         a->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -191,7 +222,7 @@ static void test_headers(void)
     static const struct {
         uint8_t coding, bits;
         NervErrorCode code;
-    } bad[] = { { 1, 8, NERV_ERROR_UNSUPPORTED }, { 0, 1, NERV_ERROR_DATA }, { 0, 9, NERV_ERROR_DATA } };
+    } bad[] = { { 2, 8, NERV_ERROR_UNSUPPORTED }, { 0, 1, NERV_ERROR_DATA }, { 0, 9, NERV_ERROR_DATA } };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         a->data[head] = bad[i].coding;
         a->data[head + 1] = bad[i].bits;
@@ -297,6 +328,19 @@ static void test_invalid(void)
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
     g_assert_false(nerv_network_write(model, params, 1, &w, NULL));
+
+    g_autofree uint16_t *steps = make_steps(model, params);
+    double length;
+    steps[3] = NERV_STEP_CODES;
+    g_assert_false(nerv_network_write_steps(model, params, steps, &w, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    steps[3] = NERV_STEP_CODES - 1;
+    params[1] = NAN;
+    g_assert_false(nerv_network_write_steps(model, params, steps, &w, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    g_assert_false(nerv_network_steps_bits(model, params, steps, &length, NULL));
     g_assert_cmpuint(w.bytes->len, ==, 1);
     nerv_writer_clear(&w);
     nerv_model_free(model);
@@ -348,15 +392,36 @@ static void test_cost(void)
     nerv_model_free(model);
 }
 
-static void bench(void)
+/* What is written is as long as the models say, and the unit's own fields. */
+static void test_length(void)
+{
+    for (int shape = 0; shape < N_SHAPES; shape++) {
+        double bits;
+        GError *error = NULL;
+        NervModel *model = make("nerv", NULL, &(NervClip){ 97, 61, 9 });
+        g_autofree float *params = make_params(model, shape, 1);
+        g_autofree uint16_t *steps = make_steps(model, params);
+        GByteArray *a = write_network(model, params, STEPS);
+        g_assert_true(nerv_network_steps_bits(model, params, steps, &bits, &error));
+        const double least = ceil((double)model->n_weights / NERV_WEIGHTS_PER_BYTE);
+        g_test_message("shape %d: %u bytes of %.0f", shape, a->len, bits / 8);
+        g_assert_cmpfloat(a->len, <=, MAX(bits / 8 * 1.01, least) + 32);
+        g_assert_cmpfloat(a->len, >=, bits / 8);
+        g_byte_array_unref(a);
+        nerv_model_free(model);
+    }
+}
+
+static void bench(uint32_t bits)
 {
     const NervClip clip = { 1280, 720, 132 };
     NervModel *model = make("nerv-s", NULL, &clip);
     float *params = make_params(model, PEAKED, 1), *got;
     gint64 start = g_get_monotonic_time();
-    GByteArray *a = write_network(model, params, 8);
-    g_print("# %" G_GINT64_FORMAT " parameters: written in %.0f ms to %u bytes\n", model->n_weights,
-            (g_get_monotonic_time() - start) / 1e3, a->len);
+    GByteArray *a = write_network(model, params, bits);
+    g_print("# %s, %" G_GINT64_FORMAT " parameters: written in %.0f ms to %u bytes\n",
+            bits == STEPS ? "coding 1" : "coding 0", model->n_weights, (g_get_monotonic_time() - start) / 1e3,
+            a->len);
     for (int i = 0; i < 3; i++) {
         start = g_get_monotonic_time();
         NervModel *back = nerv_network_read(a->data, a->len, &clip, model->n_weights, &got, NULL);
@@ -372,13 +437,16 @@ static void bench(void)
 int main(int argc, char **argv)
 {
     if (argc == 2 && g_str_equal(argv[1], "--bench")) {
-        bench();
+        bench(8);
+        bench(STEPS);
         return 0;
     }
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/weights/round-trip", test_round_trip);
     g_test_add_func("/weights/truncated", test_truncated);
-    g_test_add_func("/weights/flipped", test_flipped);
+    g_test_add_data_func("/weights/flipped", GUINT_TO_POINTER(4), test_flipped);
+    g_test_add_data_func("/weights/flipped-steps", GUINT_TO_POINTER(STEPS), test_flipped);
+    g_test_add_func("/weights/length", test_length);
     g_test_add_func("/weights/headers", test_headers);
     g_test_add_func("/weights/absurd", test_absurd);
     g_test_add_func("/weights/out-of-memory", test_out_of_memory);
