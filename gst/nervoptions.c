@@ -22,9 +22,27 @@ enum
   PROP_LEARNING_RATE,
   PROP_SEED,
   PROP_BITS,
+  PROP_RATE_WEIGHT,
+  PROP_TUNE,
   PROP_DEVICE,
   PROP_THREADS,
 };
+
+GType
+gst_nerv_tune_get_type (void)
+{
+  static GType type;
+  static const GEnumValue values[] = {
+    {NERV_TUNE_SSIM, "0.7 mean absolute error + 0.3 (1 - SSIM), NeRV's",
+        "ssim"},
+    {NERV_TUNE_PSNR, "Mean squared error", "psnr"},
+    {0, NULL, NULL}
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNervTune", values));
+  return type;
+}
 
 /* --- properties ----------------------------------------------------------- */
 
@@ -38,8 +56,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   nerv_encoder_settings_init (&d);
   g_object_class_install_property (klass, PROP_MODEL,
       g_param_spec_string ("model", "Model",
-          "Network: nerv (sized to the video), nerv-s, nerv-m, nerv-l (the "
-          "paper's)", d.model, flags));
+          "Network: nerv (sized to the video), nerv-grid (temporal grids), "
+          "nerv-s, nerv-m, nerv-l (the paper's)", d.model, flags));
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: stem (units), "
@@ -73,6 +91,14 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "bytes", 0, G_MAXUINT64, d.seed, flags));
   g_object_class_install_property (klass, PROP_BITS, g_param_spec_uint ("bits",
           "Bits", "Bits per quantised weight", 2, 8, d.bits, flags));
+  g_object_class_install_property (klass, PROP_RATE_WEIGHT,
+      g_param_spec_double ("rate-weight", "Rate weight",
+          "What a bit per pixel of weights counts in the fit beside the error "
+          "that tune chooses; more makes smaller files of lower quality "
+          "(0 = quantise after the fit)", 0.0, 1e6, d.rate_weight, flags));
+  g_object_class_install_property (klass, PROP_TUNE,
+      g_param_spec_enum ("tune", "Tune",
+          "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
   g_object_class_install_property (klass, PROP_DEVICE,
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
@@ -132,6 +158,12 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_BITS:
       s->bits = g_value_get_uint (value);
       break;
+    case PROP_RATE_WEIGHT:
+      s->rate_weight = g_value_get_double (value);
+      break;
+    case PROP_TUNE:
+      s->tune = g_value_get_enum (value);
+      break;
     case PROP_DEVICE:
       set_string (&s->device, value, "auto");
       break;
@@ -175,6 +207,12 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_BITS:
       g_value_set_uint (value, s->bits);
+      break;
+    case PROP_RATE_WEIGHT:
+      g_value_set_double (value, s->rate_weight);
+      break;
+    case PROP_TUNE:
+      g_value_set_enum (value, s->tune);
       break;
     case PROP_DEVICE:
       g_value_set_string (value, s->device);

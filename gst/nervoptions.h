@@ -13,6 +13,9 @@
 /* The id of the one property that is no setting. */
 #define GST_NERV_PROP_STATS 1
 
+#define GST_TYPE_NERV_TUNE (gst_nerv_tune_get_type ())
+GType gst_nerv_tune_get_type (void);
+
 void gst_nerv_settings_install_properties (GObjectClass * klass);
 
 /* One property into the settings and out of them. model-options lives beside them

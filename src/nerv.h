@@ -37,6 +37,13 @@ typedef struct {
 
 typedef struct NervEncoder NervEncoder;
 
+/* What the fit minimises, on R'G'B' in 0..1. */
+typedef enum {
+    NERV_TUNE_SSIM, /* 0.7 mean absolute error + 0.3 (1 - SSIM): NeRV's equation 2 */
+    NERV_TUNE_PSNR, /* mean squared error */
+    NERV_TUNE_N,
+} NervTune;
+
 typedef struct {
     char *model;               /* "nerv", "nerv-s", ...; not NULL */
     GVariant *model_options;   /* a{sv} or NULL */
@@ -46,7 +53,11 @@ typedef struct {
     uint32_t batch_size;       /* 1..65536; at most segment_frames are used */
     double learning_rate;      /* peak; 0 = what suits the model */
     uint64_t seed;
-    uint32_t bits;    /* per weight, 2..8 */
+    uint32_t bits; /* per weight, 2..8 */
+    /* Quantisation-aware training: the fit minimises loss + rate_weight * bits of weights per pixel of the segment, 0..1e6. 0: the
+     * weights are quantised after the fit. */
+    double rate_weight;
+    NervTune tune;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
 } NervEncoderSettings;
@@ -60,6 +71,8 @@ typedef struct {
     uint32_t frames;  /* frames of the segment being fitted, or last fitted */
     uint32_t step, n_steps;
     double loss, psnr; /* training loss; dB */
+    double
+        weight_bits; /* estimated length of the coded weights; 0 before they are quantised, and without rate_weight */
     double steps_per_second, eta_seconds, fit_seconds;
     int64_t parameters;     /* scalars in the network */
     uint64_t network_bytes; /* last finished segment's network unit; 0 before the first */

@@ -16,6 +16,8 @@
 #define MAX_SECONDS_PER_FRAME    32768u
 #define MAX_PTS_NS               ((int64_t)1 << 59) /* 18 years either way: keeps every sum of times in range */
 #define PROGRESS_INTERVAL_US     100000
+/* Early: bits are saved by what the network learns to do without, and that takes as long as learning (docs/design.md). */
+#define QUANTISE_FROM 0.1
 
 typedef struct {
     uint8_t *pixels; /* canonical layout, frame_bytes */
@@ -93,6 +95,10 @@ static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings 
         why = "learning-rate goes from 0 to 10";
     else if (s->bits < 2 || s->bits > 8)
         why = "weights take 2 to 8 bits";
+    else if (!(s->rate_weight >= 0. && s->rate_weight <= 1e6))
+        why = "rate-weight goes from 0 to 1000000";
+    else if ((unsigned)s->tune >= NERV_TUNE_N)
+        why = "unknown tune";
     if (why)
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s", why);
     return !why;
@@ -104,6 +110,18 @@ static void train_settings(const NervEncoder *enc, const NervModel *model, NervT
     t->epochs = enc->settings.epochs;
     t->batch_size = enc->settings.batch_size;
     t->learning_rate = enc->settings.learning_rate > 0. ? enc->settings.learning_rate : model->learning_rate;
+    t->beta1 = model->beta1;
+    t->beta2 = model->beta2;
+    t->warmup = model->warmup;
+    if (enc->settings.tune == NERV_TUNE_PSNR) {
+        t->l1_weight = t->ssim_weight = 0.;
+        t->mse_weight = 1.;
+    }
+    if (enc->settings.rate_weight > 0.) {
+        t->bits = enc->settings.bits;
+        t->quantise_from = QUANTISE_FROM;
+        t->rate_weight = enc->settings.rate_weight;
+    }
     /* Segments differ in their draws, streams of one seed do not. */
     t->seed = enc->settings.seed + (uint64_t)enc->segment_id * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -361,6 +379,7 @@ static void publish(NervEncoder *enc, const NervTrainer *tr, gint64 start_us, gi
     enc->stats.n_steps = p.n_steps;
     enc->stats.loss = p.loss;
     enc->stats.psnr = p.psnr;
+    enc->stats.weight_bits = p.bits;
     enc->stats.steps_per_second = p.steps_per_second;
     enc->stats.eta_seconds = p.eta_seconds;
     enc->stats.fit_seconds = (double)(now - start_us) * 1e-6;
@@ -384,33 +403,53 @@ static NervBuffer *upload_frames(NervEncoder *enc, GError **error)
     return store;
 }
 
-/* Trains and returns the weights (g_free), or NULL. */
-static float *train(NervEncoder *enc, const NervModel *model, NervBuffer *store, GError **error)
+/* A fitted network. */
+typedef struct {
+    float *weights;  /* model->n_weights */
+    uint16_t *steps; /* codes, where they were learned; else NULL */
+} Network;
+
+static void network_clear(Network *net)
+{
+    g_clear_pointer(&net->weights, g_free);
+    g_clear_pointer(&net->steps, g_free);
+}
+
+static bool take_network(const NervEncoder *enc, const NervModel *model, NervTrainer *tr, Network *net,
+                         GError **error)
+{
+    const bool learned = enc->settings.rate_weight > 0.;
+    net->weights = g_try_new(float, (gsize)model->n_weights);
+    net->steps = learned ? g_try_new(uint16_t, (gsize)nerv_model_steps(model)) : NULL;
+    if (!net->weights || (learned && !net->steps)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
+        return false;
+    }
+    return nerv_trainer_get_params(tr, net->weights, error) &&
+           (!learned || nerv_trainer_get_steps(tr, net->steps, error));
+}
+
+/* Fits a network to the frames in `store`; the caller clears it. */
+static bool train(NervEncoder *enc, const NervModel *model, NervBuffer *store, Network *net, GError **error)
 {
     const gint64 start_us = g_get_monotonic_time();
     gint64 last_us = 0;
     NervTrainSettings settings;
-    float *weights = NULL;
+    bool ok = true;
 
     train_settings(enc, model, &settings);
     NervTrainer *tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &settings, error);
     if (!tr)
-        return NULL;
+        return false;
     publish(enc, tr, start_us, &last_us, true);
-    while (!nerv_trainer_done(tr)) {
-        if (nerv_backend_cancelled(enc->be, error) || !nerv_trainer_step(tr, error))
-            goto done;
-        publish(enc, tr, start_us, &last_us, nerv_trainer_done(tr));
+    while (ok && !nerv_trainer_done(tr)) {
+        ok = !nerv_backend_cancelled(enc->be, error) && nerv_trainer_step(tr, error);
+        if (ok)
+            publish(enc, tr, start_us, &last_us, nerv_trainer_done(tr));
     }
-    weights = g_try_new(float, (gsize)model->n_weights);
-    if (!weights)
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
-    else if (!nerv_trainer_get_params(tr, weights, error))
-        g_clear_pointer(&weights, g_free);
-
-done:
+    ok = ok && take_network(enc, model, tr, net, error);
     nerv_trainer_free(tr);
-    return weights;
+    return ok;
 }
 
 static void describe_sequence(const NervEncoder *enc, NervSequence *s)
@@ -466,12 +505,13 @@ static void queue_packets(NervEncoder *enc, const NervSequence *s, const NervBit
     }
 }
 
-static bool write_segment(NervEncoder *enc, const NervModel *model, const float *weights, GError **error)
+static bool write_segment(NervEncoder *enc, const NervModel *model, const Network *net, GError **error)
 {
     NervBitWriter network;
     NervSequence s;
     nerv_writer_init(&network);
-    bool ok = nerv_network_write(model, weights, enc->settings.bits, &network, error);
+    bool ok = net->steps ? nerv_network_write_steps(model, net->weights, net->steps, &network, error)
+                         : nerv_network_write(model, net->weights, enc->settings.bits, &network, error);
     if (ok && network.bytes->len > NERV_UNIT_MAX_PAYLOAD) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
                     "a network of %u bytes does not fit into a unit", network.bytes->len);
@@ -493,7 +533,7 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
 {
     const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)enc->frames->len };
     NervBuffer *store = NULL;
-    float *weights = NULL;
+    Network net = { 0 };
 
     if (nerv_backend_cancelled(enc->be, error))
         return false;
@@ -507,15 +547,13 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     enc->stats.frames = enc->frames->len;
     g_mutex_unlock(&enc->lock);
     store = upload_frames(enc, error);
-    if (store)
-        weights = train(enc, model, store, error);
-    const bool ok = weights && write_segment(enc, model, weights, error);
+    const bool ok = store && train(enc, model, store, &net, error) && write_segment(enc, model, &net, error);
     if (ok) {
         enc->segment_id++;
         enc->n_sent += enc->frames->len;
         drop_frames(enc);
     }
-    g_free(weights);
+    network_clear(&net);
     nerv_buffer_free(store);
     nerv_model_free(model);
     return ok;

@@ -205,6 +205,10 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     m->head.clip = *clip;
     m->head.input_floats = c->n_grids;
     m->head.learning_rate = LEARNING_RATE;
+    m->head.beta1 = .9;
+    m->head.beta2 =
+        .95; /* short memory: a gradient's size falls by decades in a fit of a few thousand steps */
+    m->head.warmup = .05;
     m->config = *c;
     for (int32_t i = c->n_blocks; i < NERV_MAX_BLOCKS; i++)
         m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;

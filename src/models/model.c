@@ -54,6 +54,14 @@ int64_t nerv_param_steps(const NervParam *param)
     }
 }
 
+int64_t nerv_model_steps(const NervModel *model)
+{
+    int64_t n = 0;
+    for (uint32_t i = 0; i < model->n_params; i++)
+        n += nerv_param_steps(&model->params[i]);
+    return n;
+}
+
 void nerv_model_write(const NervModel *model, NervBitWriter *w)
 {
     nerv_write_u8(w, (uint8_t)model->klass->id);

@@ -54,11 +54,15 @@ struct NervModel {
     uint32_t n_params;    /* tensors */
     int64_t n_weights;    /* scalars in all params */
     double learning_rate; /* peak rate that suits it, for who asks for no other */
+    double beta1, beta2;  /* Adam's, that suit it */
+    double warmup;        /* fraction of the steps, 0..1 */
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
 };
 
 /* Quantiser steps of a parameter by its role: N of a weight, 1 of a bias, C of a grid. */
 int64_t nerv_param_steps(const NervParam *param);
+/* Of all its parameters. */
+int64_t nerv_model_steps(const NervModel *model);
 
 /* Limit on n_weights accepted from options and from streams. */
 #define NERV_MODEL_MAX_WEIGHTS ((int64_t)256 * 1024 * 1024)

@@ -174,6 +174,9 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
     m->head.klass = &nerv_model_class_nerv;
     m->head.clip = *clip;
     m->head.input_floats = 2 * c->pe_levels;
+    m->head.beta1 = .5; /* these three are the paper's */
+    m->head.beta2 = .999;
+    m->head.warmup = .2;
     m->config = *c;
     for (int32_t i = c->n_blocks; i < NERV_MAX_BLOCKS; i++)
         m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;

@@ -6,19 +6,27 @@
 
 #include "models/params.h"
 
-static size_t param_bytes(const NervModel *model, uint32_t i)
+static NervShape steps_shape(const NervParam *param)
 {
-    return (size_t)nerv_shape_count(model->params[i].shape) * sizeof(float);
+    const int32_t n = (int32_t)nerv_param_steps(param);
+    return param->role == NERV_PARAM_GRID ? nerv_shape(1, n, 1, 1) : nerv_shape(n, 1, 1, 1);
 }
 
-NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **error)
+static size_t param_bytes(const NervParams *p, uint32_t i)
+{
+    return (size_t)nerv_shape_count(p->shape[i]) * sizeof(float);
+}
+
+static NervParams *params_new(NervBackend *be, const NervModel *model, bool steps, GError **error)
 {
     NervParams *p = g_new0(NervParams, 1);
     p->model = model;
+    p->shape = g_new0(NervShape, model->n_params);
     p->offset = g_new0(size_t, model->n_params);
     for (uint32_t i = 0; i < model->n_params; i++) {
+        p->shape[i] = steps ? steps_shape(&model->params[i]) : model->params[i].shape;
         p->offset[i] = p->bytes;
-        p->bytes += (param_bytes(model, i) + NERV_PLAN_ALIGN - 1) / NERV_PLAN_ALIGN * NERV_PLAN_ALIGN;
+        p->bytes += (param_bytes(p, i) + NERV_PLAN_ALIGN - 1) / NERV_PLAN_ALIGN * NERV_PLAN_ALIGN;
     }
     p->buffer = nerv_buffer_new(be, p->bytes, error);
     if (!p->buffer) {
@@ -28,11 +36,22 @@ NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **er
     return p;
 }
 
+NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **error)
+{
+    return params_new(be, model, false, error);
+}
+
+NervParams *nerv_params_new_steps(NervBackend *be, const NervModel *model, GError **error)
+{
+    return params_new(be, model, true, error);
+}
+
 void nerv_params_free(NervParams *p)
 {
     if (!p)
         return;
     nerv_buffer_free(p->buffer);
+    g_free(p->shape);
     g_free(p->offset);
     g_free(p);
 }
@@ -53,8 +72,8 @@ bool nerv_params_upload(NervParams *p, const float *flat, GError **error)
     if (!staging)
         return false;
     for (uint32_t i = 0; i < p->model->n_params; i++) {
-        memcpy(staging + p->offset[i], flat, param_bytes(p->model, i));
-        flat += nerv_shape_count(p->model->params[i].shape);
+        memcpy(staging + p->offset[i], flat, param_bytes(p, i));
+        flat += nerv_shape_count(p->shape[i]);
     }
     return nerv_buffer_upload(p->buffer, 0, staging, p->bytes, error);
 }
@@ -73,8 +92,8 @@ bool nerv_params_download(NervParams *p, float *flat, GError **error)
     if (!staging || !nerv_buffer_download(p->buffer, 0, staging, p->bytes, error))
         return false;
     for (uint32_t i = 0; i < p->model->n_params; i++) {
-        memcpy(flat, staging + p->offset[i], param_bytes(p->model, i));
-        flat += nerv_shape_count(p->model->params[i].shape);
+        memcpy(flat, staging + p->offset[i], param_bytes(p, i));
+        flat += nerv_shape_count(p->shape[i]);
     }
     return true;
 }
@@ -85,12 +104,22 @@ bool nerv_params_clear(NervParams *p, GError **error)
     return staging && nerv_buffer_upload(p->buffer, 0, staging, p->bytes, error);
 }
 
+static NervTensor *add_leaf(NervTape *tape, const char *prefix, const char *name, NervShape shape)
+{
+    g_autofree char *full = g_strconcat(prefix, name, NULL);
+    return nerv_tape_leaf(tape, NERV_TENSOR_PARAM, NERV_F32, shape, full);
+}
+
 void nerv_params_leaves(const NervModel *model, NervTape *tape, const char *prefix, NervTensor **leaves)
 {
-    for (uint32_t i = 0; i < model->n_params; i++) {
-        g_autofree char *name = g_strconcat(prefix, model->params[i].name, NULL);
-        leaves[i] = nerv_tape_leaf(tape, NERV_TENSOR_PARAM, NERV_F32, model->params[i].shape, name);
-    }
+    for (uint32_t i = 0; i < model->n_params; i++)
+        leaves[i] = add_leaf(tape, prefix, model->params[i].name, model->params[i].shape);
+}
+
+void nerv_params_step_leaves(const NervModel *model, NervTape *tape, const char *prefix, NervTensor **leaves)
+{
+    for (uint32_t i = 0; i < model->n_params; i++)
+        leaves[i] = add_leaf(tape, prefix, model->params[i].name, steps_shape(&model->params[i]));
 }
 
 bool nerv_params_bind(NervParams *p, NervExec *exec, NervTensor *const *leaves, GError **error)

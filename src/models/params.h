@@ -2,7 +2,7 @@
  *
  * A model's parameters on a device: one buffer, each tensor at an aligned offset, and the way between it and
  * the flat array of floats (one tensor after the other, in the model's order) that everything off the device
- * uses.
+ * uses. The steps that quantise them are held in the same way, a tensor of steps for each parameter.
  */
 #pragma once
 
@@ -12,12 +12,15 @@
 typedef struct {
     const NervModel *model; /* not owned; the present one, see nerv_params_replace() */
     NervBuffer *buffer;
-    size_t *offset; /* bytes, by parameter */
+    NervShape *shape; /* by parameter: the parameter's own, or of its steps */
+    size_t *offset;   /* bytes, by parameter */
     size_t bytes;
 } NervParams;
 
 /* Zeroed parameters. The model and the backend must outlive them. */
 NervParams *nerv_params_new(NervBackend *be, const NervModel *model, GError **error);
+/* The parameters' steps, zeroed; logarithms base 2. */
+NervParams *nerv_params_new_steps(NervBackend *be, const NervModel *model, GError **error);
 void nerv_params_free(NervParams *p);
 bool nerv_params_upload(NervParams *p, const float *flat, GError **error);
 /* The same with the weights of another model that is nerv_model_alike(), which is the parameters' model from then on. They lie in
@@ -29,4 +32,6 @@ bool nerv_params_clear(NervParams *p, GError **error);
 /* Appends one PARAM leaf per parameter, named prefix + the parameter's name; leaves has room for
  * model->n_params. */
 void nerv_params_leaves(const NervModel *model, NervTape *tape, const char *prefix, NervTensor **leaves);
+/* The same for their steps: [N,1,1,1] for a weight, [1,C,1,1] for a grid, a scalar for a bias. */
+void nerv_params_step_leaves(const NervModel *model, NervTape *tape, const char *prefix, NervTensor **leaves);
 bool nerv_params_bind(NervParams *p, NervExec *exec, NervTensor *const *leaves, GError **error);

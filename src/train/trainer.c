@@ -8,7 +8,21 @@
 
 #include "base/rng.h"
 #include "models/params.h"
+#include "tensor/steps.h"
 #include "train/trainer.h"
+
+/* Learned steps move this much faster than weights, in powers of two. */
+#define STEPS_RATE 5.
+/* The first steps span this many standard deviations of a row's weights on either side, with at most so many indices. */
+#define STEPS_SPREAD  4.
+#define STEPS_INDICES 32
+#define MAX_RATES     4
+
+/* Adam's numbers of the step for parameters of one rate. */
+typedef struct {
+    double rate; /* in units of the learning rate; 0: the quantiser's steps */
+    NervTensor *leaf;
+} Hyper;
 
 struct NervTrainer {
     NervBackend *be;
@@ -19,8 +33,13 @@ struct NervTrainer {
     NervTape *tape;
     NervExec *exec;
     NervParams *w, *m, *v;
-    NervTensor *input, *index, *hyper; /* INPUT leaves: [B,input_floats,1,1], [B,1,1,1], [1,4,1,1] */
-    NervTensor *loss, *mse;            /* outputs, scalars */
+    NervParams *s, *sm, *sv;   /* the steps and their moments; NULL without quantisation */
+    NervTensor *input, *index; /* INPUT leaves: [B,input_floats,1,1], [B,1,1,1] */
+    Hyper hyper[MAX_RATES];    /* INPUT leaves [1,4,1,1] */
+    uint32_t n_hyper;
+    NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
+    NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
+    uint32_t first_quantised;       /* step; n_steps: never */
 
     NervRng rng;
     uint32_t *order; /* permutation of the clip's frames */
@@ -30,7 +49,7 @@ struct NervTrainer {
 
     double *loss_ring, *mse_ring; /* last epoch's worth of steps */
     uint32_t ring_size;
-    double loss_sum, mse_sum, last_loss, last_mse;
+    double loss_sum, mse_sum, last_loss, last_mse, last_bits;
     bool pending; /* a run whose loss has not been read */
     gint64 start_us;
 };
@@ -56,7 +75,8 @@ static bool settings_valid(const NervTrainSettings *s, GError **error)
 {
     if (s->epochs >= 1 && s->batch_size >= 1 && s->learning_rate > 0. && s->learning_rate <= 10. &&
         s->warmup >= 0. && s->warmup <= 1. && s->beta1 >= 0. && s->beta1 < 1. && s->beta2 >= 0. &&
-        s->beta2 < 1. && s->eps > 0.)
+        s->beta2 < 1. && s->eps > 0. && (s->bits == 0 || (s->bits >= 2 && s->bits <= 12)) &&
+        s->quantise_from >= 0. && s->quantise_from <= 1. && s->rate_weight >= 0. && s->rate_weight <= 1e6)
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                 "training settings out of range: %u epochs, batch %u, learning rate %g, warm-up %g",
@@ -85,47 +105,132 @@ static NervTensor *build_loss(const NervTrainer *tr, NervTensor *rgb, NervTensor
     return loss;
 }
 
-/* One step as one tape. `leaves` receives weights, then first and second moments: 3 n_params leaves. */
-static void build_tape(NervTrainer *tr, const NervPixels *pixels, NervTensor **store, NervTensor **leaves)
+/* What the step's tape is made of: 3 n_params leaves each, the values and their two moments. */
+typedef struct {
+    NervTensor *store, **weights, **steps;
+} Leaves;
+
+static void leaves_clear(Leaves *l)
 {
-    const int32_t batch = (int32_t)tr->settings.batch_size;
-    const uint32_t n = tr->model->n_params;
-    const int32_t frame_bytes = (int32_t)((nerv_pixels_bytes(pixels) + 3) / 4 * 4);
+    g_free(l->weights);
+    g_free(l->steps);
+}
+
+static NervTensor *hyper_leaf(NervTrainer *tr, double rate)
+{
+    for (uint32_t i = 0; i < tr->n_hyper; i++)
+        if (tr->hyper[i].rate == rate)
+            return tr->hyper[i].leaf;
+    if (tr->n_hyper == MAX_RATES) {
+        nerv_tape_fail(tr->tape, NERV_ERROR_INVALID, "a model has at most %d learning rates", MAX_RATES - 1);
+        return NULL;
+    }
+    Hyper *h = &tr->hyper[tr->n_hyper++];
+    h->rate = rate;
+    h->leaf = nerv_tape_leaf(tr->tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "hyper");
+    return h->leaf;
+}
+
+static int32_t max_index(const NervTrainer *tr, const NervParam *param)
+{
+    return param->role == NERV_PARAM_BIAS ? NERV_TRAIN_BIAS_INDEX : (1 << (tr->settings.bits - 1)) - 1;
+}
+
+/* The weights as the stream will hold them, into q, and their estimated bits. */
+static NervTensor *quantise_all(NervTrainer *tr, const Leaves *l, NervTensor **q)
+{
+    const NervModel *model = tr->model;
+    NervTape *t = tr->tape;
+    NervTensor *bits = NULL;
+    tr->mode = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "mode");
+    tr->rate_weight = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 1, 1, 1), "rate-weight");
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        q[i] = nerv_fake_quantise(t, l->weights[i], l->steps[i], tr->mode, max_index(tr, &model->params[i]));
+        if (!q[i])
+            return NULL;
+        bits = bits ? nerv_add(t, bits, q[i]->node->out[1]) : q[i]->node->out[1];
+    }
+    return bits;
+}
+
+/* Gradients of the objective and an Adam for each tensor. */
+static void build_descent(NervTrainer *tr, const Leaves *l, NervTensor *objective)
+{
+    const uint32_t n = tr->model->n_params, n_all = l->steps ? 2 * n : n;
     const NervAdamAttr adam = { (float)tr->settings.beta1, (float)tr->settings.beta2, (float)tr->settings.eps,
                                 0.f };
-    NervTape *t = tr->tape = nerv_tape_new();
-    NervTensor **grads = g_new0(NervTensor *, n);
+    NervTape *t = tr->tape;
+    g_autofree NervTensor **wrt = g_new0(NervTensor *, n_all), **grads = g_new0(NervTensor *, n_all);
+    memcpy(wrt, l->weights, n * sizeof(*wrt));
+    if (l->steps)
+        memcpy(wrt + n, l->steps, n * sizeof(*wrt));
+    nerv_tape_grad(t, objective, wrt, n_all, grads);
+    for (uint32_t i = 0; i < n; i++) {
+        const double rate = tr->model->params[i].rate > 0.f ? tr->model->params[i].rate : 1.;
+        nerv_adam(t, l->weights[i], grads[i], l->weights[n + i], l->weights[2 * n + i], hyper_leaf(tr, rate),
+                  &adam);
+    }
+    for (uint32_t i = 0; l->steps && i < n; i++)
+        nerv_adam(t, l->steps[i], grads[n + i], l->steps[n + i], l->steps[2 * n + i], hyper_leaf(tr, 0.),
+                  &adam);
+}
 
-    *store = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_U8,
-                            nerv_shape(tr->model->clip.n_frames, 1, 1, frame_bytes), "frames");
-    tr->input = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32,
-                               nerv_shape(batch, tr->model->input_floats, 1, 1), "input");
+static void add_leaves(NervTrainer *tr, const NervPixels *pixels, Leaves *l)
+{
+    const int32_t batch = (int32_t)tr->settings.batch_size;
+    const int32_t frame_bytes = (int32_t)((nerv_pixels_bytes(pixels) + 3) / 4 * 4);
+    const NervModel *model = tr->model;
+    const uint32_t n = model->n_params;
+    NervTape *t = tr->tape;
+
+    l->store = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_U8,
+                              nerv_shape(model->clip.n_frames, 1, 1, frame_bytes), "frames");
+    tr->input =
+        nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(batch, model->input_floats, 1, 1), "input");
     tr->index = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_I32, nerv_shape(batch, 1, 1, 1), "index");
-    tr->hyper = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "hyper");
-    nerv_params_leaves(tr->model, t, "", leaves);
-    nerv_params_leaves(tr->model, t, "m.", leaves + n);
-    nerv_params_leaves(tr->model, t, "v.", leaves + 2 * n);
+    l->weights = g_new0(NervTensor *, 3 * n);
+    nerv_params_leaves(model, t, "", l->weights);
+    nerv_params_leaves(model, t, "m.", l->weights + n);
+    nerv_params_leaves(model, t, "v.", l->weights + 2 * n);
+    if (tr->settings.bits == 0)
+        return;
+    l->steps = g_new0(NervTensor *, 3 * n);
+    nerv_params_step_leaves(model, t, "s.", l->steps);
+    nerv_params_step_leaves(model, t, "s.m.", l->steps + n);
+    nerv_params_step_leaves(model, t, "s.v.", l->steps + 2 * n);
+}
 
-    NervTensor *target = nerv_from_pixels(t, *store, tr->index, pixels);
-    NervTensor *rgb = nerv_model_build(tr->model, t, leaves, tr->input);
+/* One step as one tape. */
+static void build_tape(NervTrainer *tr, const NervPixels *pixels, Leaves *l)
+{
+    NervTape *t = tr->tape = nerv_tape_new();
+    g_autofree NervTensor **q = g_new0(NervTensor *, tr->model->n_params);
+
+    add_leaves(tr, pixels, l);
+    if (l->steps)
+        tr->bits = quantise_all(tr, l, q);
+    NervTensor *target = nerv_from_pixels(t, l->store, tr->index, pixels);
+    NervTensor *rgb = nerv_model_build(tr->model, t, l->steps ? q : l->weights, tr->input);
     tr->loss = build_loss(tr, rgb, target);
     tr->mse = nerv_mse(t, rgb, target);
     nerv_tape_output(t, tr->loss, "loss");
     nerv_tape_output(t, tr->mse, "mse");
-    nerv_tape_grad(t, tr->loss, leaves, n, grads);
-    for (uint32_t i = 0; i < n; i++)
-        nerv_adam(t, leaves[i], grads[i], leaves[n + i], leaves[2 * n + i], tr->hyper, &adam);
-    g_free(grads);
+    if (l->steps)
+        nerv_tape_output(t, tr->bits, "bits");
+    build_descent(tr, l, l->steps ? nerv_add(t, tr->loss, nerv_mul(t, tr->bits, tr->rate_weight)) : tr->loss);
 }
 
-static bool bind_all(NervTrainer *tr, NervBuffer *frames, NervTensor *store, NervTensor *const *leaves,
-                     GError **error)
+/* Values and two moments of one kind, and their binding. */
+static bool make_params(NervTrainer *tr, bool steps, NervTensor *const *leaves, NervParams **values,
+                        NervParams **m, NervParams **v, GError **error)
 {
+    NervParams *(*make)(NervBackend *, const NervModel *, GError **) =
+        steps ? nerv_params_new_steps : nerv_params_new;
     const uint32_t n = tr->model->n_params;
-    return nerv_exec_bind(tr->exec, store, frames, 0, error) &&
-           nerv_params_bind(tr->w, tr->exec, leaves, error) &&
-           nerv_params_bind(tr->m, tr->exec, leaves + n, error) &&
-           nerv_params_bind(tr->v, tr->exec, leaves + 2 * n, error);
+    return (*values = make(tr->be, tr->model, error)) && (*m = make(tr->be, tr->model, error)) &&
+           (*v = make(tr->be, tr->model, error)) && nerv_params_bind(*values, tr->exec, leaves, error) &&
+           nerv_params_bind(*m, tr->exec, leaves + n, error) &&
+           nerv_params_bind(*v, tr->exec, leaves + 2 * n, error);
 }
 
 static void make_schedule(NervTrainer *tr)
@@ -133,6 +238,10 @@ static void make_schedule(NervTrainer *tr)
     const uint64_t n_frames = (uint64_t)tr->model->clip.n_frames, batch = tr->settings.batch_size;
     tr->n_steps = (uint32_t)MIN((n_frames * tr->settings.epochs + batch - 1) / batch, UINT32_MAX);
     tr->ring_size = (uint32_t)((n_frames + batch - 1) / batch);
+    tr->first_quantised =
+        tr->settings.bits ? (uint32_t)(tr->settings.quantise_from * tr->n_steps) : tr->n_steps;
+    if (tr->settings.bits)
+        tr->first_quantised = MIN(tr->first_quantised, tr->n_steps - 1);
     tr->loss_ring = g_new0(double, tr->ring_size);
     tr->mse_ring = g_new0(double, tr->ring_size);
     tr->order = g_new(uint32_t, n_frames);
@@ -152,18 +261,18 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffe
     if (!settings_valid(settings, error))
         return NULL;
     NervTrainer *tr = g_new0(NervTrainer, 1);
-    NervTensor *store = NULL, **leaves = g_new0(NervTensor *, 3 * model->n_params);
+    Leaves leaves = { 0 };
     float *initial = NULL;
 
     tr->be = be;
     tr->model = model;
     tr->settings = *settings;
     tr->settings.batch_size = MIN(settings->batch_size, (uint32_t)model->clip.n_frames);
-    build_tape(tr, pixels, &store, leaves);
+    build_tape(tr, pixels, &leaves);
     tr->exec = nerv_exec_new(be, tr->tape, error);
-    if (!tr->exec || !(tr->w = nerv_params_new(be, model, error)) ||
-        !(tr->m = nerv_params_new(be, model, error)) || !(tr->v = nerv_params_new(be, model, error)) ||
-        !bind_all(tr, frames, store, leaves, error))
+    if (!tr->exec || !nerv_exec_bind(tr->exec, leaves.store, frames, 0, error) ||
+        !make_params(tr, false, leaves.weights, &tr->w, &tr->m, &tr->v, error) ||
+        (leaves.steps && !make_params(tr, true, leaves.steps, &tr->s, &tr->sm, &tr->sv, error)))
         goto error;
     make_schedule(tr);
 
@@ -176,12 +285,12 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffe
     if (!nerv_params_upload(tr->w, initial, error))
         goto error;
     g_free(initial);
-    g_free(leaves);
+    leaves_clear(&leaves);
     return tr;
 
 error:
     g_free(initial);
-    g_free(leaves);
+    leaves_clear(&leaves);
     nerv_trainer_free(tr);
     return NULL;
 }
@@ -194,6 +303,9 @@ void nerv_trainer_free(NervTrainer *tr)
     nerv_params_free(tr->w);
     nerv_params_free(tr->m);
     nerv_params_free(tr->v);
+    nerv_params_free(tr->s);
+    nerv_params_free(tr->sm);
+    nerv_params_free(tr->sv);
     nerv_tape_free(tr->tape);
     g_free(tr->order);
     g_free(tr->encoding);
@@ -218,6 +330,29 @@ static uint32_t next_frame(NervTrainer *tr)
     return tr->order[tr->next++];
 }
 
+/* Rates and Adam's corrections of this step, and whether the weights are quantised in it. */
+static bool write_hyper(NervTrainer *tr, GError **error)
+{
+    const NervTrainSettings *s = &tr->settings;
+    const double lr = nerv_schedule_lr(s->learning_rate, s->warmup, tr->step, tr->n_steps);
+    const bool quantised = tr->step >= tr->first_quantised;
+    const double n_pixels = (double)tr->model->clip.width * tr->model->clip.height * tr->model->clip.n_frames;
+    const float mode[4] = { quantised ? 1.f : 0.f };
+    const float rate_weight = quantised ? (float)(s->rate_weight / n_pixels) : 0.f;
+
+    for (uint32_t i = 0; i < tr->n_hyper; i++) {
+        const bool is_steps = tr->hyper[i].rate == 0.;
+        const double t = is_steps && quantised ? tr->step - tr->first_quantised + 1. : tr->step + 1.;
+        const double scale = is_steps ? (quantised ? STEPS_RATE : 0.) : tr->hyper[i].rate;
+        const float hyper[4] = { (float)(lr * scale), (float)(1. - pow(s->beta1, t)),
+                                 (float)(1. - pow(s->beta2, t)), 0.f };
+        if (!nerv_exec_write(tr->exec, tr->hyper[i].leaf, hyper, error))
+            return false;
+    }
+    return !tr->mode || (nerv_exec_write(tr->exec, tr->mode, mode, error) &&
+                         nerv_exec_write(tr->exec, tr->rate_weight, &rate_weight, error));
+}
+
 static bool write_inputs(NervTrainer *tr, GError **error)
 {
     const NervTrainSettings *s = &tr->settings;
@@ -225,15 +360,8 @@ static bool write_inputs(NervTrainer *tr, GError **error)
         tr->frames[i] = (int32_t)next_frame(tr);
         nerv_model_input(tr->model, tr->frames[i], tr->encoding + (size_t)i * tr->model->input_floats);
     }
-    const float hyper[4] = {
-        (float)nerv_schedule_lr(s->learning_rate, s->warmup, tr->step, tr->n_steps),
-        (float)(1. - pow(s->beta1, tr->step + 1.)),
-        (float)(1. - pow(s->beta2, tr->step + 1.)),
-        0.f,
-    };
     return nerv_exec_write(tr->exec, tr->input, tr->encoding, error) &&
-           nerv_exec_write(tr->exec, tr->index, tr->frames, error) &&
-           nerv_exec_write(tr->exec, tr->hyper, hyper, error);
+           nerv_exec_write(tr->exec, tr->index, tr->frames, error) && write_hyper(tr, error);
 }
 
 /* Takes the finished step's loss into the window. */
@@ -244,6 +372,12 @@ static bool collect(NervTrainer *tr, GError **error)
         return true;
     if (!nerv_exec_read(tr->exec, tr->loss, &loss, error) || !nerv_exec_read(tr->exec, tr->mse, &mse, error))
         return false;
+    if (tr->bits) {
+        float bits;
+        if (!nerv_exec_read(tr->exec, tr->bits, &bits, error))
+            return false;
+        tr->last_bits = bits;
+    }
     tr->pending = false;
     const uint32_t at = (tr->step - 1) % tr->ring_size;
     tr->loss_sum += loss - tr->loss_ring[at];
@@ -258,12 +392,51 @@ static bool collect(NervTrainer *tr, GError **error)
     return true;
 }
 
+/* Steps for weights as they are. */
+static void guess_steps(const NervTrainer *tr, const float *w, float *s)
+{
+    for (uint32_t i = 0; i < tr->model->n_params; i++) {
+        const NervParam *p = &tr->model->params[i];
+        const int64_t n = nerv_shape_count(p->shape), n_steps = nerv_param_steps(p);
+        /* rows of a weight lie one after the other, a grid's channels return with each of its rows */
+        const int64_t run = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : n / n_steps;
+        for (int64_t k = 0; k < n_steps; k++) {
+            double sum = 0;
+            for (int64_t at = k * run; at < n; at += n_steps * run)
+                for (int64_t j = 0; j < run; j++)
+                    sum += (double)w[at + j] * w[at + j];
+            const double deviation = sqrt(sum * (double)n_steps / (double)n) + 1e-9;
+            const int32_t most = p->role == NERV_PARAM_BIAS ? INT32_MAX : STEPS_INDICES;
+            s[k] = (float)log2(deviation * STEPS_SPREAD / MIN(max_index(tr, p) + 1, most));
+        }
+        w += n;
+        s += n_steps;
+    }
+}
+
+/* Before the first quantised step. */
+static bool begin_quantising(NervTrainer *tr, GError **error)
+{
+    g_autofree float *w = g_try_new(float, (gsize)tr->model->n_weights);
+    g_autofree float *s = g_try_new(float, (gsize)nerv_model_steps(tr->model));
+    if (!w || !s) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's first steps");
+        return false;
+    }
+    if (!nerv_trainer_get_params(tr, w, error))
+        return false;
+    guess_steps(tr, w, s);
+    return nerv_params_upload(tr->s, s, error);
+}
+
 bool nerv_trainer_step(NervTrainer *tr, GError **error)
 {
     if (nerv_trainer_done(tr))
         return true;
     if (tr->step == 0)
         tr->start_us = g_get_monotonic_time();
+    if (tr->s && tr->step == tr->first_quantised && !begin_quantising(tr, error))
+        return false;
     if (!collect(tr, error) || !write_inputs(tr, error) || !nerv_exec_run(tr->exec, error))
         return false;
     tr->step++;
@@ -280,7 +453,7 @@ void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p)
 {
     const uint32_t read = tr->step - tr->pending, window = MIN(read, tr->ring_size);
     const double seconds = (double)(g_get_monotonic_time() - tr->start_us) * 1e-6;
-    *p = (NervTrainProgress){ .step = tr->step, .n_steps = tr->n_steps };
+    *p = (NervTrainProgress){ .step = tr->step, .n_steps = tr->n_steps, .bits = tr->last_bits };
     if (window) {
         p->loss = tr->loss_sum / window;
         p->psnr = -10. * log10(MAX(tr->mse_sum / window, 1e-12));
@@ -312,4 +485,23 @@ bool nerv_trainer_set_params(NervTrainer *tr, const float *src, GError **error)
 {
     return nerv_exec_wait(tr->exec, error) && nerv_params_upload(tr->w, src, error) &&
            nerv_params_clear(tr->m, error) && nerv_params_clear(tr->v, error);
+}
+
+bool nerv_trainer_get_steps(NervTrainer *tr, uint16_t *codes, GError **error)
+{
+    const int64_t n = nerv_model_steps(tr->model);
+    if (!tr->s || tr->step <= tr->first_quantised) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the weights have not been quantised yet");
+        return false;
+    }
+    g_autofree float *s = g_try_new(float, (gsize)n);
+    if (!s) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's steps");
+        return false;
+    }
+    if (!nerv_exec_wait(tr->exec, error) || !nerv_params_download(tr->s, s, error))
+        return false;
+    for (int64_t i = 0; i < n; i++)
+        codes[i] = (uint16_t)nerv_quant_log2_code(s[i]);
+    return true;
 }

@@ -20,15 +20,23 @@ typedef struct {
     double l1_weight, ssim_weight,
         mse_weight; /* loss = l1 L1 + ssim (1-SSIM) + mse MSE; the paper's 0.7, 0.3, 0 */
     uint64_t seed;  /* initial weights and shuffling */
+    /* Quantisation-aware training: from the fraction `quantise_from` of all steps on, 0..1, the network is evaluated with weights
+     * as the stream holds them, with learned steps, and the loss is that plus rate_weight times the estimated bits of the
+     * weights per pixel of the clip. bits 2..12: indices stay below 2^(bits-1), biases' below NERV_TRAIN_BIAS_INDEX; 0: no quantisation. */
+    uint32_t bits;
+    double quantise_from, rate_weight;
 } NervTrainSettings;
 
-/* The paper's settings: 0.5/0.999, lr 5e-4, warm-up .2, batch 1, 0.7/0.3. */
+#define NERV_TRAIN_BIAS_INDEX 511
+
+/* The paper's settings: 0.5/0.999, lr 5e-4, warm-up .2, batch 1, 0.7/0.3, no quantisation. */
 void nerv_train_settings_default(NervTrainSettings *s);
 
 typedef struct {
     uint32_t step, n_steps; /* steps done, steps in all */
     double loss;            /* mean over the last epoch's worth of steps */
     double psnr;            /* dB, from the mean MSE over the same window */
+    double bits; /* estimated length of the quantised weights at the last step, 0 before they are */
     double steps_per_second;
     double eta_seconds;
 } NervTrainProgress;
@@ -53,6 +61,9 @@ NervExec *nerv_trainer_exec(NervTrainer *tr);
  * the moments. */
 bool nerv_trainer_get_params(NervTrainer *tr, float *dst, GError **error);
 bool nerv_trainer_set_params(NervTrainer *tr, const float *src, GError **error);
+/* The learned steps, as codes of tensor/steps.h: nerv_param_steps() for each parameter in the model's order. With the parameters they
+ * give the weights that the last steps were evaluated with. NERV_ERROR_INVALID before quantisation has begun. */
+bool nerv_trainer_get_steps(NervTrainer *tr, uint16_t *codes, GError **error);
 
 /* Learning rate at a step (0-based) of n_steps: linear warm-up, then half a cosine to 0 (schedule.c). */
 double nerv_schedule_lr(double peak, double warmup, uint32_t step, uint32_t n_steps);
