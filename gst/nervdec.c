@@ -158,8 +158,12 @@ update_output (GstNervDec * self)
     return GST_FLOW_ERROR;
   }
   self->pixel_bytes = nerv_pixels_bytes (&pixels);
-  return gst_video_decoder_negotiate (decoder) ? GST_FLOW_OK
-      : GST_FLOW_NOT_NEGOTIATED;
+  if (gst_video_decoder_negotiate (decoder))
+    return GST_FLOW_OK;
+  /* A pad that flushes takes no caps: what follows the flush tries again. */
+  g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
+  return GST_PAD_IS_FLUSHING (GST_VIDEO_DECODER_SRC_PAD (decoder))
+      ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
 }
 
 /* --- frames --------------------------------------------------------------- */

@@ -434,7 +434,9 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   gst_video_codec_state_unref (output);
 
   update_latency (self, segment_frames);
-  return gst_video_encoder_negotiate (encoder);
+  /* A pad that flushes takes no caps: the first frame after the flush tries again. */
+  return gst_video_encoder_negotiate (encoder)
+      || GST_PAD_IS_FLUSHING (GST_VIDEO_ENCODER_SRC_PAD (encoder));
 }
 
 static GstFlowReturn
