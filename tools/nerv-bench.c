@@ -207,6 +207,22 @@ static void report_load(Json *j)
                 load, g_get_num_processors());
 }
 
+/* So that --against knows a figure that is missing from one that nobody asked for. */
+static void report_asked(Json *j, char **devices)
+{
+    json_open(j, "measured", '{');
+    json_open(j, "devices", '[');
+    for (char **d = devices; *d; d++)
+        json_string(j, NULL, *d);
+    json_close(j, ']');
+    json_boolean(j, "net", !opt_skip_net);
+    json_boolean(j, "ops", opt_ops && !opt_skip_net);
+    json_string(j, "convs", opt_convs);
+    json_boolean(j, "scaling", opt_scaling);
+    json_boolean(j, "memory", opt_memory);
+    json_close(j, '}');
+}
+
 static bool bench_all(Json *j, const Bench *b, GError **error)
 {
     g_auto(GStrv) devices = g_strsplit(opt_devices, ",", -1);
@@ -219,6 +235,7 @@ static bool bench_all(Json *j, const Bench *b, GError **error)
     json_integer(j, "threads", b->threads);
     json_integer(j, "batch", opt_batch);
     json_string(j, "peer", b->peer ? bench_peer_about(b->peer) : NULL);
+    report_asked(j, devices);
     report_load(j);
     g_print("%s\n", description);
     BenchRoof roof = bench_report_machine(j, b->threads);

@@ -93,3 +93,9 @@ void json_integer(Json *j, const char *key, int64_t value)
     item(j, key);
     g_string_append_printf(j->text, "%" G_GINT64_FORMAT, value);
 }
+
+void json_boolean(Json *j, const char *key, gboolean value)
+{
+    item(j, key);
+    g_string_append(j->text, value ? "true" : "false");
+}

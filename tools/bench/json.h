@@ -23,3 +23,4 @@ void json_close(Json *j, char close);
 void json_string(Json *j, const char *key, const char *value); /* NULL: null */
 void json_number(Json *j, const char *key, double value);      /* not finite: null */
 void json_integer(Json *j, const char *key, int64_t value);
+void json_boolean(Json *j, const char *key, gboolean value);
