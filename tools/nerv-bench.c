@@ -4,6 +4,7 @@
  * do at best. Prints tables and, with --json, writes everything to a file that names machine, devices, drivers and commit;
  * --against compares shares of the machine's roofs with those in such a file. With --peers each round lets us and the peer take turns, so that both see
  * the same machine; medians of the rounds and of their ratios are reported. docs/testing.md, "Measuring".
+ * Exit status: 0 measured, 1 not, 2 wrong arguments, 3 worse than --against, 4 not comparable with it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 
 #include "bench/against.h"
 #include "bench/ahead.h"
+#include "bench/arguments.h"
 #include "bench/convs.h"
+#include "bench/json_read.h"
 #include "bench/machine.h"
 #include "bench/memory.h"
 #include "bench/report.h"
@@ -29,7 +32,7 @@ static const GOptionEntry options[] = {
     { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_devices, "Devices, separated by commas (default auto)",
       "D,D..." },
     { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads,
-      "CPU threads, ours and the peer's (default one per core)", "N" },
+      "CPU threads, ours and the peer's, at most 256 (default: 0, one per core)", "N" },
     { "net", 0, 0, G_OPTION_ARG_STRING, &opt_net, "Preset: small (default) or wide", "NAME" },
     { "model", 0, 0, G_OPTION_ARG_STRING, &opt_model, "Model instead of a preset: nerv, nerv-s, ...",
       "NAME" },
@@ -39,7 +42,7 @@ static const GOptionEntry options[] = {
     { "batch", 0, 0, G_OPTION_ARG_INT, &opt_batch, "Frames of a training step, 1 (default) to 16", "N" },
     { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &opt_seconds, "Of each measurement in each round (default 2)",
       "S" },
-    { "rounds", 0, 0, G_OPTION_ARG_INT, &opt_rounds, "Rounds, at least 5 (default)", "N" },
+    { "rounds", 0, 0, G_OPTION_ARG_INT, &opt_rounds, "Rounds, 5 (default) to 99", "N" },
     { "skip-net", 0, 0, G_OPTION_ARG_NONE, &opt_skip_net, "Leave out the training step and the decoded frame",
       NULL },
     { "ops", 0, 0, G_OPTION_ARG_NONE, &opt_ops, "Time each op inside the training step and the decoded frame",
@@ -70,7 +73,7 @@ static const GOptionEntry options[] = {
 };
 
 /* Exit statuses. */
-enum { DONE, FAILED, WORSE = 3, NOT_ALIKE = 4 };
+enum { DONE, FAILED, WRONG_ARGUMENTS, WORSE, NOT_ALIKE };
 
 /* What a run is about, beside the options. */
 typedef struct {
@@ -79,6 +82,8 @@ typedef struct {
     NervModel *model;
     BenchPeer *peer;
     guint threads;
+    double roof[2]; /* --roof's GMAC/s and GB/s, 0: not given */
+    char *before;   /* the text of --against */
 } Bench;
 
 static double ask_peer(BenchPeer *peer, const char *what, double seconds, GError **error)
@@ -160,14 +165,11 @@ static bool bench_net(Json *j, const Bench *b, NervBackend *be, const BenchRoof 
 }
 
 /* A software Vulkan driver runs on the same cores; a GPU's roofs are what --roof says. */
-static BenchRoof device_roof(const NervBackend *be, const BenchRoof *cpu)
+static BenchRoof device_roof(const Bench *b, const NervBackend *be, const BenchRoof *cpu)
 {
-    BenchRoof roof = { .gmacs = 0 };
     if (be->is_software)
         return *cpu;
-    if (opt_roof && sscanf(opt_roof, "%lf,%lf", &roof.gmacs, &roof.gbytes) != 2)
-        g_printerr("nerv-bench: --roof=%s is not two numbers and is left out\n", opt_roof);
-    return roof;
+    return (BenchRoof){ .gmacs = b->roof[0], .gbytes = b->roof[1] };
 }
 
 static bool bench_device(Json *j, const Bench *b, const char *device, const BenchRoof *cpu, GError **error)
@@ -176,7 +178,7 @@ static bool bench_device(Json *j, const Bench *b, const char *device, const Benc
     const uint32_t rounds = (uint32_t)opt_rounds;
     if (!be)
         return false;
-    const BenchRoof roof = device_roof(be, cpu);
+    const BenchRoof roof = device_roof(b, be, cpu);
     g_print("%s\n", be->description);
     json_open(j, NULL, '{');
     json_string(j, "device", device);
@@ -268,12 +270,9 @@ static char *measure(Bench *b, GError **error)
     return g_steal_pointer(&text);
 }
 
-static int compare(const char *text, GError **error)
+static int compare(const Bench *b, const char *text, GError **error)
 {
-    g_autofree char *before = NULL;
-    if (!g_file_get_contents(opt_against, &before, NULL, error))
-        return FAILED;
-    switch (bench_against(text, before, opt_tolerance, error)) {
+    switch (bench_against(text, b->before, opt_tolerance, error)) {
     case BENCH_AGAINST_OK:
         return DONE;
     case BENCH_AGAINST_WORSE:
@@ -283,40 +282,81 @@ static int compare(const char *text, GError **error)
     }
 }
 
-static int run(const char *program, GError **error)
+/* --- arguments --- */
+
+static bool wrong(GError **error, const char *what)
 {
-    Bench b = { .program = program };
-    g_autofree char *text = NULL;
-    int status = FAILED;
-    opt_rounds = CLAMP(opt_rounds, BENCH_MIN_ROUNDS, BENCH_MAX_ROUNDS);
-    opt_batch = CLAMP(opt_batch, 1, BENCH_FRAMES);
-    b.threads = opt_threads > 0 ? (guint)opt_threads : g_get_num_processors();
+    g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, what);
+    return false;
+}
+
+static bool check_roof(Bench *b, GError **error)
+{
+    char rest;
+    if (!opt_roof || (sscanf(opt_roof, "%lf,%lf%c", &b->roof[0], &b->roof[1], &rest) == 2 && b->roof[0] > 0 &&
+                      b->roof[1] > 0 && isfinite(b->roof[0]) && isfinite(b->roof[1])))
+        return true;
+    return wrong(error, "--roof is two positive numbers, GMAC/s and GB/s");
+}
+
+static bool check_devices(GError **error)
+{
+    g_auto(GStrv) devices = g_strsplit(opt_devices, ",", -1);
+    for (char **d = devices; *d; d++)
+        if (!**d)
+            return wrong(error, "--device has an empty name");
+    return *devices || wrong(error, "--device has an empty name");
+}
+
+static bool check_arguments(Bench *b, GError **error)
+{
     if (opt_convs && strcmp(opt_convs, "nerv") != 0 && strcmp(opt_convs, "tiny") != 0) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "no shapes \"%s\"; there are nerv and tiny",
                     opt_convs);
-        return FAILED;
+        return false;
     }
-    if (!(opt_tolerance > 0 && opt_tolerance < 1)) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "a tolerance lies between 0 and 1");
+    if (!(opt_tolerance > 0 && opt_tolerance < 1))
+        return wrong(error, "a tolerance lies between 0 and 1");
+    if (opt_result && !opt_against)
+        return wrong(error, "--result needs --against");
+    b->threads = opt_threads > 0 ? (guint)opt_threads : g_get_num_processors();
+    return bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
+           bench_check_int("rounds", opt_rounds, BENCH_MIN_ROUNDS, BENCH_MAX_ROUNDS, error) &&
+           bench_check_int("batch", opt_batch, 1, BENCH_FRAMES, error) &&
+           bench_check_double("seconds", opt_seconds, 0.001, 3600, error) && check_roof(b, error) &&
+           check_devices(error) && (!opt_json || bench_check_output("json", opt_json, error)) &&
+           bench_preset_init(&b->preset, opt_net, opt_model, opt_options, opt_size, error);
+}
+
+/* Before anything is measured: whether there will be something to compare with. */
+static int read_before(Bench *b, GError **error)
+{
+    if (!g_file_get_contents(opt_against, &b->before, NULL, error))
         return FAILED;
-    }
-    if (opt_result && !opt_against) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "--result needs --against");
-        return FAILED;
+    JsonValue *parsed = json_parse(b->before, error);
+    json_value_free(parsed);
+    if (!parsed)
+        g_prefix_error(error, "%s: ", opt_against);
+    return parsed ? DONE : NOT_ALIKE;
+}
+
+static int run(Bench *b, GError **error)
+{
+    g_autofree char *text = NULL;
+    if (opt_against) {
+        const int status = read_before(b, error);
+        if (status != DONE)
+            return status;
     }
     if (opt_result)
-        return g_file_get_contents(opt_result, &text, NULL, error) ? compare(text, error) : FAILED;
-    if (!bench_preset_init(&b.preset, opt_net, opt_model, opt_options, opt_size, error))
-        return FAILED;
+        return g_file_get_contents(opt_result, &text, NULL, error) ? compare(b, text, error) : FAILED;
     if (opt_memory_child)
-        status = bench_memory_child(opt_memory_child, opt_devices, b.threads, &b.preset, (uint32_t)opt_batch,
-                                    error)
-                     ? DONE
-                     : FAILED;
-    else if ((text = measure(&b, error)))
-        status = opt_against ? compare(text, error) : DONE;
-    bench_preset_clear(&b.preset);
-    return status;
+        return bench_memory_child(opt_memory_child, opt_devices, b->threads, &b->preset, (uint32_t)opt_batch,
+                                  error)
+                   ? DONE
+                   : FAILED;
+    text = measure(b, error);
+    return !text ? FAILED : opt_against ? compare(b, text, error) : DONE;
 }
 
 int main(int argc, char **argv)
@@ -325,10 +365,18 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_option_context_add_main_entries(context, options, NULL);
     g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
-    const int status = g_option_context_parse(context, &argc, &argv, &error)
-                           ? run(program ? program : argv[0], &error)
-                           : FAILED;
+    Bench b = { .program = program ? program : argv[0] };
+    int status = WRONG_ARGUMENTS;
+    if (g_option_context_parse(context, &argc, &argv, &error)) {
+        if (argc > 1)
+            g_set_error(&error, NERV_ERROR, NERV_ERROR_INVALID, "what is \"%s\"? There are only options",
+                        argv[1]);
+        else if (check_arguments(&b, &error))
+            status = run(&b, &error);
+    }
     if (error)
         g_printerr("nerv-bench: %s\n", error->message);
+    bench_preset_clear(&b.preset);
+    g_free(b.before);
     return status;
 }

@@ -238,7 +238,7 @@ def compared(work):
     against(lambda r, d: r.update(threads=1), status=4, says="not as many threads")
     against(lambda r, d: (r.pop("devices"), r.pop("codecs")), status=4, says="no figure in common")
     against(lambda r, d: r.update(devices=[7, {}], codecs=[[]]), status=4, says="no figure in common")
-    against(lambda r, d: None, "--tolerance=1", status=1, says="between 0 and 1")
+    against(lambda r, d: None, "--tolerance=1", status=2, says="between 0 and 1")
     against(lambda r, d: None, status=4, says="line 2", text='{"machine":\n oops}')
     against(lambda r, d: None, status=4, says="a string has no end", text='{"machine')
     against(lambda r, d: None, status=4, says="nested too deep", text="[" * 1000)
@@ -293,10 +293,25 @@ with tempfile.TemporaryDirectory() as directory:
     compared(directory)
     committed()
     measured(directory)
-    run("--net=medium", status=1, says="there are small and wide")
-    run("--size=large", status=1, says="is no size")
-    run("--convs=square", status=1, says="there are nerv and tiny")
-    run("--result=x", status=1, says="--result needs --against")
+    run("--net=medium", status=2, says="there are small and wide")
+    run("--size=large", status=2, says="is no size")
+    run("--convs=square", status=2, says="there are nerv and tiny")
+    run("--result=x", status=2, says="--result needs --against")
+    # What cannot be meant is refused before anything is measured: no table begins.
+    for argument in ("--batch=17", "--batch=0", "--rounds=-3", "--rounds=4", "--rounds=100", "--seconds=-1", "--seconds=nan", "--seconds=0",
+                     "--seconds=inf", "--threads=-1", "--threads=100000", "--roof=1", "--roof=-1,-1", "--roof=0,0", "--roof=1,2,3",
+                     "--roof=1,nan", "--device=", "--device=cpu,,cpu", "--size=64x36x2", "--size=5x5", "--size=-64x36",
+                     "--json=" + os.path.join(directory, "none", "x.json"), "--json=" + directory, "--json="):
+        out = run(*TINY, argument, status=2, says=argument.split("=")[0] if "size" not in argument else "is no size")
+        check(out == "", f"{argument}: something was measured: {out[:200]}")
+    check(run(*TINY, "stray", status=2, says='what is "stray"?') == "", "a stray argument is measured with")
+    check(run(*TINY, "--against=" + os.path.join(directory, "none.json"), status=1, says="none.json") == "", "measured against nothing")
+    damaged = os.path.join(directory, "damaged.json")
+    with open(damaged, "w", encoding="utf-8") as f:
+        f.write("{")
+    check(run(*TINY, "--against=" + damaged, status=4, says="damaged.json: line 1") == "", "measured against noise")
+    left = sorted(os.listdir(directory))
+    check(not [name for name in left if ".json." in name], f"something is left behind: {left}")
     run(*TINY, "--device=abacus", "--seconds=0.01", status=1, says="abacus")
     run(*TINY, "--peers", "--peer-script=" + os.path.join(directory, "none.py"), "--python=" + sys.executable, status=1,
         says="ended without an answer")

@@ -3,10 +3,10 @@
  * Networks to measure, see preset.h.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "models/nerv.h"
 #include "preset.h"
 
@@ -68,10 +68,8 @@ bool bench_preset_init(BenchPreset *p, const char *net, const char *model, const
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "no preset \"%s\"; there are small and wide", net);
         return false;
     }
-    if (size && sscanf(size, "%dx%d", &p->width, &p->height) != 2) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "\"%s\" is no size; write e.g. 320x180", size);
+    if (size && !bench_parse_size(size, &p->width, &p->height, error))
         return false;
-    }
     p->model = g_strdup(model ? model : "nerv");
     p->options = g_strdup(options ? options : "");
     return true;
