@@ -109,7 +109,7 @@ static bool seek_once(Player *p, GstClockTime to, BenchSeeks *out, GError **erro
     if (!wait_for(p->pipeline, GST_MESSAGE_ASYNC_DONE, error))
         return false;
     g_mutex_lock(&p->lock);
-    out->seconds[out->n++] = (double)(p->first_us - start) * 1e-6;
+    out->seconds[out->n] = (double)(p->first_us - start) * 1e-6;
     /* Containers round times to a millisecond, and what is cut off before `to` begins there. */
     out->n_wrong += p->n_frames == 0 || p->pts > to + GST_MSECOND ||
                     (GST_CLOCK_TIME_IS_VALID(p->duration) && p->pts + p->duration + GST_MSECOND < to);
@@ -117,7 +117,8 @@ static bool seek_once(Player *p, GstClockTime to, BenchSeeks *out, GError **erro
     return true;
 }
 
-bool bench_seeks(const char *file, const char *chain, uint32_t n, BenchSeeks *out, GError **error)
+bool bench_seeks(const char *file, const char *chain, uint32_t n, BenchBeside beside, void *user,
+                 BenchSeeks *out, GError **error)
 {
     Player p;
     gint64 duration = 0;
@@ -137,7 +138,9 @@ bool bench_seeks(const char *file, const char *chain, uint32_t n, BenchSeeks *ou
     for (uint32_t i = 0; ok && i < MIN(n, BENCH_MAX_SEEKS); i++) {
         at += 0.6180339887498949;
         at -= (int)at;
-        ok = seek_once(&p, (GstClockTime)((double)duration * at * 0.98), out, error);
+        ok = seek_once(&p, (GstClockTime)((double)duration * at * 0.98), out, error) &&
+             (!beside || (out->beside[i] = beside(user, error)) >= 0);
+        out->n += ok;
     }
     player_clear(&p);
     return ok;
