@@ -101,9 +101,12 @@ def check_scaling(device):
 
 
 def check_memory(device):
-    for what in ("train", "decode"):
+    for what in ("train", "decode", "decode_ahead"):
         m = device["memory"][what]
         check(0 < m["planned_bytes"] < m["resident_bytes"] < 4e9, f"memory {what}: {m}")
+    # Two lanes, each with an arena and frames of its own.
+    one, ahead = (device["memory"][what]["planned_bytes"] for what in ("decode", "decode_ahead"))
+    check(ahead > 1.5 * one, f"{ahead} bytes to play frames in two lanes, {one} to decode one")
 
 
 def measured(work):

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Memory, see memory.h. A process's peak includes all that ever was in it, hence a new process for each line. The decoder is
- * libnerv's own on a stream of one frame, which takes a step of training to make and is made in this process.
+ * libnerv's own on a stream of a few frames, which takes an epoch of training to make and is made in this process: on the first frame
+ * alone, and on all in order, where frames ahead and lanes take memory of their own.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include "memory.h"
 #include "nerv.h"
 #include "net.h"
+
+#define PLAYED   12 /* frames: more than are ever ahead */
+#define FRAME_NS INT64_C(40000000)
 
 /* --- in the child --- */
 
@@ -50,29 +54,56 @@ static uint8_t *frame_new(const NervPixels *pixels, NervFrame *frame)
     return memory;
 }
 
-static bool decode(const char *file, const char *device, guint threads, GError **error)
+/* The first frame, which has been sent, and those that follow in order, as nervdec plays them. */
+static bool decode_all(NervDecoder *dec, const uint8_t *data, gsize bytes, const NervFrame *frame,
+                       GError **error)
 {
-    g_autofree char *data = NULL;
-    gsize bytes;
+    NervAccessUnit au;
+    NervDecodedInfo info;
+    size_t need;
+    bool ok = true;
+    for (gsize pos = 0;
+         ok && pos < bytes && nerv_access_unit_scan(data + pos, bytes - pos, &au, &need) == NERV_SCAN_OK;
+         pos += au.bytes)
+        ok = (pos == 0 || nerv_decoder_send(dec, data + pos, au.bytes, &info, error)) &&
+             nerv_decoder_render(dec, frame, error);
+    return ok;
+}
+
+/* The bytes of the first access unit; 0 with an error. */
+static gsize first_unit(const uint8_t *data, gsize bytes, GError **error)
+{
+    NervAccessUnit au;
+    size_t need;
+    if (nerv_access_unit_scan(data, bytes, &au, &need) == NERV_SCAN_OK)
+        return au.bytes;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "the stream does not begin with an access unit");
+    return 0;
+}
+
+static bool decode(const char *file, bool all, const char *device, guint threads, GError **error)
+{
+    g_autofree char *text = NULL;
+    gsize bytes, first;
     NervDecoderSettings settings;
     NervDecodedInfo info;
     NervVideoInfo video;
     NervFrame frame;
     NervDecoderStats stats;
     bool ok = false;
-    if (!g_file_get_contents(file, &data, &bytes, error))
+    if (!g_file_get_contents(file, &text, &bytes, error))
         return false;
+    const uint8_t *data = (const uint8_t *)text;
     nerv_decoder_settings_init(&settings);
     g_free(settings.device);
     settings.device = g_strdup(device);
     settings.threads = threads;
     NervDecoder *dec = nerv_decoder_new(&settings, error);
-    if (dec && nerv_decoder_send(dec, (const uint8_t *)data, bytes, &info, error)) {
+    if (dec && (first = first_unit(data, bytes, error)) &&
+        nerv_decoder_send(dec, data, first, &info, error)) {
         nerv_decoder_get_info(dec, &video);
         g_autofree uint8_t *picture = frame_new(&video.pixels, &frame);
-        ok = true;
-        for (int i = 0; ok && i < 3; i++)
-            ok = nerv_decoder_render(dec, &frame, error);
+        ok = all ? decode_all(dec, data, bytes, &frame, error) : nerv_decoder_render(dec, &frame, error);
         nerv_decoder_get_stats(dec, &stats);
         if (ok)
             say(stats.peak_bytes);
@@ -86,14 +117,16 @@ bool bench_memory_child(const char *what, const char *device, guint threads, con
                         uint32_t batch, GError **error)
 {
     if (g_str_has_prefix(what, "decode:"))
-        return decode(what + strlen("decode:"), device, threads, error);
+        return decode(what + strlen("decode:"), false, device, threads, error);
+    if (g_str_has_prefix(what, "play:"))
+        return decode(what + strlen("play:"), true, device, threads, error);
     return train(device, threads, preset, batch, error);
 }
 
 /* --- in the parent --- */
 
-/* A stream of one grey frame, fitted for one step. */
-static GBytes *make_stream(const char *device, guint threads, const BenchPreset *preset, GError **error)
+/* A stream of grey frames, fitted for one epoch. */
+static GByteArray *make_stream(const char *device, guint threads, const BenchPreset *preset, GError **error)
 {
     const NervVideoInfo info = {
         .pixels = { .format = NERV_PIXELS_I420,
@@ -108,7 +141,7 @@ static GBytes *make_stream(const char *device, guint threads, const BenchPreset 
         .par_d = 1,
     };
     NervEncoderSettings settings;
-    NervPacket packet = { .data = NULL };
+    NervPacket packet;
     NervFrame frame;
     nerv_encoder_settings_init(&settings);
     g_free(settings.model);
@@ -122,12 +155,23 @@ static GBytes *make_stream(const char *device, guint threads, const BenchPreset 
     settings.threads = threads;
     NervEncoder *enc = nerv_encoder_new(&info, &settings, error);
     g_autofree uint8_t *picture = frame_new(&info.pixels, &frame);
-    if (!enc || !nerv_encoder_send(enc, &frame, 0, error) || !nerv_encoder_fit(enc, error) ||
-        !nerv_encoder_get(enc, &packet))
-        packet.data = NULL;
+    GByteArray *stream = g_byte_array_new();
+    bool ok = enc != NULL;
+    for (int i = 0; ok && i < PLAYED; i++)
+        ok = nerv_encoder_send(enc, &frame, i * FRAME_NS, error);
+    ok = ok && nerv_encoder_fit(enc, error);
+    while (ok && nerv_encoder_get(enc, &packet)) {
+        gsize bytes;
+        const void *data = g_bytes_get_data(packet.data, &bytes);
+        g_byte_array_append(stream, data, (guint)bytes);
+        g_bytes_unref(packet.data);
+    }
     nerv_encoder_free(enc);
     nerv_encoder_settings_clear(&settings);
-    return packet.data;
+    if (ok)
+        return stream;
+    g_byte_array_unref(stream);
+    return NULL;
 }
 
 static bool run_child(const char *program, const char *what, const char *device, guint threads,
@@ -159,31 +203,33 @@ static void report(Json *j, const char *what, const uint64_t bytes[2])
     json_integer(j, "planned_bytes", (int64_t)bytes[0]);
     json_integer(j, "resident_bytes", (int64_t)bytes[1]);
     json_close(j, '}');
-    g_print("  memory   %-7s planned %9.1f MiB, resident in its own process at most %9.1f MiB\n", what,
+    g_print("  memory   %-12s planned %9.1f MiB, resident in its own process at most %9.1f MiB\n", what,
             (double)bytes[0] / 0x1p20, (double)bytes[1] / 0x1p20);
 }
 
 bool bench_memory(Json *j, const char *program, const char *device, guint threads, const BenchPreset *preset,
                   uint32_t batch, GError **error)
 {
-    uint64_t training[2], decoding[2];
+    uint64_t training[2], decoding[2], playing[2];
     g_autofree char *file = NULL;
     const int fd = g_file_open_tmp("nerv-bench-XXXXXX.nerv", &file, error);
     if (fd < 0)
         return false;
     close(fd);
-    g_autofree char *what = g_strconcat("decode:", file, NULL);
-    g_autoptr(GBytes) stream = make_stream(device, threads, preset, error);
-    bool ok = stream && g_file_set_contents(file, g_bytes_get_data(stream, NULL),
-                                            (gssize)g_bytes_get_size(stream), error);
+    g_autofree char *one = g_strconcat("decode:", file, NULL);
+    g_autofree char *all = g_strconcat("play:", file, NULL);
+    g_autoptr(GByteArray) stream = make_stream(device, threads, preset, error);
+    bool ok = stream && g_file_set_contents(file, (const char *)stream->data, (gssize)stream->len, error);
     ok = ok && run_child(program, "train", device, threads, preset, batch, training, error) &&
-         run_child(program, what, device, threads, preset, batch, decoding, error);
+         run_child(program, one, device, threads, preset, batch, decoding, error) &&
+         run_child(program, all, device, threads, preset, batch, playing, error);
     g_unlink(file);
     if (!ok)
         return false;
     json_open(j, "memory", '{');
     report(j, "train", training);
     report(j, "decode", decoding);
+    report(j, "decode_ahead", playing);
     json_close(j, '}');
     return true;
 }
