@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Quantisation-aware training of nerv-grid on the device named as the argument: a step is one submission, the bits fall with
+ * the rate's weight, and what is written is what the last steps were evaluated with. Skipped (77) where there is no such device.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "codec/quant.h"
+#include "codec/weights.h"
+#include "models/params.h"
+#include "train/trainer.h"
+
+#define W 48
+#define H 32
+#define N 6
+
+static NervBackend *backend; /* one for all fits, so that pipelines are made once */
+
+typedef struct {
+    NervBackend *be;
+    NervModel *model;
+    NervBuffer *frames;
+    NervTrainer *trainer;
+} Fit;
+
+static const NervPixels pixels = { .format = NERV_PIXELS_RGB, .width = W, .height = H };
+
+/* A moving wave. */
+static uint8_t *paint(void)
+{
+    uint8_t *rgb = g_malloc((size_t)N * W * H * 3), *at = rgb;
+    for (int f = 0; f < N; f++)
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                for (int c = 0; c < 3; c++)
+                    *at++ = (uint8_t)(128 + 100 * sin(.3 * (x + f) + .2 * y * (c + 1)));
+    return rgb;
+}
+
+static Fit fit_new(const NervTrainSettings *settings)
+{
+    const NervClip clip = { W, H, N };
+    GError *error = NULL;
+    Fit fit;
+    uint8_t *rgb = paint();
+    fit.be = backend;
+    GVariant *options = g_variant_ref_sink(g_variant_new_parsed(
+        "{'grids': <'3x4/2x2/1x2'>, 'strides': <[4, 2]>, 'widths': <[10, 8]>, 'kernels': <[1, 3]>}"));
+    fit.model = nerv_model_new("nerv-grid", options, &clip, &error);
+    g_assert_no_error(error);
+    g_variant_unref(options);
+    fit.frames = nerv_buffer_new(fit.be, (size_t)N * W * H * 3, &error);
+    g_assert_no_error(error);
+    g_assert_true(nerv_buffer_upload(fit.frames, 0, rgb, (size_t)N * W * H * 3, &error));
+    fit.trainer = nerv_trainer_new(fit.be, fit.model, fit.frames, &pixels, settings, &error);
+    g_assert_no_error(error);
+    g_free(rgb);
+    return fit;
+}
+
+static void fit_free(Fit *fit)
+{
+    nerv_trainer_free(fit->trainer);
+    nerv_buffer_free(fit->frames);
+    nerv_model_free(fit->model);
+}
+
+static NervTrainSettings settings_for(double rate_weight)
+{
+    NervTrainSettings s;
+    nerv_train_settings_default(&s);
+    s.epochs = 40;
+    s.learning_rate = 1e-2;
+    s.beta1 = .9;
+    s.beta2 = .95;
+    s.l1_weight = s.ssim_weight = 0.;
+    s.mse_weight = 1.;
+    s.bits = 8;
+    s.quantise_from = .25;
+    s.rate_weight = rate_weight;
+    return s;
+}
+
+static void run(Fit *fit)
+{
+    GError *error = NULL;
+    while (!nerv_trainer_done(fit->trainer)) {
+        nerv_trainer_step(fit->trainer, &error);
+        g_assert_no_error(error);
+    }
+}
+
+/* Evaluates one frame with given weights through the model's own tape and returns its mean squared error. */
+static double frame_mse(const Fit *fit, const float *weights, int frame)
+{
+    GError *error = NULL;
+    NervTape *t = nerv_tape_new();
+    g_autofree NervTensor **leaves = g_new0(NervTensor *, fit->model->n_params);
+    g_autofree float *input = g_new0(float, fit->model->input_floats);
+    const int32_t index = frame;
+    float mse;
+    nerv_params_leaves(fit->model, t, "", leaves);
+    NervTensor *in = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32,
+                                    nerv_shape(1, fit->model->input_floats, 1, 1), "input");
+    NervTensor *store =
+        nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_U8, nerv_shape(N, 1, 1, W * H * 3), "store");
+    NervTensor *at = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_I32, nerv_shape(1, 1, 1, 1), "index");
+    NervTensor *out =
+        nerv_mse(t, nerv_model_build(fit->model, t, leaves, in), nerv_from_pixels(t, store, at, &pixels));
+    nerv_tape_output(t, out, "mse");
+    NervExec *exec = nerv_exec_new(fit->be, t, &error);
+    g_assert_no_error(error);
+    NervParams *params = nerv_params_new(fit->be, fit->model, &error);
+    g_assert_true(nerv_params_upload(params, weights, &error) &&
+                  nerv_params_bind(params, exec, leaves, &error) &&
+                  nerv_exec_bind(exec, store, fit->frames, 0, &error));
+    nerv_model_input(fit->model, frame, input);
+    g_assert_true(nerv_exec_write(exec, in, input, &error) && nerv_exec_write(exec, at, &index, &error) &&
+                  nerv_exec_run(exec, &error) && nerv_exec_read(exec, out, &mse, &error));
+    nerv_params_free(params);
+    nerv_exec_free(exec);
+    nerv_tape_free(t);
+    return mse;
+}
+
+/* Length in bytes of the network that the fit would write, which is read back and compared with weights / steps. */
+static guint written(const Fit *fit, float *decoded)
+{
+    GError *error = NULL;
+    const NervModel *m = fit->model;
+    g_autofree float *weights = g_new(float, m->n_weights);
+    g_autofree uint16_t *steps = g_new(uint16_t, nerv_model_steps(m));
+    float *back = NULL;
+    NervBitWriter w;
+    g_assert_true(nerv_trainer_get_params(fit->trainer, weights, &error));
+    g_assert_true(nerv_trainer_get_steps(fit->trainer, steps, &error));
+    nerv_writer_init(&w);
+    g_assert_true(nerv_network_write_steps(m, weights, steps, &w, &error));
+    NervModel *read = nerv_network_read(w.bytes->data, w.bytes->len, &m->clip, m->n_weights, &back, &error);
+    g_assert_no_error(error);
+    memcpy(decoded, back, (size_t)m->n_weights * sizeof(float));
+
+    const float *value = weights;
+    const uint16_t *code = steps;
+    for (uint32_t i = 0; i < m->n_params; i++) {
+        const NervParam *p = &m->params[i];
+        const int64_t n = nerv_shape_count(p->shape), n_steps = nerv_param_steps(p);
+        const int64_t run = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : n / n_steps;
+        for (int64_t j = 0; j < n; j++) {
+            const float step = nerv_quant_step(code[j / run % n_steps]);
+            g_assert_cmpfloat(fabs(back[value - weights] - *value), <=, step * .5 * 1.0001);
+            value++;
+        }
+        code += n_steps;
+    }
+    const guint bytes = w.bytes->len;
+    nerv_writer_clear(&w);
+    nerv_model_free(read);
+    g_free(back);
+    return bytes;
+}
+
+static double fit_and_write(double rate_weight, guint *bytes, double *estimate)
+{
+    const NervTrainSettings s = settings_for(rate_weight);
+    NervTrainProgress p;
+    Fit fit = fit_new(&s);
+    g_autofree float *decoded = g_new(float, fit.model->n_weights);
+    run(&fit);
+    nerv_trainer_progress(fit.trainer, &p);
+    *bytes = written(&fit, decoded);
+    *estimate = p.bits / 8;
+    double mse = 0.;
+    for (int i = 0; i < N; i++)
+        mse += frame_mse(&fit, decoded, i) / N;
+    fit_free(&fit);
+    /* The last epoch was evaluated with nearly these weights. */
+    g_assert_cmpfloat(fabs(p.psnr + 10. * log10(mse)), <, 1.);
+    return mse;
+}
+
+static void test_rate(void)
+{
+    guint bytes[2];
+    double mse[2], estimate[2];
+    mse[0] = fit_and_write(1e-4, &bytes[0], &estimate[0]);
+    mse[1] = fit_and_write(1e-2, &bytes[1], &estimate[1]);
+    g_test_message("%u bytes (estimated %.0f) %g, %u bytes (%.0f) %g", bytes[0], estimate[0], mse[0],
+                   bytes[1], estimate[1], mse[1]);
+    g_assert_cmpfloat(mse[0], <, .01);
+    g_assert_cmpuint(bytes[1], <, bytes[0] * 3 / 4);
+    g_assert_cmpfloat(mse[1], >, mse[0]);
+    for (int i = 0; i < 2; i++) { /* steps and biases come on top of a few thousand weights */
+        g_assert_cmpfloat(bytes[i], <, estimate[i] * 1.3 + 200);
+        g_assert_cmpfloat(bytes[i], >, estimate[i] * .5);
+    }
+}
+
+/* Quantised in its first step too: steps are there, before none. */
+static void test_early(void)
+{
+    NervTrainSettings s = settings_for(1e-3);
+    GError *error = NULL;
+    s.quantise_from = 1. / (40. * N);
+    Fit fit = fit_new(&s);
+    g_autofree uint16_t *steps = g_new(uint16_t, nerv_model_steps(fit.model));
+    g_assert_true(nerv_trainer_step(fit.trainer, &error));
+    g_assert_false(nerv_trainer_get_steps(fit.trainer, steps, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    const bool vulkan = !strcmp(fit.be->klass->name, "vulkan");
+    for (int i = 0; i < 4; i++) {
+        g_assert_true(nerv_trainer_step(fit.trainer, &error));
+        const NervBackendStats before = fit.be->stats;
+        g_assert_true(nerv_trainer_step(fit.trainer, &error));
+        g_assert_cmpuint(fit.be->stats.submissions, ==, before.submissions + vulkan);
+        g_assert_cmpuint(fit.be->stats.recordings, ==, before.recordings);
+    }
+    g_assert_true(nerv_trainer_get_steps(fit.trainer, steps, &error));
+    for (int64_t i = 0; i < nerv_model_steps(fit.model); i++)
+        g_assert_cmpuint(steps[i], >, 0);
+    fit_free(&fit);
+}
+
+/* Ranges of the settings; and no steps without quantisation. */
+static void test_settings(void)
+{
+    NervTrainSettings s = settings_for(1e-3);
+    GError *error = NULL;
+    s.bits = 0;
+    Fit fit = fit_new(&s);
+    uint16_t code;
+    run(&fit);
+    g_assert_false(nerv_trainer_get_steps(fit.trainer, &code, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    static const struct {
+        uint32_t bits;
+        double from, rate;
+    } bad[] = { { 1, 0, 0 }, { 13, 0, 0 }, { 8, -.1, 0 }, { 8, 1.1, 0 }, { 8, 0, -1 }, { 8, 0, NAN } };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        s.bits = bad[i].bits;
+        s.quantise_from = bad[i].from;
+        s.rate_weight = bad[i].rate;
+        g_assert_null(nerv_trainer_new(fit.be, fit.model, fit.frames, &pixels, &s, &error));
+        g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+        g_clear_error(&error);
+    }
+    fit_free(&fit);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    const char *named = g_getenv("NERV_CHECKOP_DEVICE"), *device = argc > 1 ? argv[1] : "cpu";
+    if (!strcmp(device, "vulkan"))
+        device = named && g_str_has_prefix(named, "vulkan") ? named : "vulkan:0";
+    backend = nerv_backend_open(device, 2, NULL);
+    if (!backend)
+        return 77;
+    g_test_add_func("/trainer/rate", test_rate);
+    g_test_add_func("/trainer/early", test_early);
+    g_test_add_func("/trainer/settings", test_settings);
+    const int status = g_test_run();
+    nerv_backend_free(backend);
+    return status;
+}
