@@ -16,7 +16,7 @@ inspected() {
     gst-inspect-1.0 --no-colors "$1" | awk -v base="^($base)\$" '
         /^  [a-z][a-z0-9-]* *: / { if (name && name !~ base) print name, value
                                    name = $1; sub(/:.*/, "", name); value = "-" }
-        / Default: / { value = $0; sub(/.* Default: */, "", value); gsub(/"/, "", value); sub(/ *$/, "", value) }
+        / Default: / { value = $0; sub(/.* Default: */, "", value); gsub(/"/, "", value); sub(/^[0-9]+, /, "", value); sub(/ *$/, "", value) }
         END { if (name && name !~ base) print name, value }' | sort
 }
 # The same out of the README: the first word of the second column, "-" for none and read-only.
