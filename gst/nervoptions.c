@@ -63,7 +63,9 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "The model's own settings, by name; for nerv: stem (units), "
           "base-channels, widths (channels by stage), strides, kernels "
           "(samples by stage), activation, out-activation, pe-base, "
-          "pe-levels", GST_TYPE_STRUCTURE, flags));
+          "pe-levels; for nerv-grid: weights (about how many), grids (rows x "
+          "channels by stage), widths, strides, kernels, head-kernel, "
+          "activation, out-activation", GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
       g_param_spec_uint ("segment-frames", "Segment frames",
           "Frames per segment, each with a network of its own; fewer where "

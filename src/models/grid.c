@@ -18,6 +18,12 @@
 #define LEARNING_RATE 1e-2
 #define MAX_ROWS      65536
 #define MAX_CHANNELS  1024
+#define MIN_WIDTH     8
+
+#define MAX_FIRST_WIDTH    512.
+#define DEFAULT_WEIGHTS    300000
+#define SAMPLES_PER_WEIGHT 16. /* at least: a network may not grow to a large part of what it stands for */
+#define LEAST_WEIGHTS      2000
 
 /* --- configuration --- */
 
@@ -26,20 +32,86 @@ static bool grid_accepts(const char *name)
     return g_str_equal(name, "nerv-grid");
 }
 
+/* Shares of the weights: of one grid that all frames have in common, as fine as its share allows; of two in time, at the base and
+ * in front of the second block. The rest is the blocks'. Found on two clips of 320x180 (docs/design.md, "Defaults"). */
+#define STILL_SHARE    0.37
+#define BASE_SHARE     0.12
+#define MIDDLE_SHARE   0.20
+#define STILL_CHANNELS 4 /* fewer are moved to a coarser level */
+#define MAX_SHARED     12
+
+/* Channels for a share of the weights in one grid. */
+static int32_t share_channels(double weights, int64_t cells, int32_t most)
+{
+    return CLAMP((int32_t)lrint(weights / (double)cells), 1, most);
+}
+
+/* The grids that suit a number of weights. Cells of a level are those of the base times its scale squared. */
+static void choose_grids(NervGridConfig *c, const NervClip *clip, double weights)
+{
+    const int32_t n = clip->n_frames, product = nerv_strides_product(c->stride, c->n_blocks);
+    const int64_t base =
+        (int64_t)nerv_blocks_cells(clip->width, product) * nerv_blocks_cells(clip->height, product);
+    int32_t still = c->n_blocks - 1, scale = product / c->stride[c->n_blocks - 1];
+    while (still > 0 && (double)base * scale * scale * STILL_CHANNELS > STILL_SHARE * weights)
+        scale /= c->stride[--still];
+
+    const int32_t rows = MAX(n / 2, 1);
+    c->n_grids = 0;
+    c->grid[c->n_grids++] =
+        (NervGridSpec){ 0, rows, share_channels(BASE_SHARE * weights, base * rows, MAX_SHARED) };
+    if (still > 1) {
+        const int64_t cells = base * c->stride[0] * c->stride[0];
+        const int32_t middle = CLAMP((int32_t)(MIDDLE_SHARE * weights / (double)cells), 1, MAX(n / 8, 1));
+        c->grid[c->n_grids++] =
+            (NervGridSpec){ 1, middle, share_channels(MIDDLE_SHARE * weights, cells * middle, 4) };
+    }
+    c->grid[c->n_grids++] =
+        (NervGridSpec){ still, 1, share_channels(STILL_SHARE * weights, base * scale * scale, MAX_SHARED) };
+}
+
+/* Weights of the grids and layers of a configuration. */
+static double count_weights(const NervGridConfig *c, const NervClip *clip)
+{
+    const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
+    double h = nerv_blocks_cells(clip->height, product), w = nerv_blocks_cells(clip->width, product);
+    double sum = 0, channels = 0;
+    for (int32_t i = 0; i <= c->n_blocks; i++) {
+        const bool head = i == c->n_blocks;
+        const double k = head ? c->head_kernel : c->kernel[i];
+        const double out = head ? 3 : (double)c->width[i] * c->stride[i] * c->stride[i];
+        for (int32_t j = 0; j < c->n_grids; j++) {
+            if (c->grid[j].level != i)
+                continue;
+            channels += c->grid[j].channels;
+            sum += h * w * c->grid[j].channels * c->grid[j].rows;
+        }
+        sum += out * (channels * k * k + 1);
+        channels = head ? 0 : c->width[i];
+        h *= head ? 1 : c->stride[i];
+        w *= head ? 1 : c->stride[i];
+    }
+    return sum;
+}
+
+/* Widths falling by 1.6 a block, as wide as the weights allow. */
+static void choose_widths(NervGridConfig *c, const NervClip *clip, double weights)
+{
+    for (double first = MAX_FIRST_WIDTH; first >= MIN_WIDTH; first /= 1.05) {
+        double width = first;
+        for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++, width /= 1.6)
+            c->width[i] = MAX((int32_t)lrint(width), MIN_WIDTH);
+        if (count_weights(c, clip) <= weights)
+            return;
+    }
+}
+
 static void defaults(NervGridConfig *c, const NervClip *clip)
 {
-    const int32_t n = clip->n_frames;
     *c = (NervGridConfig){ .head_kernel = 3, .act = NERV_ACT_GELU, .out_act = NERV_ACT_SIGMOID };
     c->n_blocks = nerv_strides_choose(clip, c->stride);
-    double width = 56;
-    for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++) {
+    for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++)
         c->kernel[i] = i ? 3 : 1;
-        c->width[i] = MAX((int32_t)lrint(width), 12);
-        width /= 1.6;
-    }
-    c->grid[c->n_grids++] = (NervGridSpec){ 0, MAX(n / 2, 1), 4 };
-    if (c->n_blocks > 1)
-        c->grid[c->n_grids++] = (NervGridSpec){ 1, MAX(n / 8, 1), 1 };
 }
 
 static bool grids_error(const char *text, GError **error)
@@ -84,15 +156,18 @@ static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
     return true;
 }
 
-static bool parse_options(NervGridConfig *c, GVariant *options, GError **error)
+static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip, GError **error)
 {
-    static const char *const known[] = { "grids",       "widths",     "strides",        "kernels",
+    static const char *const known[] = { "weights",     "grids",      "widths",         "strides", "kernels",
                                          "head-kernel", "activation", "out-activation", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
+    const double samples = 3. * clip->width * clip->height * clip->n_frames;
+    int32_t weights = (int32_t)CLAMP(samples / SAMPLES_PER_WEIGHT, LEAST_WEIGHTS, DEFAULT_WEIGHTS);
     const char *grids = NULL;
 
     if (!nerv_options_check(options, known, error) ||
+        !nerv_options_int(options, "weights", LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS, &weights, error) ||
         !nerv_options_ints(options, "strides", 1, 16, stride, &n_strides, error) ||
         !nerv_options_ints(options, "widths", 1, 4096, width, &n_widths, error) ||
         !nerv_options_ints(options, "kernels", 1, 5, kernel, &n_kernels, error) ||
@@ -118,7 +193,13 @@ static bool parse_options(NervGridConfig *c, GVariant *options, GError **error)
                     kernel[0] ? (int)n_kernels : c->n_blocks);
         return false;
     }
-    return !grids || parse_grids(c, grids, error);
+    if (grids && !parse_grids(c, grids, error))
+        return false;
+    if (!grids)
+        choose_grids(c, clip, weights);
+    if (!width[0])
+        choose_widths(c, clip, weights);
+    return true;
 }
 
 static bool is_kernel(int32_t k)
@@ -231,7 +312,7 @@ static NervModel *grid_configure(const char *name, GVariant *options, const Nerv
 {
     NervGridConfig c;
     defaults(&c, clip);
-    if (!parse_options(&c, options, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
+    if (!parse_options(&c, options, clip, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
     return model_from_config(&c, clip, NERV_ERROR_INVALID, error);
 }

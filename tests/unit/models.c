@@ -130,6 +130,22 @@ static void test_grids(void)
     g_assert_cmpfloat(x[3], ==, 0.f);
     nerv_model_free(model);
 
+    /* about as many weights as asked for, at all sizes where grids leave a choice */
+    static const int sizes[][4] = {
+        { 320, 180, 132, 100000 }, { 320, 180, 132, 300000 },    { 320, 180, 132, 1000000 },
+        { 1280, 720, 60, 500000 }, { 1920, 1080, 250, 3000000 }, { 97, 61, 30, 30000 },
+        { 176, 144, 1, 60000 },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *weights = g_strdup_printf("{'weights': <%d>}", sizes[i][3]);
+        model = make("nerv-grid", weights, sizes[i][0], sizes[i][1], sizes[i][2], &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
+        g_assert_cmpint(model->n_weights, <=, sizes[i][3] * 11 / 10);
+        g_assert_cmpint(model->n_weights, >, sizes[i][3] * 8 / 10);
+        nerv_model_free(model);
+    }
+
     /* more inputs than a concat takes */
     model = make("nerv-grid",
                  "{'grids': <'2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1+2x1'>}", 64,
@@ -174,6 +190,7 @@ static void test_errors(void)
         { "nerv", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
         { "nerv", "{'base-channels': <4096>, 'stem': <4096>}", "large", 1280, 720 },
         { "nerv-grid", "{'stem': <64>}", "stem", 64, 64 },
+        { "nerv-grid", "{'weights': <0>}", "weights", 64, 64 },
         { "nerv-grid", "{'grids': <''>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'/4x4'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'4x4+'>}", "grids", 64, 64 },
