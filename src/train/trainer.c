@@ -16,7 +16,11 @@
 /* The first steps span this many standard deviations of a row's weights on either side, with at most so many indices. */
 #define STEPS_SPREAD  4.
 #define STEPS_INDICES 32
-#define MAX_RATES     4
+/* In the last fifth of the fit steps stay where they are, on a lattice of quarters of an octave, which takes fewer bits; the weights
+ * get used to it. */
+#define STEPS_FROZEN_FROM 0.8
+#define STEPS_PER_OCTAVE  4.f
+#define MAX_RATES         4
 
 /* Adam's numbers of the step for parameters of one rate. */
 typedef struct {
@@ -40,6 +44,7 @@ struct NervTrainer {
     NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
     NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
     uint32_t first_quantised;       /* step; n_steps: never */
+    uint32_t first_frozen; /* step from which the quantiser's steps stay; not before first_quantised */
 
     NervRng rng;
     uint32_t *order; /* permutation of the clip's frames */
@@ -242,6 +247,7 @@ static void make_schedule(NervTrainer *tr)
         tr->settings.bits ? (uint32_t)(tr->settings.quantise_from * tr->n_steps) : tr->n_steps;
     if (tr->settings.bits)
         tr->first_quantised = MIN(tr->first_quantised, tr->n_steps - 1);
+    tr->first_frozen = MAX((uint32_t)(STEPS_FROZEN_FROM * tr->n_steps), tr->first_quantised);
     tr->loss_ring = g_new0(double, tr->ring_size);
     tr->mse_ring = g_new0(double, tr->ring_size);
     tr->order = g_new(uint32_t, n_frames);
@@ -343,7 +349,8 @@ static bool write_hyper(NervTrainer *tr, GError **error)
     for (uint32_t i = 0; i < tr->n_hyper; i++) {
         const bool is_steps = tr->hyper[i].rate == 0.;
         const double t = is_steps && quantised ? tr->step - tr->first_quantised + 1. : tr->step + 1.;
-        const double scale = is_steps ? (quantised ? STEPS_RATE : 0.) : tr->hyper[i].rate;
+        const bool learned = quantised && tr->step < tr->first_frozen;
+        const double scale = is_steps ? (learned ? STEPS_RATE : 0.) : tr->hyper[i].rate;
         const float hyper[4] = { (float)(lr * scale), (float)(1. - pow(s->beta1, t)),
                                  (float)(1. - pow(s->beta2, t)), 0.f };
         if (!nerv_exec_write(tr->exec, tr->hyper[i].leaf, hyper, error))
@@ -414,18 +421,25 @@ static void guess_steps(const NervTrainer *tr, const float *w, float *s)
     }
 }
 
-/* Before the first quantised step. */
-static bool begin_quantising(NervTrainer *tr, GError **error)
+/* Before the first quantised step, steps that suit the weights; before the first frozen one, the nearest of the lattice. */
+static bool set_steps(NervTrainer *tr, GError **error)
 {
+    const int64_t n = nerv_model_steps(tr->model);
     g_autofree float *w = g_try_new(float, (gsize)tr->model->n_weights);
-    g_autofree float *s = g_try_new(float, (gsize)nerv_model_steps(tr->model));
+    g_autofree float *s = g_try_new(float, (gsize)n);
     if (!w || !s) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's first steps");
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's steps");
         return false;
     }
-    if (!nerv_trainer_get_params(tr, w, error))
+    if (tr->step == tr->first_quantised) {
+        if (!nerv_trainer_get_params(tr, w, error))
+            return false;
+        guess_steps(tr, w, s);
+    } else if (!nerv_exec_wait(tr->exec, error) || !nerv_params_download(tr->s, s, error)) {
         return false;
-    guess_steps(tr, w, s);
+    }
+    for (int64_t i = 0; tr->step == tr->first_frozen && i < n; i++)
+        s[i] = rintf(s[i] * STEPS_PER_OCTAVE) / STEPS_PER_OCTAVE;
     return nerv_params_upload(tr->s, s, error);
 }
 
@@ -435,7 +449,8 @@ bool nerv_trainer_step(NervTrainer *tr, GError **error)
         return true;
     if (tr->step == 0)
         tr->start_us = g_get_monotonic_time();
-    if (tr->s && tr->step == tr->first_quantised && !begin_quantising(tr, error))
+    const bool new_steps = tr->step == tr->first_quantised || tr->step == tr->first_frozen;
+    if (tr->s && new_steps && !set_steps(tr, error))
         return false;
     if (!collect(tr, error) || !write_inputs(tr, error) || !nerv_exec_run(tr->exec, error))
         return false;
@@ -504,4 +519,9 @@ bool nerv_trainer_get_steps(NervTrainer *tr, uint16_t *codes, GError **error)
     for (int64_t i = 0; i < n; i++)
         codes[i] = (uint16_t)nerv_quant_log2_code(s[i]);
     return true;
+}
+
+void nerv_trainer_set_rate_weight(NervTrainer *tr, double rate_weight)
+{
+    tr->settings.rate_weight = rate_weight;
 }

@@ -61,6 +61,8 @@ NervExec *nerv_trainer_exec(NervTrainer *tr);
  * the moments. */
 bool nerv_trainer_get_params(NervTrainer *tr, float *dst, GError **error);
 bool nerv_trainer_set_params(NervTrainer *tr, const float *src, GError **error);
+/* rate_weight from the next step on. */
+void nerv_trainer_set_rate_weight(NervTrainer *tr, double rate_weight);
 /* The learned steps, as codes of tensor/steps.h: nerv_param_steps() for each parameter in the model's order. With the parameters they
  * give the weights that the last steps were evaluated with. NERV_ERROR_INVALID before quantisation has begun. */
 bool nerv_trainer_get_steps(NervTrainer *tr, uint16_t *codes, GError **error);

@@ -154,6 +154,9 @@ static guint written(const Fit *fit, float *decoded)
         }
         code += n_steps;
     }
+    /* frozen on the lattice, four of sixteen codes an octave */
+    for (int64_t i = 0; i < nerv_model_steps(m); i++)
+        g_assert_cmpuint(steps[i] % 4, ==, 0);
     const guint bytes = w.bytes->len;
     nerv_writer_clear(&w);
     nerv_model_free(read);
