@@ -23,6 +23,7 @@ enum
   PROP_SEED,
   PROP_BITS,
   PROP_RATE_WEIGHT,
+  PROP_BITRATE,
   PROP_TUNE,
   PROP_DEVICE,
   PROP_THREADS,
@@ -98,6 +99,11 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "What a bit per pixel of weights counts in the fit beside the error "
           "that tune chooses; more makes smaller files of lower quality "
           "(0 = quantise after the fit)", 0.0, 1e6, d.rate_weight, flags));
+  g_object_class_install_property (klass, PROP_BITRATE,
+      g_param_spec_uint ("bitrate", "Bitrate",
+          "Bitrate of the stream in kbit/s, met by every segment; chooses the "
+          "size of model=nerv-grid and moves rate-weight (0 = none asked for)",
+          0, G_MAXINT32 / 1000, d.bitrate, flags));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
@@ -163,6 +169,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_RATE_WEIGHT:
       s->rate_weight = g_value_get_double (value);
       break;
+    case PROP_BITRATE:
+      s->bitrate = g_value_get_uint (value);
+      break;
     case PROP_TUNE:
       s->tune = g_value_get_enum (value);
       break;
@@ -212,6 +221,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_RATE_WEIGHT:
       g_value_set_double (value, s->rate_weight);
+      break;
+    case PROP_BITRATE:
+      g_value_set_uint (value, s->bitrate);
       break;
     case PROP_TUNE:
       g_value_set_enum (value, s->tune);

@@ -57,6 +57,9 @@ typedef struct {
     /* Quantisation-aware training: the fit minimises loss + rate_weight * bits of weights per pixel of the segment, 0..1e6. 0: the
      * weights are quantised after the fit. */
     double rate_weight;
+    /* kbit/s of the whole stream; 0: none asked for. The size of each segment follows from its duration: the network's where the model may
+     * choose it, and rate_weight moves during the fit (its own value is not used). */
+    uint32_t bitrate;
     NervTune tune;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */

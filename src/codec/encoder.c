@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "backend/backend.h"
-#include "codec/weights.h"
+#include "codec/fitter.h"
+#include "codec/units.h"
 #include "nerv.h"
-#include "train/trainer.h"
 
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
 #define MAX_SEGMENT_FRAMES       65536u
@@ -18,6 +18,8 @@
 #define PROGRESS_INTERVAL_US     100000
 /* Early: bits are saved by what the network learns to do without, and that takes as long as learning (docs/design.md). */
 #define QUANTISE_FROM 0.1
+/* Of a network whose size is chosen for a rate. */
+#define BITS_PER_WEIGHT 3.5
 
 typedef struct {
     uint8_t *pixels; /* canonical layout, frame_bytes */
@@ -36,6 +38,7 @@ struct NervEncoder {
     uint32_t segment_id;
     uint64_t n_sent; /* frames in all finished segments */
 
+    gint64 fit_start_us, published_us;
     gint cancel; /* atomic */
     NervProgressFunc progress;
     void *progress_user;
@@ -117,7 +120,7 @@ static void train_settings(const NervEncoder *enc, const NervModel *model, NervT
         t->l1_weight = t->ssim_weight = 0.;
         t->mse_weight = 1.;
     }
-    if (enc->settings.rate_weight > 0.) {
+    if (enc->settings.rate_weight > 0. || enc->settings.bitrate) {
         t->bits = enc->settings.bits;
         t->quantise_from = QUANTISE_FROM;
         t->rate_weight = enc->settings.rate_weight;
@@ -156,16 +159,42 @@ static uint32_t wanted_frames(const NervEncoder *enc)
     return enc->settings.segment_frames ? enc->settings.segment_frames : MAX_SEGMENT_FRAMES;
 }
 
+/* Seconds that n_frames last: at the constant rate, or n times the stored frames' mean distance; 0 if neither says. */
+static double seconds_of(const NervEncoder *enc, uint32_t n_frames)
+{
+    const uint32_t n = enc->frames->len;
+    if (enc->info.fps_n)
+        return (double)n_frames * enc->info.fps_d / enc->info.fps_n;
+    if (n < 2)
+        return 0.;
+    const int64_t span = g_array_index(enc->frames, StoredFrame, n - 1).pts_ns -
+                         g_array_index(enc->frames, StoredFrame, 0).pts_ns;
+    return MAX((double)span, 0.) * 1e-9 * n_frames / (n - 1);
+}
+
+/* Bytes for n_frames with all that belongs to them; 0: no size is asked for. */
+static double target_bytes(const NervEncoder *enc, uint32_t n_frames)
+{
+    return enc->settings.bitrate * 125. * seconds_of(enc, n_frames);
+}
+
+static NervModel *new_model(const NervEncoder *enc, uint32_t n_frames, GError **error)
+{
+    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)n_frames };
+    const double weights = target_bytes(enc, n_frames) * 8. / BITS_PER_WEIGHT;
+    return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, (int64_t)weights,
+                                error);
+}
+
 /* Makes the training plan of a whole segment's network, with frames for one batch, to learn before any frame comes whether the
  * options are valid and how much memory the fit takes besides the frames. */
 static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, GError **error)
 {
-    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)wanted_frames(enc) };
     const size_t before = enc->be->live_bytes;
     NervTrainSettings train;
     NervBuffer *store = NULL;
     NervTrainer *tr = NULL;
-    NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
+    NervModel *model = new_model(enc, wanted_frames(enc), error);
 
     if (model) {
         model->clip.n_frames = (int32_t)batch_size;
@@ -365,24 +394,23 @@ bool nerv_encoder_is_full(const NervEncoder *enc)
 
 /* --- the fit --- */
 
-static void publish(NervEncoder *enc, const NervTrainer *tr, gint64 start_us, gint64 *last_us, bool force)
+static void publish(void *user, const NervTrainProgress *p, bool last)
 {
+    NervEncoder *enc = user;
     const gint64 now = g_get_monotonic_time();
-    NervTrainProgress p;
     NervEncoderStats copy;
-    if (!force && now - *last_us < PROGRESS_INTERVAL_US)
+    if (!last && p->step > 0 && now - enc->published_us < PROGRESS_INTERVAL_US)
         return;
-    *last_us = now;
-    nerv_trainer_progress(tr, &p);
+    enc->published_us = now;
     g_mutex_lock(&enc->lock);
-    enc->stats.step = p.step;
-    enc->stats.n_steps = p.n_steps;
-    enc->stats.loss = p.loss;
-    enc->stats.psnr = p.psnr;
-    enc->stats.weight_bits = p.bits;
-    enc->stats.steps_per_second = p.steps_per_second;
-    enc->stats.eta_seconds = p.eta_seconds;
-    enc->stats.fit_seconds = (double)(now - start_us) * 1e-6;
+    enc->stats.step = p->step;
+    enc->stats.n_steps = p->n_steps;
+    enc->stats.loss = p->loss;
+    enc->stats.psnr = p->psnr;
+    enc->stats.weight_bits = p->bits;
+    enc->stats.steps_per_second = p->steps_per_second;
+    enc->stats.eta_seconds = p->eta_seconds;
+    enc->stats.fit_seconds = (double)(now - enc->fit_start_us) * 1e-6;
     enc->stats.peak_bytes = enc->be->peak_bytes;
     copy = enc->stats;
     g_mutex_unlock(&enc->lock);
@@ -401,55 +429,6 @@ static NervBuffer *upload_frames(NervEncoder *enc, GError **error)
         }
     }
     return store;
-}
-
-/* A fitted network. */
-typedef struct {
-    float *weights;  /* model->n_weights */
-    uint16_t *steps; /* codes, where they were learned; else NULL */
-} Network;
-
-static void network_clear(Network *net)
-{
-    g_clear_pointer(&net->weights, g_free);
-    g_clear_pointer(&net->steps, g_free);
-}
-
-static bool take_network(const NervEncoder *enc, const NervModel *model, NervTrainer *tr, Network *net,
-                         GError **error)
-{
-    const bool learned = enc->settings.rate_weight > 0.;
-    net->weights = g_try_new(float, (gsize)model->n_weights);
-    net->steps = learned ? g_try_new(uint16_t, (gsize)nerv_model_steps(model)) : NULL;
-    if (!net->weights || (learned && !net->steps)) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
-        return false;
-    }
-    return nerv_trainer_get_params(tr, net->weights, error) &&
-           (!learned || nerv_trainer_get_steps(tr, net->steps, error));
-}
-
-/* Fits a network to the frames in `store`; the caller clears it. */
-static bool train(NervEncoder *enc, const NervModel *model, NervBuffer *store, Network *net, GError **error)
-{
-    const gint64 start_us = g_get_monotonic_time();
-    gint64 last_us = 0;
-    NervTrainSettings settings;
-    bool ok = true;
-
-    train_settings(enc, model, &settings);
-    NervTrainer *tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &settings, error);
-    if (!tr)
-        return false;
-    publish(enc, tr, start_us, &last_us, true);
-    while (ok && !nerv_trainer_done(tr)) {
-        ok = !nerv_backend_cancelled(enc->be, error) && nerv_trainer_step(tr, error);
-        if (ok)
-            publish(enc, tr, start_us, &last_us, nerv_trainer_done(tr));
-    }
-    ok = ok && take_network(enc, model, tr, net, error);
-    nerv_trainer_free(tr);
-    return ok;
 }
 
 static void describe_sequence(const NervEncoder *enc, NervSequence *s)
@@ -477,48 +456,85 @@ static void describe_sequence(const NervEncoder *enc, NervSequence *s)
     };
 }
 
+static void append_frame_unit(const NervEncoder *enc, const NervSequence *s, uint32_t i, GByteArray *out)
+{
+    const int64_t pts = g_array_index(enc->frames, StoredFrame, i).pts_ns;
+    const NervFrameHeader header = { s->segment_id & 0xff, i, pts - nerv_sequence_pts(s, i) };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_frame_write(&header, &w);
+    nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
+static void append_sequence_unit(const NervSequence *s, GByteArray *out)
+{
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_sequence_write(s, &w);
+    nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
 /* Queues one access unit per frame; the first carries `sequence` and `network`. */
 static void queue_packets(NervEncoder *enc, const NervSequence *s, const NervBitWriter *network)
 {
     for (uint32_t i = 0; i < enc->frames->len; i++) {
-        const int64_t pts = g_array_index(enc->frames, StoredFrame, i).pts_ns;
-        const NervFrameHeader header = { s->segment_id & 0xff, i, pts - nerv_sequence_pts(s, i) };
         GByteArray *out = g_byte_array_new();
         NervPacket *packet = g_new0(NervPacket, 1);
-        NervBitWriter w;
         if (i == 0) {
-            nerv_writer_init(&w);
-            nerv_sequence_write(s, &w);
-            nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
-            nerv_writer_clear(&w);
+            append_sequence_unit(s, out);
             nerv_unit_write(out, NERV_UNIT_NETWORK, network->bytes->data, network->bytes->len);
         }
-        nerv_writer_init(&w);
-        nerv_frame_write(&header, &w);
-        nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
-        nerv_writer_clear(&w);
+        append_frame_unit(enc, s, i, out);
         packet->data = g_byte_array_free_to_bytes(out);
-        packet->pts_ns = pts;
+        packet->pts_ns = g_array_index(enc->frames, StoredFrame, i).pts_ns;
         packet->duration_ns = nerv_sequence_duration(s, i);
         packet->is_sync = i == 0;
         g_queue_push_tail(&enc->packets, packet);
     }
 }
 
-static bool write_segment(NervEncoder *enc, const NervModel *model, const Network *net, GError **error)
+/* What the segment's units take besides the network's payload. */
+static uint64_t overhead_bytes(const NervEncoder *enc, const NervSequence *s)
 {
+    GByteArray *out = g_byte_array_new();
+    append_sequence_unit(s, out);
+    for (uint32_t i = 0; i < enc->frames->len; i++)
+        append_frame_unit(enc, s, i, out);
+    const uint64_t bytes = out->len + NERV_UNIT_MAX_OVERHEAD;
+    g_byte_array_unref(out);
+    return bytes;
+}
+
+static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, GError **error)
+{
+    NervFitter fitter = {
+        .be = enc->be,
+        .model = model,
+        .frames = store,
+        .pixels = &enc->info.pixels,
+        .bits = enc->settings.bits,
+        .progress = publish,
+        .user = enc,
+    };
     NervBitWriter network;
     NervSequence s;
-    nerv_writer_init(&network);
-    bool ok = net->steps ? nerv_network_write_steps(model, net->weights, net->steps, &network, error)
-                         : nerv_network_write(model, net->weights, enc->settings.bits, &network, error);
-    if (ok && network.bytes->len > NERV_UNIT_MAX_PAYLOAD) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
-                    "a network of %u bytes does not fit into a unit", network.bytes->len);
-        ok = false;
+
+    describe_sequence(enc, &s);
+    train_settings(enc, model, &fitter.train);
+    if (enc->settings.bitrate) {
+        const double least = (double)model->n_weights / NERV_WEIGHTS_PER_BYTE;
+        const double left = target_bytes(enc, enc->frames->len) - (double)overhead_bytes(enc, &s);
+        fitter.target_bytes = (uint64_t)MAX(left, least);
+        if (left < least)
+            g_warning("a bitrate of %u kbit/s leaves nothing for the network: the stream will be larger",
+                      enc->settings.bitrate);
     }
+    enc->fit_start_us = g_get_monotonic_time();
+    nerv_writer_init(&network);
+    const bool ok = nerv_fitter_run(&fitter, &network, error);
     if (ok) {
-        describe_sequence(enc, &s);
         queue_packets(enc, &s, &network);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
@@ -531,15 +547,13 @@ static bool write_segment(NervEncoder *enc, const NervModel *model, const Networ
 
 bool nerv_encoder_fit(NervEncoder *enc, GError **error)
 {
-    const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)enc->frames->len };
     NervBuffer *store = NULL;
-    Network net = { 0 };
 
     if (nerv_backend_cancelled(enc->be, error))
         return false;
     if (enc->frames->len == 0)
         return true;
-    NervModel *model = nerv_model_new(enc->settings.model, enc->settings.model_options, &clip, error);
+    NervModel *model = new_model(enc, enc->frames->len, error);
     if (!model)
         return false;
     describe_model(enc, model);
@@ -547,13 +561,12 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     enc->stats.frames = enc->frames->len;
     g_mutex_unlock(&enc->lock);
     store = upload_frames(enc, error);
-    const bool ok = store && train(enc, model, store, &net, error) && write_segment(enc, model, &net, error);
+    const bool ok = store && fit_and_queue(enc, model, store, error);
     if (ok) {
         enc->segment_id++;
         enc->n_sent += enc->frames->len;
         drop_frames(enc);
     }
-    network_clear(&net);
     nerv_buffer_free(store);
     nerv_model_free(model);
     return ok;

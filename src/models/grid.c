@@ -156,18 +156,21 @@ static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
     return true;
 }
 
-static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip, GError **error)
+static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip, int64_t weights,
+                          GError **error)
 {
     static const char *const known[] = { "weights",     "grids",      "widths",         "strides", "kernels",
                                          "head-kernel", "activation", "out-activation", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
     const double samples = 3. * clip->width * clip->height * clip->n_frames;
-    int32_t weights = (int32_t)CLAMP(samples / SAMPLES_PER_WEIGHT, LEAST_WEIGHTS, DEFAULT_WEIGHTS);
+    int32_t n_weights =
+        (int32_t)(weights ? CLAMP(weights, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS)
+                          : CLAMP(samples / SAMPLES_PER_WEIGHT, LEAST_WEIGHTS, DEFAULT_WEIGHTS));
     const char *grids = NULL;
 
     if (!nerv_options_check(options, known, error) ||
-        !nerv_options_int(options, "weights", LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS, &weights, error) ||
+        !nerv_options_int(options, "weights", LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS, &n_weights, error) ||
         !nerv_options_ints(options, "strides", 1, 16, stride, &n_strides, error) ||
         !nerv_options_ints(options, "widths", 1, 4096, width, &n_widths, error) ||
         !nerv_options_ints(options, "kernels", 1, 5, kernel, &n_kernels, error) ||
@@ -196,9 +199,9 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     if (grids && !parse_grids(c, grids, error))
         return false;
     if (!grids)
-        choose_grids(c, clip, weights);
+        choose_grids(c, clip, n_weights);
     if (!width[0])
-        choose_widths(c, clip, weights);
+        choose_widths(c, clip, n_weights);
     return true;
 }
 
@@ -308,11 +311,12 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     return &m->head;
 }
 
-static NervModel *grid_configure(const char *name, GVariant *options, const NervClip *clip, GError **error)
+static NervModel *grid_configure(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
+                                 GError **error)
 {
     NervGridConfig c;
     defaults(&c, clip);
-    if (!parse_options(&c, options, clip, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
+    if (!parse_options(&c, options, clip, weights, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
     return model_from_config(&c, clip, NERV_ERROR_INVALID, error);
 }

@@ -26,11 +26,17 @@ static bool clip_valid(const NervClip *clip, NervErrorCode code, GError **error)
 
 NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error)
 {
+    return nerv_model_new_sized(name, options, clip, 0, error);
+}
+
+NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
+                                GError **error)
+{
     if (!clip_valid(clip, NERV_ERROR_INVALID, error))
         return NULL;
     for (guint i = 0; i < G_N_ELEMENTS(classes); i++)
         if (classes[i]->accepts(name))
-            return classes[i]->configure(name, options, clip, error);
+            return classes[i]->configure(name, options, clip, weights, error);
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                 "unknown model \"%s\"; known are nerv, nerv-grid, nerv-s, nerv-m, nerv-l", name);
     return NULL;

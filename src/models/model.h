@@ -36,7 +36,9 @@ typedef struct {
     uint32_t id;      /* the code in the bitstream, docs/bitstream.md */
     /* Whether `name` is this class or one of its named sizes ("nerv-s"). */
     bool (*accepts)(const char *name);
-    NervModel *(*configure)(const char *name, GVariant *options, const NervClip *clip, GError **error);
+    /* weights: as nerv_model_new_sized() has it */
+    NervModel *(*configure)(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
+                            GError **error);
     void (*write)(const NervModel *model, NervBitWriter *w);
     NervModel *(*read)(NervBitReader *r, const NervClip *clip, GError **error);
     void (*free)(NervModel *model);
@@ -71,6 +73,9 @@ int64_t nerv_model_steps(const NervModel *model);
  * and wrong types are NERV_ERROR_INVALID and the message names the key and what is known. Free with
  * nerv_model_free(). */
 NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error);
+/* The same with about so many weights where the model may choose and the options don't say; 0: its own choice. */
+NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
+                                GError **error);
 void nerv_model_free(NervModel *model);
 
 /* Writes class id and configuration; reads them back. A reader checks every field's range before it

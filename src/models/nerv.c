@@ -214,7 +214,9 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
     return &m->head;
 }
 
-static NervModel *nerv_configure(const char *name, GVariant *options, const NervClip *clip, GError **error)
+/* Its networks are the paper's or their kin: no size is chosen here. */
+static NervModel *nerv_configure(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
+                                 GError **error)
 {
     NervNervConfig c;
     defaults(&c, name, clip);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Rate control: the controller on a made-up plant that answers late and drifts, and a whole encode whose stream has the size asked
+ * for.
+ */
+#include <math.h>
+
+#include "codec/rate.h"
+#include "nerv.h"
+
+/* Bits follow the weight with a lag, less and less as the learning rate falls; the coder's ratio drifts. */
+static void check_plant(double target, double scale, double slope)
+{
+    enum { STEPS = 1000 };
+    const double n_pixels = 1e6;
+    NervRate r;
+    double bits = 8. * target;
+    nerv_rate_init(&r, target, n_pixels, STEPS);
+    double weight = r.weight, ratio = 1.;
+    for (uint32_t i = 0; i < STEPS; i++) {
+        const double answer = .08 * (1. + cos(G_PI * i / STEPS)) / 2.;
+        bits *= exp(answer * log(scale * pow(weight / 1e-3, -slope) / bits));
+        ratio = .8 + .1 * i / STEPS;
+        if (nerv_rate_wants_measure(&r, i))
+            nerv_rate_measure(&r, i, bits, bits * ratio);
+        weight = nerv_rate_update(&r, i < STEPS / 10 ? 0. : bits);
+        g_assert_true(isfinite(weight) && weight > 0.);
+    }
+    g_test_message("wanted %g, got %g", target, bits * ratio);
+    g_assert_cmpfloat(fabs(bits * ratio / target - 1.), <, .03);
+}
+
+static void test_controller(void)
+{
+    check_plant(1e5, 1e5, .3);
+    check_plant(1e5, 3e5, .3);
+    check_plant(1e5, 4e4, .3);
+    check_plant(2e4, 1e5, .5);
+    check_plant(1e6, 5e5, .2);
+}
+
+/* Measured at most so often; a measurement of nothing changes nothing. */
+static void test_measures(void)
+{
+    NervRate r;
+    uint32_t n = 0;
+    nerv_rate_init(&r, 1e5, 1e6, 10);
+    const double ratio = r.ratio;
+    for (uint32_t i = 0; i < 10; i++)
+        if (nerv_rate_wants_measure(&r, i)) {
+            nerv_rate_measure(&r, i, 0., 0.);
+            n++;
+        }
+    g_assert_cmpuint(n, ==, 10);
+    g_assert_cmpfloat(r.ratio, ==, ratio);
+    nerv_rate_init(&r, 1e5, 1e6, 100000);
+    for (uint32_t i = n = 0; i < 100000; i++)
+        if (nerv_rate_wants_measure(&r, i)) {
+            nerv_rate_measure(&r, i, 1e5, 9e4);
+            n++;
+        }
+    g_assert_cmpuint(n, >=, 20);
+    g_assert_cmpuint(n, <=, 64);
+}
+
+#define W 96
+#define H 64
+#define N 50
+
+/* Bytes of the whole stream, two segments of it. */
+static double encode(uint32_t bitrate)
+{
+    const NervVideoInfo info = { .pixels = { .format = NERV_PIXELS_RGB, .width = W, .height = H },
+                                 .fps_n = 25,
+                                 .fps_d = 1,
+                                 .par_n = 1,
+                                 .par_d = 1 };
+    g_autofree uint8_t *rgb = g_malloc((size_t)W * H * 3);
+    NervFrame frame = { .data = { rgb }, .stride = { W * 3 } };
+    NervEncoderSettings s;
+    GError *error = NULL;
+    NervPacket packet;
+    double bytes = 0.;
+    nerv_encoder_settings_init(&s);
+    g_free(s.model);
+    s.model = g_strdup("nerv-grid");
+    s.segment_frames = N / 2;
+    s.epochs = 20;
+    s.tune = NERV_TUNE_PSNR;
+    s.bitrate = bitrate;
+    g_free(s.device);
+    s.device = g_strdup("cpu");
+    NervEncoder *enc = nerv_encoder_new(&info, &s, &error);
+    g_assert_no_error(error);
+    for (int i = 0; i < N; i++) {
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                for (int c = 0; c < 3; c++) {
+                    const double u = .2 * (x + .7 * i) + 1.5 * sin(.23 * y + .1 * i),
+                                 v = x * (c + 2) + y * 7.;
+                    rgb[(y * W + x) * 3 + c] = (uint8_t)(128 + 60 * sin(u + c) + 40 * sin(v * v * .001));
+                }
+        g_assert_true(nerv_encoder_send(enc, &frame, (int64_t)i * 40000000, &error));
+        if (nerv_encoder_is_full(enc))
+            g_assert_true(nerv_encoder_fit(enc, &error));
+        while (nerv_encoder_get(enc, &packet)) {
+            bytes += (double)g_bytes_get_size(packet.data);
+            g_bytes_unref(packet.data);
+        }
+    }
+    nerv_encoder_free(enc);
+    nerv_encoder_settings_clear(&s);
+    return bytes;
+}
+
+/* Two seconds, two networks sized for it. */
+static void test_bitrate(void)
+{
+    static const uint32_t rates[] = { 40, 120 };
+    for (size_t i = 0; i < G_N_ELEMENTS(rates); i++) {
+        const double bytes = encode(rates[i]), wanted = rates[i] * 125. * N / 25.;
+        g_test_message("%u kbit/s: %g bytes wanted, %g", rates[i], wanted, bytes);
+        g_assert_cmpfloat(fabs(bytes / wanted - 1.), <, .03);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rate/controller", test_controller);
+    g_test_add_func("/rate/measures", test_measures);
+    g_test_add_func("/rate/bitrate", test_bitrate);
+    return g_test_run();
+}
