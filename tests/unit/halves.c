@@ -11,21 +11,16 @@
 #include "nerv.h"
 #include "ops/ops.h"
 #include "vulkan/exec.h"
+#include "device.h"
 
 #define W        160
 #define H        96
 #define N_FRAMES 4
 
-static const char *device_name(void)
-{
-    const char *named = g_getenv("NERV_CHECKOP_DEVICE");
-    return named && g_str_has_prefix(named, "vulkan") ? named : "vulkan:0";
-}
-
 static NervVk *open_device(void)
 {
     GError *error = NULL;
-    NervBackend *be = nerv_backend_open(device_name(), 1, &error);
+    NervBackend *be = nerv_backend_open(test_vulkan_name(), 1, &error);
     g_assert_no_error(error);
     return (NervVk *)be;
 }
@@ -127,9 +122,9 @@ static void check_pictures(const char *options, uint32_t epochs)
     GPtrArray *packets = encode(options, epochs);
     uint8_t *cpu = decode(packets, "cpu");
     g_unsetenv("NERV_VULKAN_FP16");
-    uint8_t *full = decode(packets, device_name());
+    uint8_t *full = decode(packets, test_vulkan_name());
     g_setenv("NERV_VULKAN_FP16", "1", TRUE);
-    uint8_t *half = decode(packets, device_name());
+    uint8_t *half = decode(packets, test_vulkan_name());
     const int full_far = farthest(cpu, full, &n_full), half_far = farthest(cpu, half, &n_half);
     g_test_message("%s: floats differ by %d at most, in %zu values; halves by %d, in %zu; of %d", options,
                    full_far, n_full, half_far, n_half, N_FRAMES * W * H * 3);
@@ -295,7 +290,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_setenv("NERV_VULKAN_FP16", "1", TRUE);
-    NervBackend *be = nerv_backend_open(device_name(), 1, NULL);
+    NervBackend *be = nerv_backend_open(test_vulkan_name(), 1, NULL);
     const bool can = be && ((NervVk *)be)->uses_halves;
     nerv_backend_free(be);
     if (!can)

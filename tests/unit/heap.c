@@ -6,17 +6,12 @@
 #include <string.h>
 
 #include "vulkan/memory.h"
-
-static const char *device_name(void)
-{
-    const char *named = g_getenv("NERV_CHECKOP_DEVICE");
-    return named && g_str_has_prefix(named, "vulkan") ? named : "vulkan:0";
-}
+#include "device.h"
 
 static NervVk *open_device(void)
 {
     GError *error = NULL;
-    NervBackend *be = nerv_backend_open(device_name(), 1, &error);
+    NervBackend *be = nerv_backend_open(test_vulkan_name(), 1, &error);
     g_assert_no_error(error);
     return (NervVk *)be;
 }
@@ -92,7 +87,7 @@ static void test_count(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    NervBackend *be = nerv_backend_open(device_name(), 1, NULL);
+    NervBackend *be = nerv_backend_open(test_vulkan_name(), 1, NULL);
     if (!be)
         return 77;
     nerv_backend_free(be);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/renderer.h"
+#include "device.h"
 
 #define W        96
 #define H        54
@@ -515,10 +516,7 @@ static void test_shares(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    device = argc > 1 ? argv[1] : "cpu";
-    const char *named = g_getenv("NERV_CHECKOP_DEVICE");
-    if (!strcmp(device, "vulkan"))
-        device = named && g_str_has_prefix(named, "vulkan") ? named : "vulkan:0";
+    device = test_device_name(argc, argv);
     NervBackend *be = nerv_backend_open(device, 1, NULL);
     if (!be)
         return 77;

@@ -9,6 +9,7 @@
 #include "codec/renderer.h"
 #include "codec/units.h"
 #include "codec/weights.h"
+#include "device.h"
 
 #define W        64
 #define H        36
@@ -329,10 +330,7 @@ static void test_short_memory(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    device = argc > 1 ? argv[1] : "cpu";
-    const char *named = g_getenv("NERV_CHECKOP_DEVICE");
-    if (!strcmp(device, "vulkan"))
-        device = named && g_str_has_prefix(named, "vulkan") ? named : "vulkan:0";
+    device = test_device_name(argc, argv);
     NervBackend *be = nerv_backend_open(device, 1, NULL);
     if (!be)
         return 77;

@@ -10,6 +10,7 @@
 #include "codec/weights.h"
 #include "models/params.h"
 #include "train/trainer.h"
+#include "device.h"
 
 #define W 48
 #define H 32
@@ -256,10 +257,7 @@ static void test_settings(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    const char *named = g_getenv("NERV_CHECKOP_DEVICE"), *device = argc > 1 ? argv[1] : "cpu";
-    if (!strcmp(device, "vulkan"))
-        device = named && g_str_has_prefix(named, "vulkan") ? named : "vulkan:0";
-    backend = nerv_backend_open(device, 2, NULL);
+    backend = nerv_backend_open(test_device_name(argc, argv), 2, NULL);
     if (!backend)
         return 77;
     g_test_add_func("/trainer/rate", test_rate);
