@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""nerv-rd on a tiny test picture: what it writes is complete and agrees with itself, lossless is infinite, failures are failures.
+
+    rd.py NERV-RD
+
+Peers take part where their encoders and decoders are installed.
+"""
+import csv
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+RD = sys.argv[1]
+CLIP = "videotestsrc num-buffers=9 pattern=smpte ! video/x-raw,format={},width=64,height=48,framerate=25/1"
+COLUMNS = ("clip,codec,encoder,width,height,frames,bytes,bpp,kbps,psnr_rgb,psnr_rgb_frames,psnr_yuv611,ms_ssim,"
+           "encode_seconds,decode_fps").split(",")
+failures = 0
+
+
+def check(ok, what):
+    global failures
+    if not ok:
+        failures += 1
+        print("FAILED:", what)
+
+
+def run(*arguments, status=0, says=""):
+    r = subprocess.run([RD, "--device=cpu", "--threads=2", *arguments], capture_output=True, text=True, check=False)
+    out = r.stdout + r.stderr
+    check(r.returncode == status, f"status {r.returncode} instead of {status} for {arguments}: {out[-600:]}")
+    check(says in out, f"nothing says '{says}' for {arguments}: {out[-600:]}")
+    return out
+
+
+def near(a, b, tolerance=1e-3):
+    return abs(a - b) <= tolerance * abs(b)
+
+
+def read(directory, *arguments, clips=(CLIP.format("RGB"),)):
+    names = [os.path.join(directory, name) for name in ("rd.csv", "rd.json", "rd.png")]
+    out = run(*arguments, "--csv=" + names[0], "--json=" + names[1], "--png=" + names[2], *clips)
+    with open(names[0], encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f))
+    with open(names[1], encoding="utf-8") as f:
+        result = json.load(f)
+    with open(names[2], "rb") as f:
+        png = f.read()
+    check(png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (960, 600 * len(clips)), "the plot is no plot")
+    for key in ("commit", "machine", "versions", "gstreamer"):
+        check(key in result, f"the JSON has no {key}")
+    return rows, result, out
+
+
+def check_row(row, n_frames):
+    check(list(row) == COLUMNS, f"columns {list(row)}")
+    size, bpp = int(row["bytes"]), float(row["bpp"])
+    check((row["width"], row["height"], row["frames"]) == ("64", "48", str(n_frames)), f"{row}: another size")
+    check(near(bpp, size * 8 / (64 * 48 * n_frames)) and near(float(row["kbps"]), size * 8 * 25 / n_frames / 1000), f"{row}: rate")
+    check(0 < float(row["ms_ssim"]) <= 1 and float(row["encode_seconds"]) > 0 and float(row["decode_fps"]) > 0, f"{row}: measures")
+
+
+def curves(directory):
+    nerv = "epochs=1 model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\" seed="
+    rows, result, out = read(directory, "--label=small", "--nerv=" + nerv + "1", "--nerv=" + nerv + "2", "--peers=x264",
+                             "--crf=10,20,30,40", "--frames=8")
+    for row in rows:
+        check_row(row, 8)
+    check([r["codec"] for r in rows][:2] == ["small", "small"], f"the curves are {[r['codec'] for r in rows]}")
+    check("seed=2" in rows[1]["encoder"] and 0 < float(rows[0]["psnr_rgb"]) < 30, f"{rows[0]}: no picture fitted for an epoch")
+    clip = result["clips"][0]
+    check(clip["ms_ssim_scales"] == 3 and clip["frames"] == 8, f"{clip}: another clip")
+    points = [(c["codec"], p["bytes"]) for c in clip["curves"] for p in c["points"]]
+    check(points == [(r["codec"], int(r["bytes"])) for r in rows], "CSV and JSON have other points")
+    if "x264: left out" in out:
+        return
+    x264 = [r for r in rows if r["codec"] == "x264"]
+    for measure in ("bytes", "psnr_rgb", "psnr_yuv611", "ms_ssim"):
+        values = [float(r[measure]) for r in x264]
+        check(len(values) == 4 and values == sorted(values, reverse=True), f"x264's {measure} does not fall: {values}")
+    check(float(x264[0]["psnr_yuv611"]) > 40, f"{x264[0]}: that is not crf 10")
+    check([b["why_none"] for b in clip["bd_rates"]] == ["fewer than four points of finite quality"] * 2, f"BD-rates: {clip['bd_rates']}")
+
+
+def lossless(directory):
+    rows, result, out = read(directory, "--peers=x264", "--crf=0", clips=(CLIP.format("I420"), CLIP.format("RGB")))
+    if "x264: left out" in out:
+        return
+    # Of a clip in 4:2:0 nothing is lost; of one in RGB, where only 4:2:0 is the same, the colours at edges are.
+    check([float(r["psnr_yuv611"]) for r in rows] == [math.inf, math.inf], f"not lossless: {rows}")
+    check(float(rows[0]["psnr_rgb"]) == math.inf and float(rows[0]["psnr_rgb_frames"]) == math.inf, f"not lossless: {rows[0]}")
+    check(15 < float(rows[1]["psnr_rgb"]) < 60, f"RGB at half the colours' resolution: {rows[1]}")
+    points = [c["curves"][0]["points"][0] for c in result["clips"]]
+    check([(p["lossless"], p["psnr_yuv611"]) for p in points] == [(True, None), (False, None)], f"lossless: {points}")
+    check(points[0]["psnr_rgb"] is None and points[0]["ms_ssim"] == 1, f"lossless: {points[0]}")
+
+
+def wrong(directory):
+    clip = CLIP.format("RGB")
+    for argument in ("--threads=257", "--frames=1", "--frames=-2", "--peers=h266", "--crf=51", "--crf=1,,2", "--crf=x", "--av1-crf=64",
+                     "--av1-speed=11", "--preset=quick", "--tune=grain", "--device=", "--csv=" + directory,
+                     "--png=" + os.path.join(directory, "none", "x.png")):
+        run(argument, clip, status=2, says=argument.split("=")[0])
+    run("--size=5x5", clip, status=2, says="is no size")
+    run(status=2, says="there is no clip")
+    run("--peers=", "--nerv=no-such-property=1", clip, status=1, says="no-such-property")
+    run("--peers=", "nosuchelement", status=1, says="nosuchelement")
+    run("--peers=", RD, status=1, says="nerv-rd: ")
+    run("--peers=", clip.replace("=9", "=1"), status=1, says="fewer than two")
+
+
+with tempfile.TemporaryDirectory() as work:
+    curves(work)
+    lossless(work)
+    wrong(work)
+print("all as expected" if failures == 0 else f"{failures} failed")
+sys.exit(failures != 0)

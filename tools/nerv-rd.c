@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nerv-rd [OPTION...] CLIP...
+ *
+ * Rate-distortion curves of nervenc's settings beside H.264, H.265 and AV1 by x264enc, x265enc and svtav1enc or av1enc, whichever are
+ * installed: real bytes of real files, quality of what GStreamer's decoders make of them, encoding and decoding times, BD-rates. Seconds
+ * are taken once each and mean little on a busy machine. Each --nerv is a point. Exit status: 0 measured, 1 not, 2 wrong arguments.
+ */
+#include <glib/gstdio.h>
+#include <gst/gst.h>
+#include <string.h>
+
+#include "bench/arguments.h"
+#include "bench/json.h"
+#include "bench/machine.h"
+#include "bench/play.h"
+#include "bench/rd_clip.h"
+#include "bench/rd_codec.h"
+#include "bench/rd_report.h"
+#include "nerv.h"
+
+/* One --nerv, and the --label that was last before it. */
+typedef struct {
+    char *label, *properties;
+} NervPoint;
+
+static char *opt_peers = "x264,x265,av1", *opt_crf = "23,28,33,38", *opt_av1_crf = "20,32,44,56",
+            *opt_preset = "medium", *opt_tune = "psnr", *opt_device = "auto", *opt_size, *opt_csv, *opt_json,
+            *opt_png, **opt_clips;
+static int opt_av1_speed = 6, opt_frames, opt_threads;
+static GArray *opt_nerv; /* of NervPoint */
+static const char *label = "nerv";
+
+static gboolean set_label(const char *option, const char *value, void *user, GError **error)
+{
+    label = g_intern_string(value);
+    return TRUE;
+}
+
+static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
+{
+    const NervPoint point = { g_strdup(label), g_strdup(value) };
+    g_array_append_val(opt_nerv, point);
+    return TRUE;
+}
+
+static const GOptionEntry options[] = {
+    { "nerv", 0, 0, G_OPTION_ARG_CALLBACK, add_nerv, "A point: nervenc's properties; may be repeated",
+      "PROPERTIES" },
+    { "label", 'l', 0, G_OPTION_ARG_CALLBACK, set_label,
+      "Name of the curve of each --nerv after it (default nerv)", "NAME" },
+    { "peers", 0, 0, G_OPTION_ARG_STRING, &opt_peers, "Of x264,x265,av1 (default: all); empty: none",
+      "LIST" },
+    { "crf", 0, 0, G_OPTION_ARG_STRING, &opt_crf, "x264's and x265's points, 0 to 50 (default 23,28,33,38)",
+      "LIST" },
+    { "av1-crf", 0, 0, G_OPTION_ARG_STRING, &opt_av1_crf, "AV1's points, 0 to 63 (default 20,32,44,56)",
+      "LIST" },
+    { "preset", 0, 0, G_OPTION_ARG_STRING, &opt_preset,
+      "x264's and x265's, ultrafast to veryslow (default medium)", "NAME" },
+    { "av1-speed", 0, 0, G_OPTION_ARG_INT, &opt_av1_speed,
+      "svtav1enc's preset or av1enc's cpu-used, 0 to 10 (default 6)", "N" },
+    { "tune", 0, 0, G_OPTION_ARG_STRING, &opt_tune, "x264's and x265's: none, psnr (default), ssim", "NAME" },
+    { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames,
+      "The first N of each clip, 2 to 100000 (default: 0, all)", "N" },
+    { "size", 0, 0, G_OPTION_ARG_STRING, &opt_size, "Scale clips to it (default: as they are)", "WxH" },
+    { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "nervenc's and nervdec's device (default auto)",
+      "D" },
+    { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads,
+      "Threads of encoders and decoders that can be told, at most 256 (default: 0, theirs)", "N" },
+    { "csv", 0, 0, G_OPTION_ARG_FILENAME, &opt_csv, "Write the points there", "FILE" },
+    { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write points, BD-rates and the machine there",
+      "FILE" },
+    { "png", 0, 0, G_OPTION_ARG_FILENAME, &opt_png, "Draw the curves there", "FILE" },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_clips, NULL, NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+/* Exit statuses. */
+enum { DONE, FAILED, WRONG_ARGUMENTS };
+
+/* What all points need. */
+typedef struct {
+    RdSettings settings;
+    int32_t width, height; /* 0: the clip's */
+    bool peer[RD_N_PEERS];
+    GArray *crf, *av1_crf; /* of int32_t */
+    char *file;            /* that each point is encoded to */
+} Plan;
+
+/* --- arguments --- */
+
+static bool parse_list(const char *option, const char *text, int most, GArray **out, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    *out = g_array_new(FALSE, FALSE, sizeof(int32_t));
+    for (char **part = parts; *part; part++) {
+        gint64 value;
+        if (!g_ascii_string_to_signed(*part, 10, 0, most, &value, NULL)) {
+            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                        "--%s is a list of numbers from 0 to %d, not \"%s\"", option, most, text);
+            return false;
+        }
+        const int32_t crf = (int32_t)value;
+        g_array_append_val(*out, crf);
+    }
+    return true;
+}
+
+static bool parse_peers(Plan *plan, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(opt_peers, ",", -1); /* of an empty list: none */
+    for (char **name = names; *name; name++) {
+        const int peer = rd_peer_index(*name);
+        if (peer < 0) {
+            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "--peers knows x264, x265 and av1, not \"%s\"",
+                        *name);
+            return false;
+        }
+        plan->peer[peer] = true;
+    }
+    return true;
+}
+
+static bool check_names(GError **error)
+{
+    static const char *const tunes[] = { "none", "psnr", "ssim", NULL };
+    const char *why = !opt_clips                          ? "there is no clip"
+                      : !*opt_device                      ? "--device has an empty name"
+                      : !rd_preset_is_known(opt_preset)   ? "--preset is one of ultrafast to veryslow"
+                      : !g_strv_contains(tunes, opt_tune) ? "--tune is none, psnr or ssim"
+                                                          : NULL;
+    if (why)
+        g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
+    return !why;
+}
+
+static bool plan_init(Plan *plan, GError **error)
+{
+    const int h264 = rd_peer_max_crf(rd_peer_index("x264")), av1 = rd_peer_max_crf(rd_peer_index("av1"));
+    plan->settings = (RdSettings){ opt_preset, opt_tune, opt_device, opt_av1_speed, opt_threads };
+    return check_names(error) && parse_peers(plan, error) &&
+           parse_list("crf", opt_crf, h264, &plan->crf, error) &&
+           parse_list("av1-crf", opt_av1_crf, av1, &plan->av1_crf, error) &&
+           bench_check_int("av1-speed", opt_av1_speed, 0, 10, error) &&
+           (opt_frames == 0 || bench_check_int("frames", opt_frames, 2, 100000, error)) &&
+           bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
+           (!opt_size || bench_parse_size(opt_size, &plan->width, &plan->height, error)) &&
+           (!opt_csv || bench_check_output("csv", opt_csv, error)) &&
+           (!opt_json || bench_check_output("json", opt_json, error)) &&
+           (!opt_png || bench_check_output("png", opt_png, error));
+}
+
+static void plan_clear(Plan *plan)
+{
+    g_clear_pointer(&plan->crf, g_array_unref);
+    g_clear_pointer(&plan->av1_crf, g_array_unref);
+}
+
+/* --- measuring --- */
+
+static bool measure(const Plan *plan, const RdClip *clip, const RdCodec *codec, RdPoint *point,
+                    GError **error)
+{
+    g_autofree char *escaped = g_strescape(plan->file, NULL);
+    g_autofree char *line = g_strdup_printf("%s ! filesink location=\"%s\"", codec->encode, escaped);
+    GStatBuf status;
+    BenchPlay play;
+    if (!rd_clip_feed(codec->is_nerv ? &clip->rgb : &clip->yuv, line, &point->encode_seconds, error))
+        return false;
+    if (g_stat(plan->file, &status) != 0 || status.st_size == 0) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "there is no file");
+        return false;
+    }
+    if (!rd_clip_compare(clip, plan->file, codec->decode, &point->quality, error) ||
+        !bench_play(plan->file, codec->decode, &play, error))
+        return false;
+    point->bytes = status.st_size;
+    point->bpp = (double)status.st_size * 8 / clip->rgb.frames->len / GST_VIDEO_INFO_WIDTH(&clip->rgb.info) /
+                 GST_VIDEO_INFO_HEIGHT(&clip->rgb.info);
+    point->decode_fps = 1 / play.frame_seconds;
+    return true;
+}
+
+/* Takes what the codec holds. */
+static bool add_point(const Plan *plan, const RdClip *clip, RdCurve *curve, RdCodec *codec, GError **error)
+{
+    RdPoint point = { .encoder = g_strdup(codec->encoder) };
+    const bool ok = measure(plan, clip, codec, &point, error);
+    curve->file_kind = codec->file_kind;
+    if (ok) {
+        g_array_append_val(curve->points, point);
+        rd_print_point(curve, &point);
+    } else {
+        g_prefix_error(error, "%s: ", point.encoder);
+        g_free(point.encoder);
+    }
+    rd_codec_clear(codec);
+    return ok;
+}
+
+static RdCurve *curve_of_label(RdResult *result, const char *name)
+{
+    for (guint i = 0; i < result->curves->len; i++)
+        if (g_str_equal(g_array_index(result->curves, RdCurve, i).name, name))
+            return &g_array_index(result->curves, RdCurve, i);
+    return rd_result_add_curve(result, name, true);
+}
+
+static bool measure_clip(const Plan *plan, const RdClip *clip, RdResult *result, GError **error)
+{
+    rd_print_head(result);
+    for (guint i = 0; i < opt_nerv->len; i++) {
+        const NervPoint *p = &g_array_index(opt_nerv, NervPoint, i);
+        RdCodec codec;
+        rd_nerv_codec(&codec, p->properties, &plan->settings);
+        if (!add_point(plan, clip, curve_of_label(result, p->label), &codec, error))
+            return false;
+    }
+    for (int peer = 0; peer < RD_N_PEERS; peer++) {
+        if (!plan->peer[peer] || rd_peer_missing(peer))
+            continue;
+        const GArray *crf = rd_peer_is_av1(peer) ? plan->av1_crf : plan->crf;
+        RdCurve *curve = rd_result_add_curve(result, rd_peer_name(peer), false);
+        for (guint i = 0; i < crf->len; i++) {
+            RdCodec codec;
+            rd_peer_codec(&codec, peer, g_array_index(crf, int32_t, i), &plan->settings);
+            if (!add_point(plan, clip, curve, &codec, error))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool measure_all(const Plan *plan, GPtrArray *results, GError **error)
+{
+    for (int peer = 0; peer < RD_N_PEERS; peer++)
+        if (plan->peer[peer] && rd_peer_missing(peer))
+            g_print("%s: left out, no %s is installed\n", rd_peer_name(peer), rd_peer_missing(peer));
+    for (char **what = opt_clips; *what; what++) {
+        RdClip clip;
+        if (!rd_clip_load(&clip, *what, (uint32_t)opt_frames, plan->width, plan->height, error))
+            return false;
+        RdResult *result = rd_result_new(&clip);
+        g_ptr_array_add(results, result);
+        const bool ok = measure_clip(plan, &clip, result, error);
+        rd_clip_clear(&clip);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* --- results --- */
+
+static bool write_json(const GPtrArray *results, GError **error)
+{
+    g_autofree char *gstreamer = gst_version_string();
+    Json j;
+    json_init(&j);
+    json_open(&j, NULL, '{');
+    bench_describe_machine(&j, NERV_SOURCE_DIR, NERV_VERSION);
+    json_string(&j, "gstreamer", gstreamer);
+    json_string(&j, "device", opt_device);
+    json_integer(&j, "threads", opt_threads);
+    rd_json(&j, results);
+    json_close(&j, '}');
+    g_autofree char *text = json_finish(&j);
+    return g_file_set_contents(opt_json, text, -1, error);
+}
+
+static bool write_results(const GPtrArray *results, GError **error)
+{
+    g_autofree char *csv = rd_csv(results);
+    rd_print_bd_rates(results);
+    return (!opt_csv || g_file_set_contents(opt_csv, csv, -1, error)) &&
+           (!opt_json || write_json(results, error)) && (!opt_png || rd_plot(opt_png, results, error));
+}
+
+static bool run(Plan *plan, GError **error)
+{
+    g_autofree char *directory = g_dir_make_tmp("nerv-rd-XXXXXX", error);
+    if (!directory)
+        return false;
+    g_autofree char *file = g_build_filename(directory, "point", NULL);
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)rd_result_free);
+    plan->file = file;
+    const bool ok = measure_all(plan, results, error) && write_results(results, error);
+    g_unlink(file);
+    g_rmdir(directory);
+    return ok;
+}
+
+static void point_clear(NervPoint *point)
+{
+    g_free(point->label);
+    g_free(point->properties);
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - rate-distortion curves");
+    g_autoptr(GError) error = NULL;
+    Plan plan = { .width = 0 };
+    int status = WRONG_ARGUMENTS;
+    opt_nerv = g_array_new(FALSE, FALSE, sizeof(NervPoint));
+    g_array_set_clear_func(opt_nerv, (GDestroyNotify)point_clear);
+    g_option_context_set_summary(context,
+                                 "A clip is a file, or the beginning of a pipeline that ends in raw video.");
+    g_option_context_add_main_entries(context, options, NULL);
+    g_option_context_add_group(context, gst_init_get_option_group());
+    if (g_option_context_parse(context, &argc, &argv, &error) && plan_init(&plan, &error))
+        status = run(&plan, &error) ? DONE : FAILED;
+    if (status != DONE)
+        g_printerr("nerv-rd: %s\n", error ? error->message : "failed");
+    plan_clear(&plan);
+    g_array_unref(opt_nerv);
+    return status;
+}
