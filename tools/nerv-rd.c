@@ -252,7 +252,7 @@ static bool measure_all(const Plan *plan, GPtrArray *results, GError **error)
 
 /* --- results --- */
 
-static bool write_json(const GPtrArray *results, GError **error)
+static bool write_json(const GPtrArray *results, bool is_complete, GError **error)
 {
     g_autofree char *gstreamer = gst_version_string();
     Json j;
@@ -260,6 +260,7 @@ static bool write_json(const GPtrArray *results, GError **error)
     json_open(&j, NULL, '{');
     bench_describe_machine(&j, NERV_SOURCE_DIR, NERV_VERSION);
     json_string(&j, "gstreamer", gstreamer);
+    json_boolean(&j, "complete", is_complete);
     json_string(&j, "device", opt_device);
     json_integer(&j, "threads", opt_threads);
     rd_json(&j, results);
@@ -268,12 +269,13 @@ static bool write_json(const GPtrArray *results, GError **error)
     return g_file_set_contents(opt_json, text, -1, error);
 }
 
-static bool write_results(const GPtrArray *results, GError **error)
+static bool write_results(const GPtrArray *results, bool is_complete, GError **error)
 {
     g_autofree char *csv = rd_csv(results);
     rd_print_bd_rates(results);
     return (!opt_csv || g_file_set_contents(opt_csv, csv, -1, error)) &&
-           (!opt_json || write_json(results, error)) && (!opt_png || rd_plot(opt_png, results, error));
+           (!opt_json || write_json(results, is_complete, error)) &&
+           (!opt_png || rd_plot(opt_png, results, error));
 }
 
 static bool run(Plan *plan, GError **error)
@@ -284,7 +286,10 @@ static bool run(Plan *plan, GError **error)
     g_autofree char *file = g_build_filename(directory, "point", NULL);
     g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)rd_result_free);
     plan->file = file;
-    const bool ok = measure_all(plan, results, error) && write_results(results, error);
+    /* Fits take hours: what was measured before a failure is written too. */
+    const bool is_complete = measure_all(plan, results, error);
+    const bool ok =
+        (results->len == 0 || write_results(results, is_complete, is_complete ? error : NULL)) && is_complete;
     g_unlink(file);
     g_rmdir(directory);
     return ok;

@@ -50,6 +50,7 @@ def read(directory, *arguments, clips=(CLIP.format("RGB"),)):
     with open(names[2], "rb") as f:
         png = f.read()
     check(png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (960, 600 * len(clips)), "the plot is no plot")
+    check(result["complete"] is True, "the result is not complete")
     for key in ("commit", "machine", "versions", "gstreamer"):
         check(key in result, f"the JSON has no {key}")
     return rows, result, out
@@ -98,6 +99,18 @@ def lossless(directory):
     check(points[0]["psnr_rgb"] is None and points[0]["ms_ssim"] == 1, f"lossless: {points[0]}")
 
 
+def broken_off(directory):
+    names = [os.path.join(directory, name) for name in ("off.csv", "off.json", "off.png")]
+    nerv = "epochs=1 model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\""
+    run("--peers=", "--nerv=" + nerv, "--csv=" + names[0], "--json=" + names[1], "--png=" + names[2], CLIP.format("RGB"), "nosuchelement",
+        status=1, says="nosuchelement")
+    with open(names[0], encoding="utf-8", newline="") as f:
+        check(len(list(csv.DictReader(f))) == 1, "the point before the failure is lost")
+    with open(names[1], encoding="utf-8") as f:
+        check(json.load(f)["complete"] is False, "a result that was broken off says that it is complete")
+    check(os.path.exists(names[2]), "no plot of what there is")
+
+
 def wrong(directory):
     clip = CLIP.format("RGB")
     for argument in ("--threads=257", "--frames=1", "--frames=-2", "--peers=h266", "--crf=51", "--crf=1,,2", "--crf=x", "--av1-crf=64",
@@ -115,6 +128,7 @@ def wrong(directory):
 with tempfile.TemporaryDirectory() as work:
     curves(work)
     lossless(work)
+    broken_off(work)
     wrong(work)
 print("all as expected" if failures == 0 else f"{failures} failed")
 sys.exit(failures != 0)
