@@ -24,6 +24,7 @@ enum
   PROP_BITS,
   PROP_RATE_WEIGHT,
   PROP_BITRATE,
+  PROP_TARGET_SIZE,
   PROP_TUNE,
   PROP_DEVICE,
   PROP_THREADS,
@@ -104,6 +105,10 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "Bitrate of the stream in kbit/s, met by every segment; chooses the "
           "size of model=nerv-grid and moves rate-weight (0 = none asked for)",
           0, G_MAXINT32 / 1000, d.bitrate, flags));
+  g_object_class_install_property (klass, PROP_TARGET_SIZE,
+      g_param_spec_uint64 ("target-size-bytes", "Target size",
+          "Bytes of each segment, whatever its duration; goes before bitrate "
+          "(0 = none asked for)", 0, G_MAXINT32, d.target_size_bytes, flags));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
@@ -172,6 +177,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_BITRATE:
       s->bitrate = g_value_get_uint (value);
       break;
+    case PROP_TARGET_SIZE:
+      s->target_size_bytes = g_value_get_uint64 (value);
+      break;
     case PROP_TUNE:
       s->tune = g_value_get_enum (value);
       break;
@@ -224,6 +232,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_BITRATE:
       g_value_set_uint (value, s->bitrate);
+      break;
+    case PROP_TARGET_SIZE:
+      g_value_set_uint64 (value, s->target_size_bytes);
       break;
     case PROP_TUNE:
       g_value_set_enum (value, s->tune);

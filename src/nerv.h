@@ -60,6 +60,7 @@ typedef struct {
     /* kbit/s of the whole stream; 0: none asked for. The size of each segment follows from its duration: the network's where the model may
      * choose it, and rate_weight moves during the fit (its own value is not used). */
     uint32_t bitrate;
+    uint64_t target_size_bytes; /* of each segment instead, whatever its duration; 0: none asked for */
     NervTune tune;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */

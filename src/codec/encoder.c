@@ -107,6 +107,11 @@ static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings 
     return !why;
 }
 
+static bool wants_size(const NervEncoder *enc)
+{
+    return enc->settings.bitrate || enc->settings.target_size_bytes;
+}
+
 static void train_settings(const NervEncoder *enc, const NervModel *model, NervTrainSettings *t)
 {
     nerv_train_settings_default(t);
@@ -120,7 +125,7 @@ static void train_settings(const NervEncoder *enc, const NervModel *model, NervT
         t->l1_weight = t->ssim_weight = 0.;
         t->mse_weight = 1.;
     }
-    if (enc->settings.rate_weight > 0. || enc->settings.bitrate) {
+    if (enc->settings.rate_weight > 0. || wants_size(enc)) {
         t->bits = enc->settings.bits;
         t->quantise_from = QUANTISE_FROM;
         t->rate_weight = enc->settings.rate_weight;
@@ -175,6 +180,8 @@ static double seconds_of(const NervEncoder *enc, uint32_t n_frames)
 /* Bytes for n_frames with all that belongs to them; 0: no size is asked for. */
 static double target_bytes(const NervEncoder *enc, uint32_t n_frames)
 {
+    if (enc->settings.target_size_bytes)
+        return (double)enc->settings.target_size_bytes;
     return enc->settings.bitrate * 125. * seconds_of(enc, n_frames);
 }
 
@@ -523,13 +530,12 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
 
     describe_sequence(enc, &s);
     train_settings(enc, model, &fitter.train);
-    if (enc->settings.bitrate) {
+    if (wants_size(enc)) {
         const double least = (double)model->n_weights / NERV_WEIGHTS_PER_BYTE;
         const double left = target_bytes(enc, enc->frames->len) - (double)overhead_bytes(enc, &s);
         fitter.target_bytes = (uint64_t)MAX(left, least);
         if (left < least)
-            g_warning("a bitrate of %u kbit/s leaves nothing for the network: the stream will be larger",
-                      enc->settings.bitrate);
+            g_warning("the bitrate or size leaves nothing for the network: the segment will be larger");
     }
     enc->fit_start_us = g_get_monotonic_time();
     nerv_writer_init(&network);

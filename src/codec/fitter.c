@@ -5,7 +5,14 @@
  */
 #include "codec/fitter.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "codec/rate.h"
+#include "tensor/steps.h"
+
+#define SIZE_TOLERANCE 0.015
+#define MAX_SHIFT      24
 
 /* A network off the device. */
 typedef struct {
@@ -69,7 +76,7 @@ static bool run_steps(const NervFitter *f, NervTrainer *tr, Network *net, GError
 
     nerv_trainer_progress(tr, &p);
     if (f->target_bytes) {
-        nerv_rate_init(&rate, 8. * (double)f->target_bytes,
+        nerv_rate_init(&rate, 8. * (double)f->target_bytes, f->model->n_weights,
                        (double)clip->width * clip->height * clip->n_frames, p.n_steps);
         nerv_trainer_set_rate_weight(tr, rate.weight);
     }
@@ -83,12 +90,58 @@ static bool run_steps(const NervFitter *f, NervTrainer *tr, Network *net, GError
     return true;
 }
 
+/* All weights' steps by so many codes, within the codes that there are; rows of zeros and biases stay. */
+static void shift_steps(const NervModel *model, const uint16_t *from, int shift, uint16_t *to)
+{
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const bool moves = model->params[i].role != NERV_PARAM_BIAS;
+        for (int64_t n = nerv_param_steps(&model->params[i]); n > 0; n--, from++)
+            *to++ = (uint16_t)(moves && *from ? CLAMP(*from + shift, 1, NERV_STEP_CODES - 1) : *from);
+    }
+}
+
+/* Where a short fit ended off its size: coarser or finer steps, one code (1/16 of an octave) after the other, until it is met.
+ * Costs quality, which the rate's weight does not; so only beyond SIZE_TOLERANCE. */
+static bool meet_size(const NervFitter *f, Network *net, GError **error)
+{
+    const double target = 8. * (double)f->target_bytes;
+    const int64_t n = nerv_model_steps(f->model);
+    double bits, best;
+    if (!nerv_network_steps_bits(f->model, net->weights, net->steps, &bits, error))
+        return false;
+    if (fabs(bits / target - 1.) <= SIZE_TOLERANCE)
+        return true;
+    g_autofree uint16_t *shifted = g_try_new(uint16_t, (gsize)n);
+    g_autofree uint16_t *chosen = g_try_new(uint16_t, (gsize)n);
+    if (!shifted || !chosen) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for other steps");
+        return false;
+    }
+    const int way = bits > target ? 1 : -1;
+    memcpy(chosen, net->steps, (size_t)n * sizeof(*chosen));
+    best = fabs(bits - target);
+    for (int i = 1; i <= MAX_SHIFT && (bits - target) * way > 0.; i++) {
+        shift_steps(f->model, net->steps, i * way, shifted);
+        if (nerv_backend_cancelled(f->be, error) ||
+            !nerv_network_steps_bits(f->model, net->weights, shifted, &bits, error))
+            return false;
+        if (fabs(bits - target) >= best)
+            continue;
+        best = fabs(bits - target);
+        memcpy(chosen, shifted, (size_t)n * sizeof(*chosen));
+    }
+    memcpy(net->steps, chosen, (size_t)n * sizeof(*chosen));
+    g_debug("steps moved: %.0f bits wanted, off by %.0f", target, best);
+    return true;
+}
+
 bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, GError **error)
 {
     Network net = { 0 };
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &f->train, error);
     bool ok =
         tr && network_init(f, &net, error) && run_steps(f, tr, &net, error) && network_take(tr, &net, error);
+    ok = ok && (!f->target_bytes || meet_size(f, &net, error));
     if (ok)
         ok = net.steps ? nerv_network_write_steps(f->model, net.weights, net.steps, network, error)
                        : nerv_network_write(f->model, net.weights, f->bits, network, error);

@@ -16,7 +16,9 @@
 #define RESPONSE     0.01 /* of the fit's steps until an error has moved the weight as much as itself */
 #define PROPORTIONAL 4.   /* how much of it counts at once, as a multiple */
 #define MEASURES     48
-#define WEIGHT_AT    3e-3 /* a first guess: this weight at that many bits a pixel, and so on along a slope */
+#define MIN_MEASURES 8
+#define MEASURED     1.5e7 /* weights in all, beyond which measures become fewer */
+#define WEIGHT_AT    3e-3  /* a first guess: this weight at that many bits a pixel, and so on along a slope */
 #define BITS_AT      0.1
 #define WEIGHT_SLOPE 1.5
 
@@ -25,11 +27,12 @@ static double bound(double weight)
     return fmin(fmax(weight, MIN_WEIGHT), MAX_WEIGHT);
 }
 
-void nerv_rate_init(NervRate *r, double target_bits, double n_pixels, uint32_t n_steps)
+void nerv_rate_init(NervRate *r, double target_bits, int64_t n_weights, double n_pixels, uint32_t n_steps)
 {
     const double bpp = target_bits / n_pixels;
     *r = (NervRate){ .target_bits = target_bits, .ratio = FIRST_RATIO, .n_steps = n_steps };
     r->integral = r->weight = bound(WEIGHT_AT * pow(BITS_AT / bpp, WEIGHT_SLOPE));
+    r->max_measures = (uint32_t)fmax(fmin(MEASURED / (double)n_weights, MEASURES), MIN_MEASURES);
     r->gain = 1. / fmax(RESPONSE * n_steps, 1.);
 }
 
@@ -46,7 +49,7 @@ double nerv_rate_update(NervRate *r, double estimate)
 
 bool nerv_rate_wants_measure(const NervRate *r, uint32_t step)
 {
-    return r->measures < MEASURES && step >= r->next_measure;
+    return r->measures < r->max_measures && step >= r->next_measure;
 }
 
 void nerv_rate_measure(NervRate *r, uint32_t step, double estimate, double coded_bits)
@@ -54,5 +57,5 @@ void nerv_rate_measure(NervRate *r, uint32_t step, double estimate, double coded
     if (estimate > 0. && coded_bits > 0.)
         r->ratio = coded_bits / estimate;
     r->measures++;
-    r->next_measure = step + (r->n_steps + MEASURES - 1) / MEASURES;
+    r->next_measure = step + (r->n_steps + r->max_measures - 1) / r->max_measures;
 }

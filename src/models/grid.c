@@ -24,6 +24,8 @@
 #define DEFAULT_WEIGHTS    300000
 #define SAMPLES_PER_WEIGHT 16. /* at least: a network may not grow to a large part of what it stands for */
 #define LEAST_WEIGHTS      2000
+#define MOST_PER_SAMPLE                                                                                      \
+    0.25 /* that a size asked for may lead to: beyond, more weights add nothing but time */
 
 /* --- configuration --- */
 
@@ -164,8 +166,9 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
     const double samples = 3. * clip->width * clip->height * clip->n_frames;
+    const double most = CLAMP(samples * MOST_PER_SAMPLE, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS);
     int32_t n_weights =
-        (int32_t)(weights ? CLAMP(weights, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS)
+        (int32_t)(weights ? CLAMP((double)weights, LEAST_WEIGHTS, most)
                           : CLAMP(samples / SAMPLES_PER_WEIGHT, LEAST_WEIGHTS, DEFAULT_WEIGHTS));
     const char *grids = NULL;
 

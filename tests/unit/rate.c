@@ -15,7 +15,7 @@ static void check_plant(double target, double scale, double slope)
     const double n_pixels = 1e6;
     NervRate r;
     double bits = 8. * target;
-    nerv_rate_init(&r, target, n_pixels, STEPS);
+    nerv_rate_init(&r, target, 300000, n_pixels, STEPS);
     double weight = r.weight, ratio = 1.;
     for (uint32_t i = 0; i < STEPS; i++) {
         const double answer = .08 * (1. + cos(G_PI * i / STEPS)) / 2.;
@@ -44,7 +44,7 @@ static void test_measures(void)
 {
     NervRate r;
     uint32_t n = 0;
-    nerv_rate_init(&r, 1e5, 1e6, 10);
+    nerv_rate_init(&r, 1e5, 30000, 1e6, 10);
     const double ratio = r.ratio;
     for (uint32_t i = 0; i < 10; i++)
         if (nerv_rate_wants_measure(&r, i)) {
@@ -53,7 +53,7 @@ static void test_measures(void)
         }
     g_assert_cmpuint(n, ==, 10);
     g_assert_cmpfloat(r.ratio, ==, ratio);
-    nerv_rate_init(&r, 1e5, 1e6, 100000);
+    nerv_rate_init(&r, 1e5, 30000, 1e6, 100000);
     for (uint32_t i = n = 0; i < 100000; i++)
         if (nerv_rate_wants_measure(&r, i)) {
             nerv_rate_measure(&r, i, 1e5, 9e4);
@@ -61,6 +61,14 @@ static void test_measures(void)
         }
     g_assert_cmpuint(n, >=, 20);
     g_assert_cmpuint(n, <=, 64);
+    nerv_rate_init(&r, 1e5, 3000000, 1e6, 1000);
+    for (uint32_t i = n = 0; i < 1000; i++)
+        if (nerv_rate_wants_measure(&r, i)) {
+            nerv_rate_measure(&r, i, 1e5, 9e4);
+            n++;
+        }
+    g_assert_cmpuint(n, >=, 4);
+    g_assert_cmpuint(n, <=, 10);
 }
 
 #define W 64
@@ -68,7 +76,7 @@ static void test_measures(void)
 #define N 32
 
 /* Bytes of the whole stream, two segments of it. */
-static double encode(uint32_t bitrate)
+static double encode(uint32_t bitrate, uint64_t segment_bytes, uint32_t epochs)
 {
     const NervVideoInfo info = { .pixels = { .format = NERV_PIXELS_RGB, .width = W, .height = H },
                                  .fps_n = 25,
@@ -85,9 +93,10 @@ static double encode(uint32_t bitrate)
     g_free(s.model);
     s.model = g_strdup("nerv-grid");
     s.segment_frames = N / 2;
-    s.epochs = 20;
+    s.epochs = epochs;
     s.tune = NERV_TUNE_PSNR;
     s.bitrate = bitrate;
+    s.target_size_bytes = segment_bytes;
     g_free(s.device);
     s.device = g_strdup("cpu");
     NervEncoder *enc = nerv_encoder_new(&info, &s, &error);
@@ -116,12 +125,20 @@ static double encode(uint32_t bitrate)
 /* Two segments of 16 frames, each with a network sized for it. */
 static void test_bitrate(void)
 {
-    static const uint32_t rates[] = { 60 };
+    static const uint32_t rates[] = { 60, 30 },
+                          epochs[] = { 20, 5 }; /* the second is too short to converge */
     for (size_t i = 0; i < G_N_ELEMENTS(rates); i++) {
-        const double bytes = encode(rates[i]), wanted = rates[i] * 125. * N / 25.;
+        const double bytes = encode(rates[i], 0, epochs[i]), wanted = rates[i] * 125. * N / 25.;
         g_test_message("%u kbit/s: %g bytes wanted, %g", rates[i], wanted, bytes);
         g_assert_cmpfloat(fabs(bytes / wanted - 1.), <, .03);
     }
+}
+
+static void test_target_size(void)
+{
+    const double bytes = encode(1000, 4000, 10);
+    g_test_message("%g bytes", bytes);
+    g_assert_cmpfloat(fabs(bytes / 8000. - 1.), <, .03);
 }
 
 int main(int argc, char **argv)
@@ -130,5 +147,6 @@ int main(int argc, char **argv)
     g_test_add_func("/rate/controller", test_controller);
     g_test_add_func("/rate/measures", test_measures);
     g_test_add_func("/rate/bitrate", test_bitrate);
+    g_test_add_func("/rate/target-size", test_target_size);
     return g_test_run();
 }
