@@ -35,7 +35,7 @@ static bool grid_accepts(const char *name)
 }
 
 /* Shares of the weights: of one grid that all frames have in common, as fine as its share allows; of two in time, at the base and
- * in front of the second block. The rest is the blocks'. Found on two clips of 320x180 (docs/design.md, "Defaults"). */
+ * in front of the second block. The rest is the blocks'. Found on one clip of 320x180 (docs/design.md, "Defaults"). */
 #define STILL_SHARE    0.37
 #define BASE_SHARE     0.12
 #define MIDDLE_SHARE   0.20
