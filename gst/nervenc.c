@@ -199,6 +199,20 @@ push_packets (GstNervEnc * self)
   return ret;
 }
 
+/* How many frames there will be, by the duration that upstream knows. */
+static void
+update_expected (GstNervEnc * self)
+{
+  gint64 duration;
+
+  if (!self->frame_duration
+      || !gst_pad_peer_query_duration (GST_VIDEO_ENCODER_SINK_PAD (self),
+          GST_FORMAT_TIME, &duration) || duration <= 0)
+    return;
+  nerv_encoder_expect (self->enc, gst_util_uint64_scale_round (duration,
+          self->info.fps_n, GST_SECOND * self->info.fps_d));
+}
+
 /* Fits a network to the frames so far and pushes their packets. */
 static GstFlowReturn
 end_segment (GstNervEnc * self)
@@ -233,6 +247,10 @@ end_segment (GstNervEnc * self)
     return GST_FLOW_ERROR;
   }
 
+  if (nerv_encoder_warning (self->enc))
+    GST_ELEMENT_WARNING (self, STREAM, ENCODE,
+        ("What was asked for was not reached."), ("%s",
+            nerv_encoder_warning (self->enc)));
   nerv_encoder_get_stats (self->enc, &stats);
   text = g_strdup_printf ("segment %u: %u frames, %" G_GUINT64_FORMAT
       " network bytes, %.2f dB, %.1f s on %s", self->segment, stats.frames,
@@ -466,8 +484,10 @@ gst_nerv_enc_handle_frame (GstVideoEncoder * encoder,
   }
   strip_input_buffer (frame);
 
-  if (nerv_encoder_is_full (self->enc))
+  if (nerv_encoder_is_full (self->enc)) {
+    update_expected (self);
     ret = end_segment (self);
+  }
 
 done:
   gst_video_codec_frame_unref (frame);
@@ -477,7 +497,12 @@ done:
 static GstFlowReturn
 gst_nerv_enc_finish (GstVideoEncoder * encoder)
 {
-  return end_segment (GST_NERV_ENC (encoder));
+  GstNervEnc *self = GST_NERV_ENC (encoder);
+
+  /* whatever upstream said, no more is to come */
+  if (self->enc)
+    nerv_encoder_expect (self->enc, 0);
+  return end_segment (self);
 }
 
 static gboolean

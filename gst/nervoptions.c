@@ -17,14 +17,18 @@ enum
   PROP_MODEL_OPTIONS,
   PROP_SEGMENT_FRAMES,
   PROP_MAX_MEMORY,
+  PROP_PRESET,
   PROP_EPOCHS,
+  PROP_MAX_SECONDS,
   PROP_BATCH_SIZE,
   PROP_LEARNING_RATE,
   PROP_SEED,
   PROP_BITS,
+  PROP_QUALITY,
   PROP_RATE_WEIGHT,
   PROP_BITRATE,
   PROP_TARGET_SIZE,
+  PROP_TARGET_PSNR,
   PROP_TUNE,
   PROP_DEVICE,
   PROP_THREADS,
@@ -38,11 +42,37 @@ gst_nerv_tune_get_type (void)
     {NERV_TUNE_SSIM, "0.7 mean absolute error + 0.3 (1 - SSIM), NeRV's",
         "ssim"},
     {NERV_TUNE_PSNR, "Mean squared error", "psnr"},
+    {NERV_TUNE_MSSSIM, "0.7 mean absolute error + 0.3 (1 - SSIM), the mean of "
+          "up to five scales", "msssim"},
     {0, NULL, NULL}
   };
 
   if (g_once_init_enter (&type))
     g_once_init_leave (&type, g_enum_register_static ("GstNervTune", values));
+  return type;
+}
+
+GType
+gst_nerv_preset_get_type (void)
+{
+  static GType type;
+  static const GEnumValue values[] = {
+    {NERV_PRESET_ULTRAFAST, "6 epochs, a fifth of the multiplications",
+        "ultrafast"},
+    {NERV_PRESET_SUPERFAST, "12 epochs, a quarter", "superfast"},
+    {NERV_PRESET_VERYFAST, "20 epochs, a third", "veryfast"},
+    {NERV_PRESET_FASTER, "40 epochs, a half", "faster"},
+    {NERV_PRESET_FAST, "80 epochs, two thirds", "fast"},
+    {NERV_PRESET_MEDIUM, "150 epochs", "medium"},
+    {NERV_PRESET_SLOW, "300 epochs", "slow"},
+    {NERV_PRESET_SLOWER, "600 epochs, 1.2 times the multiplications", "slower"},
+    {NERV_PRESET_VERYSLOW, "1200 epochs, 1.4 times", "veryslow"},
+    {NERV_PRESET_PLACEBO, "2400 epochs, twice", "placebo"},
+    {0, NULL, NULL}
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNervPreset", values));
   return type;
 }
 
@@ -58,16 +88,17 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   nerv_encoder_settings_init (&d);
   g_object_class_install_property (klass, PROP_MODEL,
       g_param_spec_string ("model", "Model",
-          "Network: nerv (sized to the video), nerv-grid (temporal grids), "
-          "nerv-s, nerv-m, nerv-l (the paper's)", d.model, flags));
+          "Network: nerv (temporal grids, sized to what is asked for), nerv-mlp "
+          "(positional encoding and MLP, as the paper has it), nerv-s, nerv-m, "
+          "nerv-l (the paper's sizes)", d.model, flags));
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
-          "The model's own settings, by name; for nerv: stem (units), "
-          "base-channels, widths (channels by stage), strides, kernels "
-          "(samples by stage), activation, out-activation, pe-base, "
-          "pe-levels; for nerv-grid: weights (about how many), grids (rows x "
-          "channels by stage), widths, strides, kernels, head-kernel, "
-          "activation, out-activation", GST_TYPE_STRUCTURE, flags));
+          "The model's own settings, by name; for nerv: weights (about how "
+          "many), grids (rows x channels by stage), widths (channels by "
+          "stage), strides, kernels (samples by stage), head-kernel, "
+          "activation, out-activation; for nerv-mlp: stem (units), "
+          "base-channels, widths, strides, kernels, activation, "
+          "out-activation, pe-base, pe-levels", GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
       g_param_spec_uint ("segment-frames", "Segment frames",
           "Frames per segment, each with a network of its own; fewer where "
@@ -78,10 +109,19 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_uint64 ("max-memory", "Maximum memory",
           "Bound on stored frames and training state, in bytes (0 = 2 GiB)",
           0, G_MAXUINT64, d.max_memory_bytes, flags));
+  g_object_class_install_property (klass, PROP_PRESET,
+      g_param_spec_enum ("preset", "Preset",
+          "Time for quality: passes over the frames, and multiplications of the "
+          "network per pixel", GST_TYPE_NERV_PRESET, d.preset, flags));
   g_object_class_install_property (klass, PROP_EPOCHS,
       g_param_spec_uint ("epochs", "Epochs",
-          "Passes over a segment's frames while fitting", 1, 1000000, d.epochs,
-          flags));
+          "Passes over a segment's frames while fitting (0 = the preset's)",
+          0, 1000000, d.epochs, flags));
+  g_object_class_install_property (klass, PROP_MAX_SECONDS,
+      g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
+          "Seconds from the first frame to the end of the stream; the fits take "
+          "them all, and epochs is not used (0 = no limit)", 0.0, 1e9,
+          d.max_seconds, flags));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
           "Frames per training step", 1, 65536, d.batch_size, flags));
@@ -95,20 +135,31 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "bytes", 0, G_MAXUINT64, d.seed, flags));
   g_object_class_install_property (klass, PROP_BITS, g_param_spec_uint ("bits",
           "Bits", "Bits per quantised weight", 2, 8, d.bits, flags));
+  g_object_class_install_property (klass, PROP_QUALITY,
+      g_param_spec_double ("quality", "Quality",
+          "Constant quality where no size, bitrate, PSNR or rate-weight is asked "
+          "for: 10 more are about 3 dB and twice the bytes", 0.0, 100.0,
+          d.quality, flags));
   g_object_class_install_property (klass, PROP_RATE_WEIGHT,
       g_param_spec_double ("rate-weight", "Rate weight",
           "What a bit per pixel of weights counts in the fit beside the error "
           "that tune chooses; more makes smaller files of lower quality "
-          "(0 = quantise after the fit)", 0.0, 1e6, d.rate_weight, flags));
+          "(0 = quantise after the fit, -1 = from quality)", -1.0, 1e6,
+          d.rate_weight, flags));
   g_object_class_install_property (klass, PROP_BITRATE,
       g_param_spec_uint ("bitrate", "Bitrate",
           "Bitrate of the stream in kbit/s, met by every segment; chooses the "
-          "size of model=nerv-grid and moves rate-weight (0 = none asked for)",
+          "network's size and moves rate-weight (0 = none asked for)",
           0, G_MAXINT32 / 1000, d.bitrate, flags));
   g_object_class_install_property (klass, PROP_TARGET_SIZE,
       g_param_spec_uint64 ("target-size-bytes", "Target size",
           "Bytes of each segment, whatever its duration; goes before bitrate "
           "(0 = none asked for)", 0, G_MAXINT32, d.target_size_bytes, flags));
+  g_object_class_install_property (klass, PROP_TARGET_PSNR,
+      g_param_spec_double ("target-psnr", "Target PSNR",
+          "dB in R'G'B', mean of a segment's frames, with as few bytes as they "
+          "take; chooses the network's size and moves rate-weight (0 = none "
+          "asked for)", 0.0, 100.0, d.target_psnr, flags));
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
@@ -123,7 +174,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, GST_NERV_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "Progress of the fit and facts about the network: segment, frames, "
-          "step, steps, loss, psnr (dB), steps-per-second, eta-seconds, "
+          "step, steps, loss, psnr and psnr-frames (dB), steps-per-second, "
+          "eta-seconds, "
           "fit-seconds, device, model, parameters, network-bytes, peak-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   nerv_encoder_settings_clear (&d);
@@ -155,6 +207,18 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
       break;
     case PROP_MAX_MEMORY:
       s->max_memory_bytes = g_value_get_uint64 (value);
+      break;
+    case PROP_PRESET:
+      s->preset = g_value_get_enum (value);
+      break;
+    case PROP_MAX_SECONDS:
+      s->max_seconds = g_value_get_double (value);
+      break;
+    case PROP_QUALITY:
+      s->quality = g_value_get_double (value);
+      break;
+    case PROP_TARGET_PSNR:
+      s->target_psnr = g_value_get_double (value);
       break;
     case PROP_EPOCHS:
       s->epochs = g_value_get_uint (value);
@@ -212,6 +276,18 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
     case PROP_MAX_MEMORY:
       g_value_set_uint64 (value, s->max_memory_bytes);
       break;
+    case PROP_PRESET:
+      g_value_set_enum (value, s->preset);
+      break;
+    case PROP_MAX_SECONDS:
+      g_value_set_double (value, s->max_seconds);
+      break;
+    case PROP_QUALITY:
+      g_value_set_double (value, s->quality);
+      break;
+    case PROP_TARGET_PSNR:
+      g_value_set_double (value, s->target_psnr);
+      break;
     case PROP_EPOCHS:
       g_value_set_uint (value, s->epochs);
       break;
@@ -261,6 +337,7 @@ gst_nerv_progress_to_structure (const NervEncoderStats * s, guint segment)
       "steps", G_TYPE_UINT, s->n_steps,
       "loss", G_TYPE_DOUBLE, s->loss,
       "psnr", G_TYPE_DOUBLE, s->psnr,
+      "psnr-frames", G_TYPE_DOUBLE, s->psnr_frames,
       "steps-per-second", G_TYPE_DOUBLE, s->steps_per_second,
       "eta-seconds", G_TYPE_DOUBLE, s->eta_seconds, NULL);
 }

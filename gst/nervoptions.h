@@ -15,6 +15,8 @@
 
 #define GST_TYPE_NERV_TUNE (gst_nerv_tune_get_type ())
 GType gst_nerv_tune_get_type (void);
+#define GST_TYPE_NERV_PRESET (gst_nerv_preset_get_type ())
+GType gst_nerv_preset_get_type (void);
 
 void gst_nerv_settings_install_properties (GObjectClass * klass);
 

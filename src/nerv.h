@@ -39,28 +39,50 @@ typedef struct NervEncoder NervEncoder;
 
 /* What the fit minimises, on R'G'B' in 0..1. */
 typedef enum {
-    NERV_TUNE_SSIM, /* 0.7 mean absolute error + 0.3 (1 - SSIM): NeRV's equation 2 */
-    NERV_TUNE_PSNR, /* mean squared error */
+    NERV_TUNE_SSIM,   /* 0.7 mean absolute error + 0.3 (1 - SSIM): NeRV's equation 2 */
+    NERV_TUNE_PSNR,   /* mean squared error */
+    NERV_TUNE_MSSSIM, /* as SSIM, with the mean SSIM of up to five scales */
     NERV_TUNE_N,
 } NervTune;
+
+/* Effort: passes over the frames and the network's multiplications per pixel. */
+typedef enum {
+    NERV_PRESET_ULTRAFAST,
+    NERV_PRESET_SUPERFAST,
+    NERV_PRESET_VERYFAST,
+    NERV_PRESET_FASTER,
+    NERV_PRESET_FAST,
+    NERV_PRESET_MEDIUM,
+    NERV_PRESET_SLOW,
+    NERV_PRESET_SLOWER,
+    NERV_PRESET_VERYSLOW,
+    NERV_PRESET_PLACEBO,
+    NERV_PRESET_N,
+} NervPreset;
 
 typedef struct {
     char *model;               /* "nerv", "nerv-s", ...; not NULL */
     GVariant *model_options;   /* a{sv} or NULL */
     uint32_t segment_frames;   /* frames per segment at most, fewer where memory holds no more; 0 = 65536 */
     uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
-    uint32_t epochs;           /* >= 1 */
-    uint32_t batch_size;       /* 1..65536; at most segment_frames are used */
-    double learning_rate;      /* peak; 0 = what suits the model */
+    NervPreset preset;
+    uint32_t epochs;     /* passes over a segment's frames; 0 = the preset's */
+    uint32_t batch_size; /* 1..65536; at most segment_frames are used */
+    /* Seconds that the whole encode takes, from the first frame sent to the last packet; the fit then ends with the time and not with
+     * the epochs. 0: no limit. See nerv_encoder_expect(). */
+    double max_seconds;
+    double learning_rate; /* peak; 0 = what suits the model */
     uint64_t seed;
     uint32_t bits; /* per weight, 2..8 */
+    /* What decides a segment's rate: the first of these that is asked for. */
+    uint64_t target_size_bytes; /* of each segment, whatever its duration; 0: none asked for */
+    uint32_t bitrate;           /* kbit/s of the whole stream, met by each segment; 0: none asked for */
+    double
+        target_psnr; /* dB in R'G'B', mean of the segment's frames, with as few bytes as they take; 0: none asked for */
     /* Quantisation-aware training: the fit minimises loss + rate_weight * bits of weights per pixel of the segment, 0..1e6. 0: the
-     * weights are quantised after the fit. */
+     * weights are quantised after the fit; -1: from quality. */
     double rate_weight;
-    /* kbit/s of the whole stream; 0: none asked for. The size of each segment follows from its duration: the network's where the model may
-     * choose it, and rate_weight moves during the fit (its own value is not used). */
-    uint32_t bitrate;
-    uint64_t target_size_bytes; /* of each segment instead, whatever its duration; 0: none asked for */
+    double quality; /* 0..100: constant quality, 10 are about 3 dB; 50 by default */
     NervTune tune;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
@@ -74,7 +96,10 @@ typedef struct {
     uint32_t segment; /* segments finished */
     uint32_t frames;  /* frames of the segment being fitted, or last fitted */
     uint32_t step, n_steps;
-    double loss, psnr; /* training loss; dB */
+    double loss;
+    /* dB in R'G'B': of the frames' mean squared error, and the mean of the frames'. During a fit of its last steps, after it of the network as
+     * it was written. */
+    double psnr, psnr_frames;
     double
         weight_bits; /* estimated length of the coded weights; 0 before they are quantised, and without rate_weight */
     double steps_per_second, eta_seconds, fit_seconds;
@@ -100,6 +125,9 @@ uint32_t nerv_encoder_max_frames(const NervEncoder *enc);
 /* Numbers segments and frames on from where `previous` stands, for a change of format in mid-stream. To be called before the
  * first send, on the thread that used `previous`. */
 void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous);
+/* How many frames the whole stream will have, as far as the caller knows; 0: not at all. Decides how max_seconds is divided among segments:
+ * without it each takes half of what is left, and the last, one that is not full, the rest. */
+void nerv_encoder_expect(NervEncoder *enc, uint64_t n_frames);
 /* Frames in the open segment; whether it must be fitted before the next nerv_encoder_send(). */
 uint32_t nerv_encoder_pending(const NervEncoder *enc);
 bool nerv_encoder_is_full(const NervEncoder *enc);
@@ -107,6 +135,8 @@ bool nerv_encoder_is_full(const NervEncoder *enc);
 /* Fits a network to the pending frames and queues their packets: minutes of work. With no pending frames, does
  * nothing. NERV_ERROR_CANCELLED after nerv_encoder_cancel(): the pending frames are kept. */
 bool nerv_encoder_fit(NervEncoder *enc, GError **error);
+/* What the last segment's fit did not reach of what was asked for, a sentence; NULL if nothing. Valid until the next fit. */
+const char *nerv_encoder_warning(const NervEncoder *enc);
 /* Any thread: makes a running or the next nerv_encoder_fit() return within one training step. Cleared by nerv_encoder_reset(). */
 void nerv_encoder_cancel(NervEncoder *enc);
 /* Drops pending frames and queued packets and clears cancellation. Numbering of frames and segments goes on. */

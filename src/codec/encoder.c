@@ -8,18 +8,17 @@
 
 #include "backend/backend.h"
 #include "codec/fitter.h"
+#include "codec/settings.h"
 #include "codec/units.h"
 #include "nerv.h"
 
-#define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
-#define MAX_SEGMENT_FRAMES       65536u
-#define MAX_SECONDS_PER_FRAME    32768u
-#define MAX_PTS_NS               ((int64_t)1 << 59) /* 18 years either way: keeps every sum of times in range */
-#define PROGRESS_INTERVAL_US     100000
-/* Early: bits are saved by what the network learns to do without, and that takes as long as learning (docs/design.md). */
-#define QUANTISE_FROM 0.1
-/* Of a network whose size is chosen for a rate. */
-#define BITS_PER_WEIGHT 3.5
+#define MAX_SECONDS_PER_FRAME 32768u
+#define MAX_PTS_NS            ((int64_t)1 << 59) /* 18 years either way: keeps every sum of times in range */
+#define PROGRESS_INTERVAL_US  100000
+#define MOST_RESTARTS         3
+#define RESTART_GROWTH        2.5
+/* Of the time that is left, for a segment of a stream of unknown length. */
+#define UNKNOWN_PART 0.5
 
 typedef struct {
     uint8_t *pixels; /* canonical layout, frame_bytes */
@@ -36,103 +35,19 @@ struct NervEncoder {
     GArray *frames; /* StoredFrame: the open segment */
     GQueue packets; /* NervPacket * */
     uint32_t segment_id;
-    uint64_t n_sent; /* frames in all finished segments */
+    uint64_t n_sent;     /* frames in all finished segments */
+    uint64_t n_expected; /* frames of the whole stream, 0: not known */
+    double growth;       /* of the network's weights, after a target_psnr that it did not reach */
 
+    gint64 start_us; /* of the first frame sent, 0 before it */
     gint64 fit_start_us, published_us;
+    char *warning;
     gint cancel; /* atomic */
     NervProgressFunc progress;
     void *progress_user;
     GMutex lock; /* stats */
     NervEncoderStats stats;
 };
-
-/* --- settings --- */
-
-void nerv_encoder_settings_init(NervEncoderSettings *s)
-{
-    *s = (NervEncoderSettings){
-        .model = g_strdup("nerv"),
-        .segment_frames = 128,
-        .max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES,
-        .epochs = 150,
-        .batch_size = 1,
-        .seed = 1,
-        .bits = 8,
-        .device = g_strdup("auto"),
-    };
-}
-
-void nerv_encoder_settings_clear(NervEncoderSettings *s)
-{
-    g_clear_pointer(&s->model, g_free);
-    g_clear_pointer(&s->device, g_free);
-    g_clear_pointer(&s->model_options, g_variant_unref);
-}
-
-static void settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src)
-{
-    *dst = *src;
-    dst->model = g_strdup(src->model);
-    dst->device = g_strdup(src->device);
-    dst->model_options = src->model_options ? g_variant_ref_sink(src->model_options) : NULL;
-    if (!dst->max_memory_bytes)
-        dst->max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
-}
-
-static bool settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s, GError **error)
-{
-    const char *why = NULL;
-    double kr, kb;
-    if (!nerv_pixels_bytes(&info->pixels))
-        why = "the video's format or size is not valid";
-    else if (info->pixels.format >= NERV_PIXELS_I420 &&
-             !nerv_matrix_coefficients(info->pixels.matrix, &kr, &kb))
-        why = "the video's colour matrix is not supported";
-    else if (s->segment_frames > MAX_SEGMENT_FRAMES)
-        why = "a segment has at most 65536 frames";
-    else if (s->epochs < 1)
-        why = "epochs starts at 1";
-    else if (s->batch_size < 1 || s->batch_size > MAX_SEGMENT_FRAMES)
-        why = "a batch-size goes from 1 to 65536 frames";
-    else if (!(s->learning_rate >= 0. && s->learning_rate <= 10.))
-        why = "learning-rate goes from 0 to 10";
-    else if (s->bits < 2 || s->bits > 8)
-        why = "weights take 2 to 8 bits";
-    else if (!(s->rate_weight >= 0. && s->rate_weight <= 1e6))
-        why = "rate-weight goes from 0 to 1000000";
-    else if ((unsigned)s->tune >= NERV_TUNE_N)
-        why = "unknown tune";
-    if (why)
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s", why);
-    return !why;
-}
-
-static bool wants_size(const NervEncoder *enc)
-{
-    return enc->settings.bitrate || enc->settings.target_size_bytes;
-}
-
-static void train_settings(const NervEncoder *enc, const NervModel *model, NervTrainSettings *t)
-{
-    nerv_train_settings_default(t);
-    t->epochs = enc->settings.epochs;
-    t->batch_size = enc->settings.batch_size;
-    t->learning_rate = enc->settings.learning_rate > 0. ? enc->settings.learning_rate : model->learning_rate;
-    t->beta1 = model->beta1;
-    t->beta2 = model->beta2;
-    t->warmup = model->warmup;
-    if (enc->settings.tune == NERV_TUNE_PSNR) {
-        t->l1_weight = t->ssim_weight = 0.;
-        t->mse_weight = 1.;
-    }
-    if (enc->settings.rate_weight > 0. || wants_size(enc)) {
-        t->bits = enc->settings.bits;
-        t->quantise_from = QUANTISE_FROM;
-        t->rate_weight = enc->settings.rate_weight;
-    }
-    /* Segments differ in their draws, streams of one seed do not. */
-    t->seed = enc->settings.seed + (uint64_t)enc->segment_id * UINT64_C(0x9e3779b97f4a7c15);
-}
 
 /* Brings what is only carried into the ranges that the sequence header has: a frame rate beyond them is variable. */
 static void tidy_rates(NervVideoInfo *info)
@@ -161,7 +76,7 @@ static void describe_model(NervEncoder *enc, const NervModel *model)
 
 static uint32_t wanted_frames(const NervEncoder *enc)
 {
-    return enc->settings.segment_frames ? enc->settings.segment_frames : MAX_SEGMENT_FRAMES;
+    return enc->settings.segment_frames ? enc->settings.segment_frames : NERV_MAX_SEGMENT_FRAMES;
 }
 
 /* Seconds that n_frames last: at the constant rate, or n times the stored frames' mean distance; 0 if neither says. */
@@ -180,17 +95,36 @@ static double seconds_of(const NervEncoder *enc, uint32_t n_frames)
 /* Bytes for n_frames with all that belongs to them; 0: no size is asked for. */
 static double target_bytes(const NervEncoder *enc, uint32_t n_frames)
 {
-    if (enc->settings.target_size_bytes)
+    switch (nerv_settings_rate_mode(&enc->settings)) {
+    case NERV_RATE_SIZE:
         return (double)enc->settings.target_size_bytes;
-    return enc->settings.bitrate * 125. * seconds_of(enc, n_frames);
+    case NERV_RATE_BITRATE:
+        return enc->settings.bitrate * 125. * seconds_of(enc, n_frames);
+    default:
+        return 0.;
+    }
+}
+
+/* When the fit of the frames so far must be over: their part of the time that is left, all of it if they are the last. 0: no limit. */
+static gint64 deadline(const NervEncoder *enc)
+{
+    const gint64 now = g_get_monotonic_time();
+    const double n = enc->frames->len;
+    double part = nerv_encoder_is_full(enc) ? UNKNOWN_PART : 1.;
+    if (enc->settings.max_seconds <= 0.)
+        return 0;
+    if (enc->n_expected >= enc->n_sent + enc->frames->len)
+        part = n / (double)(enc->n_expected - enc->n_sent);
+    const double left = (double)(enc->start_us - now) + enc->settings.max_seconds * 1e6;
+    return now + (gint64)(MAX(left, 1.) * part);
 }
 
 static NervModel *new_model(const NervEncoder *enc, uint32_t n_frames, GError **error)
 {
     const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)n_frames };
-    const double weights = target_bytes(enc, n_frames) * 8. / BITS_PER_WEIGHT;
-    return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, (int64_t)weights,
-                                error);
+    const NervModelSize size =
+        nerv_settings_model_size(&enc->settings, &clip, target_bytes(enc, n_frames), enc->growth);
+    return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, &size, error);
 }
 
 /* Makes the training plan of a whole segment's network, with frames for one batch, to learn before any frame comes whether the
@@ -205,7 +139,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
 
     if (model) {
         model->clip.n_frames = (int32_t)batch_size;
-        train_settings(enc, model, &train);
+        nerv_settings_train(&enc->settings, model, enc->segment_id, &train);
         train.batch_size = batch_size;
         store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
     }
@@ -290,12 +224,13 @@ static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
 NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettings *settings, GError **error)
 {
     size_t fit_bytes = 0;
-    if (!settings_valid(info, settings, error))
+    if (!nerv_settings_valid(info, settings, error))
         return NULL;
     NervEncoder *enc = g_new0(NervEncoder, 1);
     enc->info = *info;
+    enc->growth = 1.;
     tidy_rates(&enc->info);
-    settings_copy(&enc->settings, settings);
+    nerv_settings_copy(&enc->settings, settings);
     enc->frame_bytes = (nerv_pixels_bytes(&info->pixels) + 3) / 4 * 4;
     enc->frames = g_array_new(FALSE, FALSE, sizeof(StoredFrame));
     g_queue_init(&enc->packets);
@@ -339,6 +274,7 @@ void nerv_encoder_free(NervEncoder *enc)
     g_array_unref(enc->frames);
     nerv_backend_free(enc->be);
     nerv_encoder_settings_clear(&enc->settings);
+    g_free(enc->warning);
     g_mutex_clear(&enc->lock);
     g_free(enc);
 }
@@ -374,6 +310,8 @@ bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns,
             memcpy(stored.pixels + plane[i].offset + (size_t)y * plane[i].stride,
                    frame->data[i] + (ptrdiff_t)y * frame->stride[i], plane[i].row_bytes);
     g_array_append_val(enc->frames, stored);
+    if (!enc->start_us)
+        enc->start_us = g_get_monotonic_time();
     return true;
 }
 
@@ -386,7 +324,13 @@ void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous)
 {
     enc->segment_id = previous->segment_id;
     enc->n_sent = previous->n_sent;
+    enc->start_us = previous->start_us;
     enc->stats.segment = previous->stats.segment;
+}
+
+void nerv_encoder_expect(NervEncoder *enc, uint64_t n_frames)
+{
+    enc->n_expected = n_frames;
 }
 
 uint32_t nerv_encoder_pending(const NervEncoder *enc)
@@ -414,6 +358,7 @@ static void publish(void *user, const NervTrainProgress *p, bool last)
     enc->stats.n_steps = p->n_steps;
     enc->stats.loss = p->loss;
     enc->stats.psnr = p->psnr;
+    enc->stats.psnr_frames = p->psnr_frames;
     enc->stats.weight_bits = p->bits;
     enc->stats.steps_per_second = p->steps_per_second;
     enc->stats.eta_seconds = p->eta_seconds;
@@ -514,7 +459,38 @@ static uint64_t overhead_bytes(const NervEncoder *enc, const NervSequence *s)
     return bytes;
 }
 
-static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, GError **error)
+/* The size or quality that the segment's network has to meet. */
+static void set_target(NervEncoder *enc, const NervSequence *s, NervFitter *f)
+{
+    const double bytes = target_bytes(enc, enc->frames->len);
+    if (bytes > 0.) {
+        const double least = (double)f->model->n_weights / NERV_WEIGHTS_PER_BYTE;
+        f->target_bytes = (uint64_t)MAX(bytes - (double)overhead_bytes(enc, s), least);
+    }
+    if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
+        f->target_psnr = enc->settings.target_psnr;
+}
+
+static void warn_of(NervEncoder *enc, const NervSequence *s, const NervFitResult *r, uint32_t network_bytes)
+{
+    g_clear_pointer(&enc->warning, g_free);
+    if (!r->missed)
+        return;
+    if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
+        enc->warning =
+            g_strdup_printf("segment %u has %.2f dB, not the %.2f dB asked for: more epochs, a slower preset "
+                            "or a larger network may reach it",
+                            enc->segment_id, r->score.psnr_frames, enc->settings.target_psnr);
+    else
+        enc->warning =
+            g_strdup_printf("segment %u takes %.0f bytes, not the %.0f asked for: the network does not "
+                            "get there; shorter or longer segments or another model may",
+                            enc->segment_id, (double)(overhead_bytes(enc, s) + network_bytes),
+                            target_bytes(enc, enc->frames->len));
+}
+
+static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, bool may_give_up,
+                          NervFitResult *result, GError **error)
 {
     NervFitter fitter = {
         .be = enc->be,
@@ -522,6 +498,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .frames = store,
         .pixels = &enc->info.pixels,
         .bits = enc->settings.bits,
+        .may_give_up = may_give_up,
         .progress = publish,
         .user = enc,
     };
@@ -529,53 +506,79 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervSequence s;
 
     describe_sequence(enc, &s);
-    train_settings(enc, model, &fitter.train);
-    if (wants_size(enc)) {
-        const double least = (double)model->n_weights / NERV_WEIGHTS_PER_BYTE;
-        const double left = target_bytes(enc, enc->frames->len) - (double)overhead_bytes(enc, &s);
-        fitter.target_bytes = (uint64_t)MAX(left, least);
-        if (left < least)
-            g_warning("the bitrate or size leaves nothing for the network: the segment will be larger");
-    }
-    enc->fit_start_us = g_get_monotonic_time();
+    nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
+    fitter.train.deadline_us = deadline(enc);
+    set_target(enc, &s, &fitter);
     nerv_writer_init(&network);
-    const bool ok = nerv_fitter_run(&fitter, &network, error);
-    if (ok) {
+    const bool ok = nerv_fitter_run(&fitter, &network, result, error);
+    if (ok && !result->gave_up) {
+        warn_of(enc, &s, result, network.bytes->len);
         queue_packets(enc, &s, &network);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;
+        enc->stats.psnr = result->score.psnr;
+        enc->stats.psnr_frames = result->score.psnr_frames;
+        enc->stats.fit_seconds = (double)(g_get_monotonic_time() - enc->fit_start_us) * 1e-6;
         g_mutex_unlock(&enc->lock);
     }
     nerv_writer_clear(&network);
     return ok;
 }
 
+/* One try with a network of the present growth. *grown: whether a larger one is worth another. */
+static bool try_fit(NervEncoder *enc, NervBuffer *store, bool may_give_up, bool *again, GError **error)
+{
+    NervFitResult result;
+    const double growth = enc->growth;
+    NervModel *larger = NULL, *model = new_model(enc, enc->frames->len, error);
+    if (!model)
+        return false;
+    if (may_give_up) {
+        enc->growth = growth * RESTART_GROWTH;
+        larger = new_model(enc, enc->frames->len, NULL);
+        may_give_up = larger && larger->n_weights > model->n_weights;
+        enc->growth = growth;
+    }
+    describe_model(enc, model);
+    const bool ok = fit_and_queue(enc, model, store, may_give_up, &result, error);
+    *again = ok && result.gave_up;
+    if (*again)
+        enc->growth = growth * RESTART_GROWTH;
+    nerv_model_free(larger);
+    nerv_model_free(model);
+    return ok;
+}
+
 bool nerv_encoder_fit(NervEncoder *enc, GError **error)
 {
-    NervBuffer *store = NULL;
+    const bool may_grow = nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR;
+    bool again = true, ok;
 
     if (nerv_backend_cancelled(enc->be, error))
         return false;
     if (enc->frames->len == 0)
         return true;
-    NervModel *model = new_model(enc, enc->frames->len, error);
-    if (!model)
-        return false;
-    describe_model(enc, model);
     g_mutex_lock(&enc->lock);
     enc->stats.frames = enc->frames->len;
     g_mutex_unlock(&enc->lock);
-    store = upload_frames(enc, error);
-    const bool ok = store && fit_and_queue(enc, model, store, error);
+    enc->fit_start_us = g_get_monotonic_time();
+    NervBuffer *store = upload_frames(enc, error);
+    ok = store != NULL;
+    for (int i = 0; ok && again; i++)
+        ok = try_fit(enc, store, may_grow && i < MOST_RESTARTS, &again, error);
     if (ok) {
         enc->segment_id++;
         enc->n_sent += enc->frames->len;
         drop_frames(enc);
     }
     nerv_buffer_free(store);
-    nerv_model_free(model);
     return ok;
+}
+
+const char *nerv_encoder_warning(const NervEncoder *enc)
+{
+    return enc->warning;
 }
 
 void nerv_encoder_cancel(NervEncoder *enc)
@@ -588,6 +591,7 @@ void nerv_encoder_reset(NervEncoder *enc)
     drop_frames(enc);
     drop_packets(enc);
     g_atomic_int_set(&enc->cancel, 0);
+    enc->start_us = 0;
 }
 
 void nerv_encoder_get_stats(NervEncoder *enc, NervEncoderStats *stats)

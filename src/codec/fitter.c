@@ -12,87 +12,154 @@
 #include "tensor/steps.h"
 
 #define SIZE_TOLERANCE 0.015
-#define MAX_SHIFT      24
+#define SIZE_MISSED    0.03
+#define PSNR_MISSED    0.1 /* dB */
+#define MAX_SHIFT      32
+/* What coding takes beside a deadline: seconds a weight, and a part of a scorer's pass for all that surrounds it. */
+#define CODING_SECONDS 2.5e-6
+#define SCORING_PARTS  1.3
+#define TIMED_FRAMES   2
 
-/* A network off the device. */
+/* A network off the device, and what it is to become. */
 typedef struct {
-    float *weights;  /* model->n_weights */
-    uint16_t *steps; /* codes, where they were learned; else NULL */
-} Network;
+    const NervFitter *f;
+    float *weights;    /* model->n_weights */
+    uint16_t *steps;   /* codes, where they were learned; else NULL */
+    uint16_t *shifted; /* those of a trial */
+    NervRate rate;
+} Fit;
 
-static void network_clear(Network *net)
+static void fit_clear(Fit *fit)
 {
-    g_clear_pointer(&net->weights, g_free);
-    g_clear_pointer(&net->steps, g_free);
+    g_free(fit->weights);
+    g_free(fit->steps);
+    g_free(fit->shifted);
 }
 
-static bool network_init(const NervFitter *f, Network *net, GError **error)
+static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
 {
     const bool learned = f->train.bits > 0;
-    net->weights = g_try_new(float, (gsize)f->model->n_weights);
-    net->steps = learned ? g_try_new(uint16_t, (gsize)nerv_model_steps(f->model)) : NULL;
-    if (net->weights && (!learned || net->steps))
+    const NervClip *clip = &f->model->clip;
+    const gsize n_steps = (gsize)nerv_model_steps(f->model);
+    *fit = (Fit){ .f = f, .weights = g_try_new(float, (gsize)f->model->n_weights) };
+    fit->steps = learned ? g_try_new(uint16_t, n_steps) : NULL;
+    fit->shifted = learned ? g_try_new(uint16_t, n_steps) : NULL;
+    if (f->target_bytes)
+        nerv_rate_init_size(&fit->rate, 8. * (double)f->target_bytes, f->model->n_weights,
+                            (double)clip->width * clip->height * clip->n_frames);
+    else if (f->target_psnr > 0.)
+        nerv_rate_init_psnr(&fit->rate, f->target_psnr, f->train.rate_weight);
+    if (fit->weights && (!learned || (fit->steps && fit->shifted)))
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
     return false;
 }
 
-static bool network_take(NervTrainer *tr, Network *net, GError **error)
+static bool take(Fit *fit, NervTrainer *tr, GError **error)
 {
-    return nerv_trainer_get_params(tr, net->weights, error) &&
-           (!net->steps || nerv_trainer_get_steps(tr, net->steps, error));
+    return nerv_trainer_get_params(tr, fit->weights, error) &&
+           (!fit->steps || nerv_trainer_get_steps(tr, fit->steps, error));
 }
+
+static bool write(const Fit *fit, const uint16_t *steps, NervBitWriter *network, GError **error)
+{
+    const NervFitter *f = fit->f;
+    return steps ? nerv_network_write_steps(f->model, fit->weights, steps, network, error)
+                 : nerv_network_write(f->model, fit->weights, f->bits, network, error);
+}
+
+/* --- the fit --- */
 
 /* Moves the rate's weight after a step; now and then codes the network to learn what it really takes. */
-static bool control_rate(const NervFitter *f, NervTrainer *tr, Network *net, NervRate *rate, GError **error)
+static bool control_rate(Fit *fit, NervTrainer *tr, const NervTrainProgress *p, GError **error)
 {
-    NervTrainProgress p;
-    nerv_trainer_progress(tr, &p);
-    if (p.bits > 0. && nerv_rate_wants_measure(rate, p.step)) {
-        double coded;
-        if (!network_take(tr, net, error) ||
-            !nerv_network_steps_bits(f->model, net->weights, net->steps, &coded, error))
-            return false;
-        nerv_rate_measure(rate, p.step, p.bits, coded);
-        g_debug("step %u: %.0f bits estimated, %.0f coded, %.0f wanted, rate weight %g", p.step, p.bits,
-                coded, rate->target_bits, rate->weight);
+    NervRate *rate = &fit->rate;
+    double weight;
+    if (fit->f->target_psnr > 0.) {
+        weight = nerv_rate_update_psnr(rate, p->position, p->psnr_frames);
+    } else {
+        if (p->bits > 0. && nerv_rate_wants_measure(rate, p->position)) {
+            double coded;
+            if (!take(fit, tr, error) ||
+                !nerv_network_steps_bits(fit->f->model, fit->weights, fit->steps, &coded, error))
+                return false;
+            nerv_rate_measure(rate, p->position, p->bits, coded);
+            g_debug("step %u: %.0f bits estimated, %.0f coded, %.0f wanted, rate weight %g", p->step, p->bits,
+                    coded, rate->target_bits, rate->weight);
+        }
+        weight = nerv_rate_update_size(rate, p->position, p->bits);
     }
-    nerv_trainer_set_rate_weight(tr, nerv_rate_update(rate, p.bits));
+    nerv_trainer_set_rate_weight(tr, weight);
     return true;
 }
 
-static void report(const NervFitter *f, const NervTrainer *tr)
+/* False on errors, and when the fit is given up: then *gave_up. */
+static bool run_steps(Fit *fit, NervTrainer *tr, bool *gave_up, GError **error)
 {
+    const NervFitter *f = fit->f;
+    const bool controlled = f->target_bytes || f->target_psnr > 0.;
     NervTrainProgress p;
-    nerv_trainer_progress(tr, &p);
-    f->progress(f->user, &p, p.step == p.n_steps);
-}
 
-static bool run_steps(const NervFitter *f, NervTrainer *tr, Network *net, GError **error)
-{
-    const NervClip *clip = &f->model->clip;
-    NervTrainProgress p;
-    NervRate rate;
-
+    if (controlled)
+        nerv_trainer_set_rate_weight(tr, fit->rate.weight);
     nerv_trainer_progress(tr, &p);
-    if (f->target_bytes) {
-        nerv_rate_init(&rate, 8. * (double)f->target_bytes, f->model->n_weights,
-                       (double)clip->width * clip->height * clip->n_frames, p.n_steps);
-        nerv_trainer_set_rate_weight(tr, rate.weight);
-    }
-    report(f, tr);
+    f->progress(f->user, &p, false);
     while (!nerv_trainer_done(tr)) {
-        if (nerv_backend_cancelled(f->be, error) || !nerv_trainer_step(tr, error) ||
-            (f->target_bytes && !control_rate(f, tr, net, &rate, error)))
+        if (nerv_backend_cancelled(f->be, error) || !nerv_trainer_step(tr, error))
             return false;
-        report(f, tr);
+        nerv_trainer_progress(tr, &p);
+        if (controlled && !control_rate(fit, tr, &p, error))
+            return false;
+        f->progress(f->user, &p, nerv_trainer_done(tr));
+        if (f->may_give_up && nerv_rate_hopeless(&fit->rate)) {
+            g_debug("step %u: %.2f dB expected, given up", p.step, fit->rate.forecast);
+            *gave_up = true;
+            return false;
+        }
     }
     return true;
 }
+
+/* Puts the time that coding and scoring will take in front of the deadline. */
+static bool reserve_time(const NervFitter *f, NervTrainSettings *train, GError **error)
+{
+    if (!train->deadline_us)
+        return true;
+    NervScorer *scorer = nerv_scorer_new(f->be, f->model, f->frames, f->pixels, error);
+    g_autofree float *zeros = scorer ? g_try_new0(float, (gsize)f->model->n_weights) : NULL;
+    const gint64 start = g_get_monotonic_time();
+    NervScore score;
+    const bool ok = zeros && nerv_scorer_run(scorer, zeros, TIMED_FRAMES, &score, error);
+    const double frame_us = (double)(g_get_monotonic_time() - start) / TIMED_FRAMES;
+    nerv_scorer_free(scorer);
+    if (scorer && !zeros)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
+    train->deadline_us -= (gint64)(SCORING_PARTS * frame_us * f->model->clip.n_frames +
+                                   CODING_SECONDS * 1e6 * (double)f->model->n_weights);
+    train->deadline_us = MAX(train->deadline_us, 1);
+    return ok;
+}
+
+static bool train(Fit *fit, bool *gave_up, GError **error)
+{
+    const NervFitter *f = fit->f;
+    NervTrainSettings settings = f->train;
+    if (!reserve_time(f, &settings, error))
+        return false;
+    NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &settings, error);
+    const bool ok = tr && run_steps(fit, tr, gave_up, error) && take(fit, tr, error);
+    nerv_trainer_free(tr);
+    return ok;
+}
+
+/* --- after it --- */
 
 /* All weights' steps by so many codes, within the codes that there are; rows of zeros and biases stay. */
-static void shift_steps(const NervModel *model, const uint16_t *from, int shift, uint16_t *to)
+static void shift_steps(Fit *fit, int shift)
 {
+    const NervModel *model = fit->f->model;
+    const uint16_t *from = fit->steps;
+    uint16_t *to = fit->shifted;
     for (uint32_t i = 0; i < model->n_params; i++) {
         const bool moves = model->params[i].role != NERV_PARAM_BIAS;
         for (int64_t n = nerv_param_steps(&model->params[i]); n > 0; n--, from++)
@@ -100,52 +167,105 @@ static void shift_steps(const NervModel *model, const uint16_t *from, int shift,
     }
 }
 
+static void keep_shift(Fit *fit, int shift)
+{
+    shift_steps(fit, shift);
+    memcpy(fit->steps, fit->shifted, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
+}
+
 /* Where a short fit ended off its size: coarser or finer steps, one code (1/16 of an octave) after the other, until it is met.
  * Costs quality, which the rate's weight does not; so only beyond SIZE_TOLERANCE. */
-static bool meet_size(const NervFitter *f, Network *net, GError **error)
+static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
 {
+    const NervFitter *f = fit->f;
     const double target = 8. * (double)f->target_bytes;
-    const int64_t n = nerv_model_steps(f->model);
     double bits, best;
-    if (!nerv_network_steps_bits(f->model, net->weights, net->steps, &bits, error))
+    int chosen = 0;
+    if (!nerv_network_steps_bits(f->model, fit->weights, fit->steps, &bits, error))
         return false;
-    if (fabs(bits / target - 1.) <= SIZE_TOLERANCE)
-        return true;
-    g_autofree uint16_t *shifted = g_try_new(uint16_t, (gsize)n);
-    g_autofree uint16_t *chosen = g_try_new(uint16_t, (gsize)n);
-    if (!shifted || !chosen) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for other steps");
-        return false;
-    }
-    const int way = bits > target ? 1 : -1;
-    memcpy(chosen, net->steps, (size_t)n * sizeof(*chosen));
     best = fabs(bits - target);
-    for (int i = 1; i <= MAX_SHIFT && (bits - target) * way > 0.; i++) {
-        shift_steps(f->model, net->steps, i * way, shifted);
-        if (nerv_backend_cancelled(f->be, error) ||
-            !nerv_network_steps_bits(f->model, net->weights, shifted, &bits, error))
-            return false;
-        if (fabs(bits - target) >= best)
-            continue;
-        best = fabs(bits - target);
-        memcpy(chosen, shifted, (size_t)n * sizeof(*chosen));
+    if (best > SIZE_TOLERANCE * target) {
+        const int way = bits > target ? 1 : -1;
+        for (int i = 1; i <= MAX_SHIFT && (bits - target) * way > 0.; i++) {
+            shift_steps(fit, i * way);
+            if (nerv_backend_cancelled(f->be, error) ||
+                !nerv_network_steps_bits(f->model, fit->weights, fit->shifted, &bits, error))
+                return false;
+            if (fabs(bits - target) < best) {
+                best = fabs(bits - target);
+                chosen = i * way;
+            }
+        }
+        g_debug("steps moved by %d: %.0f bits wanted, off by %.0f", chosen, target, best);
+        keep_shift(fit, chosen);
     }
-    memcpy(net->steps, chosen, (size_t)n * sizeof(*chosen));
-    g_debug("steps moved: %.0f bits wanted, off by %.0f", target, best);
+    result->missed = best > SIZE_MISSED * target;
     return true;
 }
 
-bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, GError **error)
+/* What a decoder would show of the network as it would be written. */
+static bool score_written(Fit *fit, NervScorer *scorer, const uint16_t *steps, NervScore *score,
+                          GError **error)
 {
-    Network net = { 0 };
-    NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &f->train, error);
-    bool ok =
-        tr && network_init(f, &net, error) && run_steps(f, tr, &net, error) && network_take(tr, &net, error);
-    ok = ok && (!f->target_bytes || meet_size(f, &net, error));
-    if (ok)
-        ok = net.steps ? nerv_network_write_steps(f->model, net.weights, net.steps, network, error)
-                       : nerv_network_write(f->model, net.weights, f->bits, network, error);
-    nerv_trainer_free(tr);
-    network_clear(&net);
+    const NervFitter *f = fit->f;
+    const NervClip *clip = &f->model->clip;
+    NervBitWriter w;
+    float *weights = NULL;
+    nerv_writer_init(&w);
+    NervModel *model = write(fit, steps, &w, error) ? nerv_network_read(w.bytes->data, w.bytes->len, clip,
+                                                                        f->model->n_weights, &weights, error)
+                                                    : NULL;
+    const bool ok = model && nerv_scorer_run(scorer, weights, clip->n_frames, score, error);
+    nerv_model_free(model);
+    g_free(weights);
+    nerv_writer_clear(&w);
     return ok;
+}
+
+/* What turned out better than asked for: the coarsest steps that still do. */
+static bool meet_psnr(Fit *fit, NervScorer *scorer, NervFitResult *result, GError **error)
+{
+    const double target = fit->f->target_psnr;
+    int good = 0, bad = MAX_SHIFT + 1;
+    while (result->score.psnr_frames > target && bad - good > 1) {
+        const int middle = good == 0 && bad > 8 ? 4 : (good + bad) / 2;
+        NervScore score;
+        shift_steps(fit, middle);
+        if (!score_written(fit, scorer, fit->shifted, &score, error))
+            return false;
+        if (score.psnr_frames >= target) {
+            good = middle;
+            result->score = score;
+        } else {
+            bad = middle;
+        }
+    }
+    g_debug("steps moved by %d: %.2f dB wanted, %.2f dB", good, target, result->score.psnr_frames);
+    keep_shift(fit, good);
+    result->missed = fabs(result->score.psnr_frames - target) > PSNR_MISSED;
+    return true;
+}
+
+static bool finish(Fit *fit, NervFitResult *result, NervBitWriter *network, GError **error)
+{
+    const NervFitter *f = fit->f;
+    if (f->target_bytes && !meet_size(fit, result, error))
+        return false;
+    NervScorer *scorer = nerv_scorer_new(f->be, f->model, f->frames, f->pixels, error);
+    const bool ok = scorer && score_written(fit, scorer, fit->steps, &result->score, error) &&
+                    (f->target_psnr <= 0. || meet_psnr(fit, scorer, result, error)) &&
+                    write(fit, fit->steps, network, error);
+    nerv_scorer_free(scorer);
+    return ok;
+}
+
+bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult *result, GError **error)
+{
+    Fit fit;
+    *result = (NervFitResult){ 0 };
+    bool ok = fit_init(&fit, f, error) && train(&fit, &result->gave_up, error);
+    if (ok)
+        ok = finish(&fit, result, network, error);
+    fit_clear(&fit);
+    return ok || result->gave_up;
 }

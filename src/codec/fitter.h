@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * From stored frames to a coded network: training, rate control where a size is asked for, and the network unit's payload.
+ * From stored frames to a coded network: training, rate control where a size or a quality is asked for, and the network unit's payload.
  */
 #pragma once
 
 #include "codec/weights.h"
+#include "train/score.h"
 #include "train/trainer.h"
 
 typedef struct {
@@ -12,13 +13,22 @@ typedef struct {
     const NervModel *model;
     NervBuffer *frames; /* model->clip.n_frames, as nerv_trainer_new() takes them */
     const NervPixels *pixels;
-    NervTrainSettings train;
-    uint32_t bits;         /* of weights that are quantised after the fit (train.bits = 0) */
-    uint64_t target_bytes; /* of the payload; 0: as it comes. Needs train.bits */
+    NervTrainSettings train; /* its deadline is of the whole fit, coding and all */
+    uint32_t bits;           /* of weights that are quantised after the fit (train.bits = 0) */
+    /* What is asked for, at most one of them; both need train.bits. 0: as it comes. */
+    uint64_t target_bytes; /* of the payload */
+    double target_psnr;    /* dB, the mean of the frames' */
+    bool may_give_up;      /* with target_psnr: stop early where the network is too small for it */
     /* After each step and once before the first; `last`: the final one. */
     void (*progress)(void *user, const NervTrainProgress *p, bool last);
     void *user;
 } NervFitter;
 
+typedef struct {
+    bool gave_up; /* the network is too small for the target_psnr; nothing was written, all else here is 0 */
+    bool missed;  /* the target was not met */
+    NervScore score; /* of the network as it was written */
+} NervFitResult;
+
 /* Appends the network unit's payload; on errors the writer may have something appended. NERV_ERROR_CANCELLED when be->cancel is set. */
-bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, GError **error);
+bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult *result, GError **error);

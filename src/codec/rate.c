@@ -13,7 +13,7 @@
 #define MAX_WEIGHT   10.
 #define MAX_ERROR    0.7  /* of a logarithm: a first network may be far off */
 #define FIRST_RATIO  0.85 /* of coded and estimated bits in trained networks */
-#define RESPONSE     0.01 /* of the fit's steps until an error has moved the weight as much as itself */
+#define RESPONSE     0.01 /* part of the fit until an error has moved the weight as much as itself */
 #define PROPORTIONAL 4.   /* how much of it counts at once, as a multiple */
 #define MEASURES     48
 #define MIN_MEASURES 8
@@ -21,41 +21,82 @@
 #define WEIGHT_AT    3e-3  /* a first guess: this weight at that many bits a pixel, and so on along a slope */
 #define BITS_AT      0.1
 #define WEIGHT_SLOPE 1.5
+/* Quality answers more slowly than bits do, and less the later it is. */
+#define PSNR_FROM         0.15
+#define PSNR_RESPONSE     0.04
+#define PSNR_PROPORTIONAL 1.5
+#define PSNR_MARGIN       0.1 /* dB: what is too good can be made smaller after the fit, not the other way round */
+#define LOG_PER_DB        0.231 /* log(4) per 6 dB: the slope of distortion over rate */
+/* What the falling learning rate still brings, as seen in fits of 12 to 150 epochs: GAIN (1 - position)^GAIN_POWER dB. */
+#define GAIN       5.
+#define GAIN_POWER 1.4
+/* Given up at this position when so many dB are missing though the weight has fallen to so small a part of the first. */
+#define HOPELESS_FROM    0.35
+#define HOPELESS_MISSING 0.7
+#define HOPELESS_PART    0.1
 
 static double bound(double weight)
 {
     return fmin(fmax(weight, MIN_WEIGHT), MAX_WEIGHT);
 }
 
-void nerv_rate_init(NervRate *r, double target_bits, int64_t n_weights, double n_pixels, uint32_t n_steps)
+void nerv_rate_init_size(NervRate *r, double target_bits, int64_t n_weights, double n_pixels)
 {
     const double bpp = target_bits / n_pixels;
-    *r = (NervRate){ .target_bits = target_bits, .ratio = FIRST_RATIO, .n_steps = n_steps };
-    r->integral = r->weight = bound(WEIGHT_AT * pow(BITS_AT / bpp, WEIGHT_SLOPE));
+    *r = (NervRate){ .target_bits = target_bits, .ratio = FIRST_RATIO };
+    r->first = r->integral = r->weight = bound(WEIGHT_AT * pow(BITS_AT / bpp, WEIGHT_SLOPE));
     r->max_measures = (uint32_t)fmax(fmin(MEASURED / (double)n_weights, MEASURES), MIN_MEASURES);
-    r->gain = 1. / fmax(RESPONSE * n_steps, 1.);
 }
 
-double nerv_rate_update(NervRate *r, double estimate)
+void nerv_rate_init_psnr(NervRate *r, double target_psnr, double first_weight)
 {
-    if (estimate > 0.) {
-        const double error = log(estimate * r->ratio / r->target_bits);
-        const double bounded = fmin(fmax(error, -MAX_ERROR), MAX_ERROR);
-        r->integral = bound(r->integral * exp(r->gain * bounded));
-        r->weight = bound(r->integral * exp(PROPORTIONAL * bounded));
-    }
+    *r = (NervRate){ .target_psnr = target_psnr, .ratio = FIRST_RATIO };
+    r->first = r->integral = r->weight = bound(first_weight);
+}
+
+/* error > 0: the weight should be larger by about so much of a logarithm. */
+static void move(NervRate *r, double position, double error, double response, double proportional)
+{
+    const double bounded = fmin(fmax(error, -MAX_ERROR), MAX_ERROR);
+    const double gain = fmin(fmax(position - r->position, 0.) / response, 1.);
+    r->integral = bound(r->integral * exp(gain * bounded));
+    r->weight = bound(r->integral * exp(proportional * bounded));
+}
+
+double nerv_rate_update_size(NervRate *r, double position, double estimate)
+{
+    if (estimate > 0.)
+        move(r, position, log(estimate * r->ratio / r->target_bits), RESPONSE, PROPORTIONAL);
+    r->position = position;
     return r->weight;
 }
 
-bool nerv_rate_wants_measure(const NervRate *r, uint32_t step)
+double nerv_rate_update_psnr(NervRate *r, double position, double psnr)
 {
-    return r->measures < r->max_measures && step >= r->next_measure;
+    if (position >= PSNR_FROM) {
+        r->forecast = psnr + GAIN * pow(fmax(1. - position, 0.), GAIN_POWER);
+        move(r, position, LOG_PER_DB * (r->forecast - r->target_psnr - PSNR_MARGIN), PSNR_RESPONSE,
+             PSNR_PROPORTIONAL);
+    }
+    r->position = position;
+    return r->weight;
 }
 
-void nerv_rate_measure(NervRate *r, uint32_t step, double estimate, double coded_bits)
+bool nerv_rate_hopeless(const NervRate *r)
+{
+    return r->target_psnr > 0. && r->position >= HOPELESS_FROM &&
+           r->forecast < r->target_psnr - HOPELESS_MISSING && r->integral < HOPELESS_PART * r->first;
+}
+
+bool nerv_rate_wants_measure(const NervRate *r, double position)
+{
+    return r->measures < r->max_measures && position >= r->next_measure;
+}
+
+void nerv_rate_measure(NervRate *r, double position, double estimate, double coded_bits)
 {
     if (estimate > 0. && coded_bits > 0.)
         r->ratio = coded_bits / estimate;
     r->measures++;
-    r->next_measure = step + (r->n_steps + r->max_measures - 1) / r->max_measures;
+    r->next_measure = position + 1. / r->max_measures;
 }

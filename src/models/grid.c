@@ -20,8 +20,11 @@
 #define MAX_CHANNELS  1024
 #define MIN_WIDTH     8
 
-#define MAX_FIRST_WIDTH    512.
-#define DEFAULT_WEIGHTS    300000
+#define MAX_FIRST_WIDTH 512.
+/* Weights for a clip of so many samples (of R, G and B); for others they grow with a power of the samples. */
+#define DEFAULT_WEIGHTS    300000.
+#define DEFAULT_SAMPLES    2.2e7
+#define DEFAULT_POWER      0.75
 #define SAMPLES_PER_WEIGHT 16. /* at least: a network may not grow to a large part of what it stands for */
 #define LEAST_WEIGHTS      2000
 #define MOST_PER_SAMPLE                                                                                      \
@@ -31,7 +34,7 @@
 
 static bool grid_accepts(const char *name)
 {
-    return g_str_equal(name, "nerv-grid");
+    return g_str_equal(name, "nerv") || g_str_equal(name, "nerv-grid");
 }
 
 /* Shares of the weights: of one grid that all frames have in common, as fine as its share allows; of two in time, at the base and
@@ -72,12 +75,12 @@ static void choose_grids(NervGridConfig *c, const NervClip *clip, double weights
         (NervGridSpec){ still, 1, share_channels(STILL_SHARE * weights, base * scale * scale, MAX_SHARED) };
 }
 
-/* Weights of the grids and layers of a configuration. */
-static double count_weights(const NervGridConfig *c, const NervClip *clip)
+/* Weights of the grids and layers of a configuration, and the layers' multiplications per luma sample. */
+static double count_weights(const NervGridConfig *c, const NervClip *clip, double *macs_per_pixel)
 {
     const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
     double h = nerv_blocks_cells(clip->height, product), w = nerv_blocks_cells(clip->width, product);
-    double sum = 0, channels = 0;
+    double sum = 0, channels = 0, macs = 0;
     for (int32_t i = 0; i <= c->n_blocks; i++) {
         const bool head = i == c->n_blocks;
         const double k = head ? c->head_kernel : c->kernel[i];
@@ -89,23 +92,37 @@ static double count_weights(const NervGridConfig *c, const NervClip *clip)
             sum += h * w * c->grid[j].channels * c->grid[j].rows;
         }
         sum += out * (channels * k * k + 1);
+        macs += out * channels * k * k * h * w;
         channels = head ? 0 : c->width[i];
         h *= head ? 1 : c->stride[i];
         w *= head ? 1 : c->stride[i];
     }
+    *macs_per_pixel = macs / ((double)clip->width * clip->height);
     return sum;
 }
 
-/* Widths falling by 1.6 a block, as wide as the weights allow. */
-static void choose_widths(NervGridConfig *c, const NervClip *clip, double weights)
+/* Widths falling by 1.6 a block, as wide as the weights and multiplications allow. */
+static void choose_widths(NervGridConfig *c, const NervClip *clip, double weights, double most_macs)
 {
+    double macs;
     for (double first = MAX_FIRST_WIDTH; first >= MIN_WIDTH; first /= 1.05) {
         double width = first;
         for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++, width /= 1.6)
             c->width[i] = MAX((int32_t)lrint(width), MIN_WIDTH);
-        if (count_weights(c, clip) <= weights)
+        if (count_weights(c, clip, &macs) <= weights && (most_macs <= 0. || macs <= most_macs))
             return;
     }
+}
+
+/* How many weights a network of that size for the clip has. */
+static double choose_weights(const NervClip *clip, const NervModelSize *size)
+{
+    const double samples = 3. * clip->width * clip->height * clip->n_frames;
+    const double growth = size->growth > 0. ? size->growth : 1.;
+    const double own =
+        fmin(DEFAULT_WEIGHTS * pow(samples / DEFAULT_SAMPLES, DEFAULT_POWER), samples / SAMPLES_PER_WEIGHT);
+    const double most = CLAMP(samples * MOST_PER_SAMPLE, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS);
+    return CLAMP((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS, most);
 }
 
 static void defaults(NervGridConfig *c, const NervClip *clip)
@@ -158,18 +175,14 @@ static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
     return true;
 }
 
-static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip, int64_t weights,
-                          GError **error)
+static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip,
+                          const NervModelSize *size, GError **error)
 {
     static const char *const known[] = { "weights",     "grids",      "widths",         "strides", "kernels",
                                          "head-kernel", "activation", "out-activation", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
-    const double samples = 3. * clip->width * clip->height * clip->n_frames;
-    const double most = CLAMP(samples * MOST_PER_SAMPLE, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS);
-    int32_t n_weights =
-        (int32_t)(weights ? CLAMP((double)weights, LEAST_WEIGHTS, most)
-                          : CLAMP(samples / SAMPLES_PER_WEIGHT, LEAST_WEIGHTS, DEFAULT_WEIGHTS));
+    int32_t n_weights = (int32_t)choose_weights(clip, size);
     const char *grids = NULL;
 
     if (!nerv_options_check(options, known, error) ||
@@ -204,7 +217,7 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     if (!grids)
         choose_grids(c, clip, n_weights);
     if (!width[0])
-        choose_widths(c, clip, n_weights);
+        choose_widths(c, clip, n_weights, size->macs_per_pixel);
     return true;
 }
 
@@ -314,12 +327,12 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     return &m->head;
 }
 
-static NervModel *grid_configure(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
-                                 GError **error)
+static NervModel *grid_configure(const char *name, GVariant *options, const NervClip *clip,
+                                 const NervModelSize *size, GError **error)
 {
     NervGridConfig c;
     defaults(&c, clip);
-    if (!parse_options(&c, options, clip, weights, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
+    if (!parse_options(&c, options, clip, size, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
     return model_from_config(&c, clip, NERV_ERROR_INVALID, error);
 }

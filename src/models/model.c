@@ -26,19 +26,20 @@ static bool clip_valid(const NervClip *clip, NervErrorCode code, GError **error)
 
 NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error)
 {
-    return nerv_model_new_sized(name, options, clip, 0, error);
+    const NervModelSize own = { 0 };
+    return nerv_model_new_sized(name, options, clip, &own, error);
 }
 
-NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
-                                GError **error)
+NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervClip *clip,
+                                const NervModelSize *size, GError **error)
 {
     if (!clip_valid(clip, NERV_ERROR_INVALID, error))
         return NULL;
     for (guint i = 0; i < G_N_ELEMENTS(classes); i++)
         if (classes[i]->accepts(name))
-            return classes[i]->configure(name, options, clip, weights, error);
+            return classes[i]->configure(name, options, clip, size, error);
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "unknown model \"%s\"; known are nerv, nerv-grid, nerv-s, nerv-m, nerv-l", name);
+                "unknown model \"%s\"; known are nerv, nerv-mlp, nerv-s, nerv-m, nerv-l", name);
     return NULL;
 }
 

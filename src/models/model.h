@@ -17,6 +17,14 @@ typedef struct {
     int32_t n_frames;      /* frames of the segment, >= 1 */
 } NervClip;
 
+/* How large a network should be, for models that may choose. Zeros leave it to the model. */
+typedef struct {
+    double weights; /* about so many scalars; 0: as many as suit the clip */
+    double growth;  /* times that many; 0 means 1 */
+    double
+        macs_per_pixel; /* multiplications of one frame's evaluation over its luma samples, at most about so many */
+} NervModelSize;
+
 typedef enum {
     NERV_PARAM_WEIGHT, /* quantised per output channel (dimension N of the shape) */
     NERV_PARAM_BIAS,   /* quantised with one step for the whole tensor */
@@ -36,9 +44,8 @@ typedef struct {
     uint32_t id;      /* the code in the bitstream, docs/bitstream.md */
     /* Whether `name` is this class or one of its named sizes ("nerv-s"). */
     bool (*accepts)(const char *name);
-    /* weights: as nerv_model_new_sized() has it */
-    NervModel *(*configure)(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
-                            GError **error);
+    NervModel *(*configure)(const char *name, GVariant *options, const NervClip *clip,
+                            const NervModelSize *size, GError **error);
     void (*write)(const NervModel *model, NervBitWriter *w);
     NervModel *(*read)(NervBitReader *r, const NervClip *clip, GError **error);
     void (*free)(NervModel *model);
@@ -73,9 +80,9 @@ int64_t nerv_model_steps(const NervModel *model);
  * and wrong types are NERV_ERROR_INVALID and the message names the key and what is known. Free with
  * nerv_model_free(). */
 NervModel *nerv_model_new(const char *name, GVariant *options, const NervClip *clip, GError **error);
-/* The same with about so many weights where the model may choose and the options don't say; 0: its own choice. */
-NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
-                                GError **error);
+/* The same, of about that size where the model may choose and the options don't say. */
+NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervClip *clip,
+                                const NervModelSize *size, GError **error);
 void nerv_model_free(NervModel *model);
 
 /* Writes class id and configuration; reads them back. A reader checks every field's range before it

@@ -37,7 +37,7 @@ static int paper_size(const char *name)
 
 static bool nerv_accepts(const char *name)
 {
-    return g_str_equal(name, "nerv") || paper_size(name) >= 0;
+    return g_str_equal(name, "nerv-mlp") || paper_size(name) >= 0;
 }
 
 /* The paper's widths: block 0 keeps C0, each later block halves down to 96 (its table 8). */
@@ -215,12 +215,12 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
 }
 
 /* Its networks are the paper's or their kin: no size is chosen here. */
-static NervModel *nerv_configure(const char *name, GVariant *options, const NervClip *clip, int64_t weights,
-                                 GError **error)
+static NervModel *nerv_configure(const char *name, GVariant *options, const NervClip *clip,
+                                 const NervModelSize *size, GError **error)
 {
     NervNervConfig c;
     defaults(&c, name, clip);
-    if (paper_size(name) >= 0 && !nerv_options_refuse(options, name, "use model=nerv for options", error))
+    if (paper_size(name) >= 0 && !nerv_options_refuse(options, name, "use model=nerv-mlp for options", error))
         return NULL;
     if (!parse_options(&c, name, options, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
@@ -325,7 +325,7 @@ static char *nerv_describe(const NervModel *model)
 }
 
 const NervModelClass nerv_model_class_nerv = {
-    .name = "nerv",
+    .name = "nerv-mlp",
     .id = 1,
     .accepts = nerv_accepts,
     .configure = nerv_configure,

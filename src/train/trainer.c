@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "models/params.h"
 #include "tensor/steps.h"
+#include "train/schedule.h"
 #include "train/trainer.h"
 
 /* Learned steps move this much faster than weights, in powers of two. */
@@ -21,6 +22,7 @@
 #define STEPS_FROZEN_FROM 0.8
 #define STEPS_PER_OCTAVE  4.f
 #define MAX_RATES         4
+#define SSIM_WINDOW       11
 
 /* Adam's numbers of the step for parameters of one rate. */
 typedef struct {
@@ -32,7 +34,11 @@ struct NervTrainer {
     NervBackend *be;
     const NervModel *model;
     NervTrainSettings settings;
-    uint32_t n_steps, step;
+    NervSchedule schedule;
+    uint32_t step; /* steps done */
+    bool finished;
+    bool quantised, frozen;   /* what has begun */
+    uint32_t first_quantised; /* step, once it has */
 
     NervTape *tape;
     NervExec *exec;
@@ -43,8 +49,6 @@ struct NervTrainer {
     uint32_t n_hyper;
     NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
     NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
-    uint32_t first_quantised;       /* step; n_steps: never */
-    uint32_t first_frozen; /* step from which the quantiser's steps stay; not before first_quantised */
 
     NervRng rng;
     uint32_t *order; /* permutation of the clip's frames */
@@ -52,9 +56,9 @@ struct NervTrainer {
     float *encoding; /* batch x input_floats */
     int32_t *frames; /* batch */
 
-    double *loss_ring, *mse_ring; /* last epoch's worth of steps */
+    double *loss_ring, *mse_ring, *psnr_ring; /* last epoch's worth of steps */
     uint32_t ring_size;
-    double loss_sum, mse_sum, last_loss, last_mse, last_bits;
+    double loss_sum, mse_sum, psnr_sum, last_loss, last_mse, last_bits;
     bool pending; /* a run whose loss has not been read */
     gint64 start_us;
 };
@@ -96,6 +100,34 @@ static NervTensor *add_term(NervTape *t, NervTensor *sum, NervTensor *term, doub
     return sum ? nerv_add(t, sum, scaled) : scaled;
 }
 
+/* Means of 2 x 2 samples; a last odd row or column is left out. */
+static NervTensor *halve(NervTape *t, NervTensor *x)
+{
+    if (!x)
+        return NULL;
+    const NervShape s = { x->shape.n, x->shape.c, x->shape.h / 2, x->shape.w / 2 };
+    NervTensor *squares = nerv_pixel_unshuffle(t, nerv_crop(t, x, 2 * s.h, 2 * s.w), 2);
+    NervTensor *rows = nerv_reshape(t, squares, nerv_shape(s.n * s.c, 4, s.h, s.w));
+    return nerv_reshape(t, nerv_reduce_mean(t, rows, NERV_AXIS_C), s);
+}
+
+/* SSIM at full size, half, quarter..., with the exponents of MS-SSIM (Wang, Simoncelli and Bovik 2003, section 3) as weights of a mean: like
+ * the product's, its gradient looks at each scale, and it needs no logarithm of what may be negative. */
+static NervTensor *mean_ssim_of_scales(NervTape *t, NervTensor *a, NervTensor *b)
+{
+    static const double exponent[] = { .0448, .2856, .3001, .2363, .1333 };
+    NervTensor *sum = NULL;
+    double all = 0.;
+    for (size_t i = 0; a && b && i < G_N_ELEMENTS(exponent) && MIN(a->shape.h, a->shape.w) >= SSIM_WINDOW;
+         i++) {
+        sum = add_term(t, sum, nerv_ssim(t, a, b), exponent[i], 0.);
+        all += exponent[i];
+        a = halve(t, a);
+        b = halve(t, b);
+    }
+    return sum ? nerv_affine(t, sum, (float)(1. / all), 0.f) : NULL;
+}
+
 /* The paper's equation 2: alpha L1 + (1-alpha)(1 - SSIM), alpha = 0.7. */
 static NervTensor *build_loss(const NervTrainer *tr, NervTensor *rgb, NervTensor *target)
 {
@@ -105,6 +137,9 @@ static NervTensor *build_loss(const NervTrainer *tr, NervTensor *rgb, NervTensor
         loss = add_term(tr->tape, loss, nerv_l1(tr->tape, rgb, target), s->l1_weight, 0.);
     if (s->ssim_weight != 0.)
         loss = add_term(tr->tape, loss, nerv_ssim(tr->tape, rgb, target), -s->ssim_weight, s->ssim_weight);
+    if (s->msssim_weight != 0.)
+        loss = add_term(tr->tape, loss, mean_ssim_of_scales(tr->tape, rgb, target), -s->msssim_weight,
+                        s->msssim_weight);
     if (s->mse_weight != 0. || !loss)
         loss = add_term(tr->tape, loss, nerv_mse(tr->tape, rgb, target), s->mse_weight, 0.);
     return loss;
@@ -241,15 +276,12 @@ static bool make_params(NervTrainer *tr, bool steps, NervTensor *const *leaves, 
 static void make_schedule(NervTrainer *tr)
 {
     const uint64_t n_frames = (uint64_t)tr->model->clip.n_frames, batch = tr->settings.batch_size;
-    tr->n_steps = (uint32_t)MIN((n_frames * tr->settings.epochs + batch - 1) / batch, UINT32_MAX);
+    const uint64_t n_steps = (n_frames * tr->settings.epochs + batch - 1) / batch;
+    nerv_schedule_init(&tr->schedule, (uint32_t)MIN(n_steps, UINT32_MAX), tr->settings.deadline_us);
     tr->ring_size = (uint32_t)((n_frames + batch - 1) / batch);
-    tr->first_quantised =
-        tr->settings.bits ? (uint32_t)(tr->settings.quantise_from * tr->n_steps) : tr->n_steps;
-    if (tr->settings.bits)
-        tr->first_quantised = MIN(tr->first_quantised, tr->n_steps - 1);
-    tr->first_frozen = MAX((uint32_t)(STEPS_FROZEN_FROM * tr->n_steps), tr->first_quantised);
     tr->loss_ring = g_new0(double, tr->ring_size);
     tr->mse_ring = g_new0(double, tr->ring_size);
+    tr->psnr_ring = g_new0(double, tr->ring_size);
     tr->order = g_new(uint32_t, n_frames);
     for (uint32_t i = 0; i < n_frames; i++)
         tr->order[i] = i;
@@ -318,6 +350,7 @@ void nerv_trainer_free(NervTrainer *tr)
     g_free(tr->frames);
     g_free(tr->loss_ring);
     g_free(tr->mse_ring);
+    g_free(tr->psnr_ring);
     g_free(tr);
 }
 
@@ -340,8 +373,8 @@ static uint32_t next_frame(NervTrainer *tr)
 static bool write_hyper(NervTrainer *tr, GError **error)
 {
     const NervTrainSettings *s = &tr->settings;
-    const double lr = nerv_schedule_lr(s->learning_rate, s->warmup, tr->step, tr->n_steps);
-    const bool quantised = tr->step >= tr->first_quantised;
+    const double lr = nerv_schedule_lr(s->learning_rate, s->warmup, tr->schedule.position, tr->schedule.next);
+    const bool quantised = tr->quantised;
     const double n_pixels = (double)tr->model->clip.width * tr->model->clip.height * tr->model->clip.n_frames;
     const float mode[4] = { quantised ? 1.f : 0.f };
     const float rate_weight = quantised ? (float)(s->rate_weight / n_pixels) : 0.f;
@@ -349,7 +382,7 @@ static bool write_hyper(NervTrainer *tr, GError **error)
     for (uint32_t i = 0; i < tr->n_hyper; i++) {
         const bool is_steps = tr->hyper[i].rate == 0.;
         const double t = is_steps && quantised ? tr->step - tr->first_quantised + 1. : tr->step + 1.;
-        const bool learned = quantised && tr->step < tr->first_frozen;
+        const bool learned = quantised && !tr->frozen;
         const double scale = is_steps ? (learned ? STEPS_RATE : 0.) : tr->hyper[i].rate;
         const float hyper[4] = { (float)(lr * scale), (float)(1. - pow(s->beta1, t)),
                                  (float)(1. - pow(s->beta2, t)), 0.f };
@@ -371,6 +404,11 @@ static bool write_inputs(NervTrainer *tr, GError **error)
            nerv_exec_write(tr->exec, tr->index, tr->frames, error) && write_hyper(tr, error);
 }
 
+static double psnr_of(double mse)
+{
+    return -10. * log10(MAX(mse, 1e-12));
+}
+
 /* Takes the finished step's loss into the window. */
 static bool collect(NervTrainer *tr, GError **error)
 {
@@ -389,6 +427,8 @@ static bool collect(NervTrainer *tr, GError **error)
     const uint32_t at = (tr->step - 1) % tr->ring_size;
     tr->loss_sum += loss - tr->loss_ring[at];
     tr->mse_sum += mse - tr->mse_ring[at];
+    tr->psnr_sum += psnr_of(mse) - tr->psnr_ring[at];
+    tr->psnr_ring[at] = psnr_of(mse);
     tr->loss_ring[at] = tr->last_loss = loss;
     tr->mse_ring[at] = tr->last_mse = mse;
     if (!isfinite(loss)) {
@@ -421,25 +461,43 @@ static void guess_steps(const NervTrainer *tr, const float *w, float *s)
     }
 }
 
-/* Before the first quantised step, steps that suit the weights; before the first frozen one, the nearest of the lattice. */
-static bool set_steps(NervTrainer *tr, GError **error)
+/* Steps that suit the weights, before the first quantised step. */
+static bool start_quantising(NervTrainer *tr, float *s, GError **error)
+{
+    g_autofree float *w = g_try_new(float, (gsize)tr->model->n_weights);
+    if (!w) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
+        return false;
+    }
+    if (!nerv_trainer_get_params(tr, w, error))
+        return false;
+    guess_steps(tr, w, s);
+    tr->quantised = true;
+    tr->first_quantised = tr->step;
+    return true;
+}
+
+/* What begins with the step to come: quantisation, then the steps' rest at the nearest place of the lattice. */
+static bool begin_stages(NervTrainer *tr, GError **error)
 {
     const int64_t n = nerv_model_steps(tr->model);
-    g_autofree float *w = g_try_new(float, (gsize)tr->model->n_weights);
+    const double at = tr->schedule.position;
+    const bool last = tr->schedule.next >= 1.;
+    const bool quantise = tr->s && !tr->quantised && (at >= tr->settings.quantise_from || last);
+    const bool freeze = tr->s && !tr->frozen && (tr->quantised || quantise) && at >= STEPS_FROZEN_FROM;
+    if (!quantise && !freeze)
+        return true;
     g_autofree float *s = g_try_new(float, (gsize)n);
-    if (!w || !s) {
+    if (!s) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's steps");
         return false;
     }
-    if (tr->step == tr->first_quantised) {
-        if (!nerv_trainer_get_params(tr, w, error))
-            return false;
-        guess_steps(tr, w, s);
-    } else if (!nerv_exec_wait(tr->exec, error) || !nerv_params_download(tr->s, s, error)) {
+    if (!nerv_exec_wait(tr->exec, error) ||
+        !(quantise ? start_quantising(tr, s, error) : nerv_params_download(tr->s, s, error)))
         return false;
-    }
-    for (int64_t i = 0; tr->step == tr->first_frozen && i < n; i++)
+    for (int64_t i = 0; freeze && i < n; i++)
         s[i] = rintf(s[i] * STEPS_PER_OCTAVE) / STEPS_PER_OCTAVE;
+    tr->frozen = tr->frozen || freeze;
     return nerv_params_upload(tr->s, s, error);
 }
 
@@ -447,35 +505,41 @@ bool nerv_trainer_step(NervTrainer *tr, GError **error)
 {
     if (nerv_trainer_done(tr))
         return true;
-    if (tr->step == 0)
+    if (tr->step == 0) {
         tr->start_us = g_get_monotonic_time();
-    const bool new_steps = tr->step == tr->first_quantised || tr->step == tr->first_frozen;
-    if (tr->s && new_steps && !set_steps(tr, error))
-        return false;
-    if (!collect(tr, error) || !write_inputs(tr, error) || !nerv_exec_run(tr->exec, error))
+        nerv_schedule_update(&tr->schedule, 0);
+    }
+    if (!begin_stages(tr, error) || !collect(tr, error) || !write_inputs(tr, error) ||
+        !nerv_exec_run(tr->exec, error))
         return false;
     tr->step++;
     tr->pending = true;
-    return tr->step < tr->n_steps || collect(tr, error);
+    nerv_schedule_update(&tr->schedule, tr->step);
+    tr->finished = tr->schedule.position >= 1. && (!tr->s || tr->quantised);
+    return !tr->finished || collect(tr, error);
 }
 
 bool nerv_trainer_done(const NervTrainer *tr)
 {
-    return tr->step >= tr->n_steps;
+    return tr->finished;
 }
 
 void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p)
 {
     const uint32_t read = tr->step - tr->pending, window = MIN(read, tr->ring_size);
     const double seconds = (double)(g_get_monotonic_time() - tr->start_us) * 1e-6;
-    *p = (NervTrainProgress){ .step = tr->step, .n_steps = tr->n_steps, .bits = tr->last_bits };
+    *p = (NervTrainProgress){ .step = tr->step,
+                              .n_steps = nerv_schedule_steps(&tr->schedule, tr->step),
+                              .position = tr->schedule.position,
+                              .bits = tr->last_bits };
     if (window) {
         p->loss = tr->loss_sum / window;
-        p->psnr = -10. * log10(MAX(tr->mse_sum / window, 1e-12));
+        p->psnr = psnr_of(tr->mse_sum / window);
+        p->psnr_frames = tr->psnr_sum / window;
     }
     if (tr->step) {
         p->steps_per_second = tr->step / MAX(seconds, 1e-6);
-        p->eta_seconds = (tr->n_steps - tr->step) / p->steps_per_second;
+        p->eta_seconds = (p->n_steps - tr->step) / p->steps_per_second;
     }
 }
 
@@ -505,7 +569,7 @@ bool nerv_trainer_set_params(NervTrainer *tr, const float *src, GError **error)
 bool nerv_trainer_get_steps(NervTrainer *tr, uint16_t *codes, GError **error)
 {
     const int64_t n = nerv_model_steps(tr->model);
-    if (!tr->s || tr->step <= tr->first_quantised) {
+    if (!tr->s || !tr->quantised || tr->step <= tr->first_quantised) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the weights have not been quantised yet");
         return false;
     }

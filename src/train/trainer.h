@@ -17,14 +17,17 @@ typedef struct {
     double beta1, beta2;  /* Adam; the paper's 0.5, 0.999 */
     double eps;           /* 1e-8 */
     double warmup;        /* fraction of all steps, 0..1; the paper's 0.2 */
-    double l1_weight, ssim_weight,
-        mse_weight; /* loss = l1 L1 + ssim (1-SSIM) + mse MSE; the paper's 0.7, 0.3, 0 */
-    uint64_t seed;  /* initial weights and shuffling */
+    /* loss = l1 L1 + ssim (1-SSIM) + msssim (1 - mean SSIM of scales) + mse MSE; the paper's 0.7, 0.3, 0, 0 */
+    double l1_weight, ssim_weight, msssim_weight, mse_weight;
+    uint64_t seed; /* initial weights and shuffling */
     /* Quantisation-aware training: from the fraction `quantise_from` of all steps on, 0..1, the network is evaluated with weights
      * as the stream holds them, with learned steps, and the loss is that plus rate_weight times the estimated bits of the
      * weights per pixel of the clip. bits 2..12: indices stay below 2^(bits-1), biases' below NERV_TRAIN_BIAS_INDEX; 0: no quantisation. */
     uint32_t bits;
     double quantise_from, rate_weight;
+    /* A time of g_get_monotonic_time() at which the fit ends, in place of `epochs`; the schedules run over the time from the first step
+     * to it. 0: none. At least one step is made, and one quantised step. */
+    gint64 deadline_us;
 } NervTrainSettings;
 
 #define NERV_TRAIN_BIAS_INDEX 511
@@ -33,9 +36,11 @@ typedef struct {
 void nerv_train_settings_default(NervTrainSettings *s);
 
 typedef struct {
-    uint32_t step, n_steps; /* steps done, steps in all */
+    uint32_t step, n_steps; /* steps done, steps in all: an estimate where time decides */
+    double position;        /* part of the fit that is done, 0..1 */
     double loss;            /* mean over the last epoch's worth of steps */
     double psnr;            /* dB, from the mean MSE over the same window */
+    double psnr_frames;     /* the mean of its steps' */
     double bits; /* estimated length of the quantised weights at the last step, 0 before they are */
     double steps_per_second;
     double eta_seconds;
@@ -66,6 +71,3 @@ void nerv_trainer_set_rate_weight(NervTrainer *tr, double rate_weight);
 /* The learned steps, as codes of tensor/steps.h: nerv_param_steps() for each parameter in the model's order. With the parameters they
  * give the weights that the last steps were evaluated with. NERV_ERROR_INVALID before quantisation has begun. */
 bool nerv_trainer_get_steps(NervTrainer *tr, uint16_t *codes, GError **error);
-
-/* Learning rate at a step (0-based) of n_steps: linear warm-up, then half a cosine to 0 (schedule.c). */
-double nerv_schedule_lr(double peak, double warmup, uint32_t step, uint32_t n_steps);

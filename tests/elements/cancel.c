@@ -6,7 +6,7 @@
 #include "common.h"
 
 /* Work for days. */
-#define ENDLESS "epochs=1000000 model-options=\"" TINY_OPTIONS "\""
+#define ENDLESS "model=nerv-mlp epochs=1000000 model-options=\"" TINY_OPTIONS "\""
 
 /* Waits for the second "nerv-progress" message: the fit is under way. */
 static void wait_for_progress(GstBus *bus)
@@ -94,7 +94,8 @@ GST_START_TEST(test_null_in_large_step)
     GstElement *pipeline = gst_parse_launch(
         "videotestsrc ! video/x-raw,format=I420,width=320,height=180 ! nervenc epochs=100000 "
         "segment-frames=2 "
-        "batch-size=2 model-options=\"options,stem=64,base-channels=16,widths=<64,48>,strides=<5,4>\" ! "
+        "batch-size=2 model=nerv-mlp "
+        "model-options=\"options,stem=64,base-channels=16,widths=<64,48>,strides=<5,4>\" ! "
         "fakesink",
         NULL);
     GstBus *bus = gst_element_get_bus(pipeline);

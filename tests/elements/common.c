@@ -22,7 +22,7 @@ GstElement *tiny_encoder(guint segment_frames)
     GstElement *enc = gst_element_factory_make("nervenc", NULL);
     fail_unless(enc != NULL, "no nervenc: is GST_PLUGIN_PATH set?");
     gst_util_set_object_arg(G_OBJECT(enc), "model-options", TINY_OPTIONS);
-    g_object_set(enc, "epochs", 1, "segment-frames", segment_frames, NULL);
+    g_object_set(enc, "model", "nerv-mlp", "epochs", 1, "segment-frames", segment_frames, NULL);
     return enc;
 }
 

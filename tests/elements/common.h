@@ -15,7 +15,7 @@
 
 /* The model of all tests, as gst-launch writes it. */
 #define TINY_OPTIONS "options,stem=8,base-channels=2,widths=<4,3>,strides=<2,2>"
-#define TINY_ENC     "nervenc epochs=1 model-options=\"" TINY_OPTIONS "\""
+#define TINY_ENC     "nervenc model=nerv-mlp epochs=1 model-options=\"" TINY_OPTIONS "\""
 
 /* Milliseconds in which a cancelled fit must be over; ten times as many in a build with sanitizers. */
 gint64 cancel_limit_ms(void);

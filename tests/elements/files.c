@@ -407,10 +407,11 @@ GST_END_TEST;
 /* What the process to be killed does: this program called as "files --encode FILE". */
 static int encode_slowly(const char *file)
 {
-    char *text = launch(
-        "videotestsrc num-buffers=12 ! video/x-raw,format=RGB,width=64,height=48,framerate=25/1 ! "
-        "nervenc segment-frames=4 epochs=100 model-options=\"" TINY_OPTIONS "\" ! filesink location=%s",
-        file);
+    char *text =
+        launch("videotestsrc num-buffers=12 ! video/x-raw,format=RGB,width=64,height=48,framerate=25/1 ! "
+               "nervenc model=nerv-mlp segment-frames=4 epochs=100 model-options=\"" TINY_OPTIONS
+               "\" ! filesink location=%s",
+               file);
     GstElement *pipeline = gst_parse_launch(text, NULL);
     GstBus *bus = gst_element_get_bus(pipeline);
     GstMessage *message;

@@ -459,7 +459,7 @@ GST_END_TEST;
 /* The paper's sizes are what they are; a structure without fields asks for nothing. */
 GST_START_TEST(test_options_of_a_fixed_model)
 {
-    static const char *const words[] = { "nerv-s", "stem", "model=nerv ", NULL };
+    static const char *const words[] = { "nerv-s", "stem", "model=nerv-mlp ", NULL };
     static const char *const no_memory[] = { "max-memory", NULL };
     GstElement *enc = tiny_encoder(2);
     g_object_set(enc, "model", "nerv-s", NULL);

@@ -16,10 +16,10 @@ typedef struct {
 /* Encodes, parses and decodes; checks number, times, caps and pictures. */
 static void round_trip(const Trip *t)
 {
-    char *text =
-        g_strdup_printf("nervenc segment-frames=%u epochs=%u learning-rate=0.01 model-options=\"options,"
-                        "stem=16,base-channels=4,widths=<8,8>,strides=<2,2>\" ! nervparse ! nervdec",
-                        t->segment_frames, t->epochs);
+    char *text = g_strdup_printf("nervenc model=nerv-mlp rate-weight=0 segment-frames=%u epochs=%u "
+                                 "learning-rate=0.01 model-options=\"options,"
+                                 "stem=16,base-channels=4,widths=<8,8>,strides=<2,2>\" ! nervparse ! nervdec",
+                                 t->segment_frames, t->epochs);
     GstHarness *h = gst_harness_new_parse(text);
     GstCaps *caps = gst_video_info_to_caps(&t->info), *got;
 

@@ -50,7 +50,7 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     NervBitWriter w = { .bytes = out };
     NervRng rng;
     g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
-    NervModel *model = nerv_model_new("nerv", v, clip, &error);
+    NervModel *model = nerv_model_new("nerv-mlp", v, clip, &error);
     if (!model)
         g_error("%s", error->message);
     g_autofree float *params = g_new(float, model->n_weights);

@@ -12,6 +12,7 @@
 #include "cpu/cpu.h"
 #include "golden_file.h"
 #include "models/params.h"
+#include "train/schedule.h"
 #include "train/trainer.h"
 
 #define FORWARD_TOLERANCE  1e-4 /* absolute, of values in 0..1 */
@@ -99,7 +100,7 @@ static void open_golden(Golden *g)
         g_variant_dict_insert(&dict, strings[i], "s", golden_option(g->file, strings[i]));
     const NervClip clip = { w, h, golden_array(g->file, "frames")->shape.n };
     g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_dict_end(&dict));
-    g->model = nerv_model_new("nerv", options, &clip, &error);
+    g->model = nerv_model_new("nerv-mlp", options, &clip, &error);
     g_assert_no_error(error);
 }
 
@@ -303,7 +304,9 @@ static void test_rates(gconstpointer data)
     const double peak = g_ascii_strtod(golden_option(g->file, "peak-rate"), NULL);
     const double warmup = g_ascii_strtod(golden_option(g->file, "warmup"), NULL);
     for (uint32_t i = 0; i < g->n_steps; i++)
-        g_assert_cmpfloat_with_epsilon(nerv_schedule_lr(peak, warmup, i, g->n_steps), want[i], 1e-6 * peak);
+        g_assert_cmpfloat_with_epsilon(
+            nerv_schedule_lr(peak, warmup, (double)i / g->n_steps, (i + 1.) / g->n_steps), want[i],
+            1e-6 * peak);
 }
 
 static void test_forward(gconstpointer data)

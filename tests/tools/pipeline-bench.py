@@ -61,7 +61,7 @@ def wrong_pictures(directory):
     """The second of three networks is damaged: a seek into its segment ends on a picture of the third's."""
     path = os.path.join(directory, "damaged.nerv")
     subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=12", "!", "video/x-raw,format=I420,width=64,height=36", "!", "nervenc",
-                    "device=cpu", "epochs=1", "segment-frames=4", "model-options=options,stem=8,base-channels=2,widths=<4,3>,strides=<2,2>",
+                    "device=cpu", "model=nerv-mlp", "epochs=1", "segment-frames=4", "model-options=options,stem=8,base-channels=2,widths=<4,3>,strides=<2,2>",
                     "!", "filesink", "location=" + path], check=True, timeout=60)
     run("--no-peers", path)
     with open(path, "rb") as f:

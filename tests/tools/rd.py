@@ -65,7 +65,7 @@ def check_row(row, n_frames):
 
 
 def curves(directory):
-    nerv = "epochs=1 model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\" seed="
+    nerv = "epochs=1 model=nerv-mlp model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\" seed="
     rows, result, out = read(directory, "--label=small", "--nerv=" + nerv + "1", "--nerv=" + nerv + "2", "--peers=x264",
                              "--crf=10,20,30,40", "--frames=8")
     for row in rows:
@@ -101,7 +101,7 @@ def lossless(directory):
 
 def broken_off(directory):
     names = [os.path.join(directory, name) for name in ("off.csv", "off.json", "off.png")]
-    nerv = "epochs=1 model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\""
+    nerv = "epochs=1 model=nerv-mlp model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\""
     run("--peers=", "--nerv=" + nerv, "--csv=" + names[0], "--json=" + names[1], "--png=" + names[2], CLIP.format("RGB"), "nosuchelement",
         status=1, says="nosuchelement")
     with open(names[0], encoding="utf-8", newline="") as f:

@@ -44,7 +44,7 @@ static Fit fit_new(NervBackend *be)
     settings.batch_size = 2;
     GVariant *options =
         g_variant_ref_sink(g_variant_new_parsed("{'strides': <[2, 2]>, 'widths': <[8, 6]>, 'stem': <16>}"));
-    fit.model = nerv_model_new("nerv", options, &clip, &error);
+    fit.model = nerv_model_new("nerv-mlp", options, &clip, &error);
     g_assert_no_error(error);
     g_variant_unref(options);
     fit.frames = nerv_buffer_new(be, 3 * nerv_pixels_bytes(&pixels), &error);

@@ -60,6 +60,8 @@ static GPtrArray *encode(const char *options, uint32_t epochs)
     const NervFrame frame = { .data = { rgb }, .stride = { W * 3 } };
     GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     nerv_encoder_settings_init(&s);
+    g_free(s.model);
+    s.model = g_strdup("nerv-mlp");
     s.model_options = g_variant_ref_sink(g_variant_new_parsed(options));
     s.epochs = epochs;
     s.learning_rate = 5e-3;

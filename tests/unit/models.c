@@ -91,7 +91,7 @@ static void test_free_configuration(void)
 {
     GError *error = NULL;
     NervModel *model =
-        make("nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}",
+        make("nerv-mlp", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}",
              320, 180, 32, &error);
     g_assert_no_error(error);
     g_assert_cmpint(count_from_tape(model), ==, 144751);
@@ -162,7 +162,7 @@ static void test_any_size(void)
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
         for (int grid = 0; grid < 2; grid++) {
             GError *error = NULL;
-            NervModel *model = make(grid ? "nerv-grid" : "nerv", NULL, sizes[i][0], sizes[i][1], 4, &error);
+            NervModel *model = make(grid ? "nerv" : "nerv-mlp", NULL, sizes[i][0], sizes[i][1], 4, &error);
             g_assert_no_error(error);
             if (sizes[i][0] < 8192)
                 g_assert_cmpint(count_from_tape(model), ==, model->n_weights);
@@ -178,17 +178,17 @@ static void test_errors(void)
         int w, h;
     } cases[] = {
         { "nervous", NULL, "nervous", 64, 64 },
-        { "nerv", "{'stemm': <64>}", "stemm", 64, 64 },
-        { "nerv", "{'stem': <'wide'>}", "stem", 64, 64 },
-        { "nerv", "{'stem': <0>}", "stem", 64, 64 },
-        { "nerv", "{'stem': <100000>}", "stem", 64, 64 },
-        { "nerv", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },
-        { "nerv", "{'strides': <[2,2,2,2,2,2,2,2,2]>}", "strides", 64, 64 },
-        { "nerv", "{'strides': <[16,16,16,16]>}", "strides", 64, 64 },
-        { "nerv", "{'kernels': <[2,3]>, 'strides': <[2,2]>}", "kernels", 64, 64 },
-        { "nerv", "{'activation': <'softplus'>}", "softplus", 64, 64 },
-        { "nerv", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
-        { "nerv", "{'base-channels': <4096>, 'stem': <4096>}", "large", 1280, 720 },
+        { "nerv-mlp", "{'stemm': <64>}", "stemm", 64, 64 },
+        { "nerv-mlp", "{'stem': <'wide'>}", "stem", 64, 64 },
+        { "nerv-mlp", "{'stem': <0>}", "stem", 64, 64 },
+        { "nerv-mlp", "{'stem': <100000>}", "stem", 64, 64 },
+        { "nerv-mlp", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },
+        { "nerv-mlp", "{'strides': <[2,2,2,2,2,2,2,2,2]>}", "strides", 64, 64 },
+        { "nerv-mlp", "{'strides': <[16,16,16,16]>}", "strides", 64, 64 },
+        { "nerv-mlp", "{'kernels': <[2,3]>, 'strides': <[2,2]>}", "kernels", 64, 64 },
+        { "nerv-mlp", "{'activation': <'softplus'>}", "softplus", 64, 64 },
+        { "nerv-mlp", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
+        { "nerv-mlp", "{'base-channels': <4096>, 'stem': <4096>}", "large", 1280, 720 },
         { "nerv-grid", "{'stem': <64>}", "stem", 64, 64 },
         { "nerv-grid", "{'weights': <0>}", "weights", 64, 64 },
         { "nerv-grid", "{'grids': <''>}", "grids", 64, 64 },
@@ -203,8 +203,8 @@ static void test_errors(void)
         { "nerv-grid", "{'head-kernel': <2>}", "kernels", 64, 64 },
         { "nerv-grid", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
         { "nerv-grid", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },
-        { "nerv", NULL, "15", 15, 64 },
-        { "nerv", NULL, "8193", 64, 8193 },
+        { "nerv-mlp", NULL, "15", 15, 64 },
+        { "nerv-mlp", NULL, "8193", 64, 8193 },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         GError *error = NULL;
@@ -218,7 +218,7 @@ static void test_errors(void)
 
 static void test_write_read(void)
 {
-    static const char *const names[] = { "nerv", "nerv-s", "nerv-l", "nerv-grid" };
+    static const char *const names[] = { "nerv-mlp", "nerv-s", "nerv-l", "nerv-grid" };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         GError *error = NULL;
         NervBitWriter w;
@@ -255,7 +255,7 @@ static void test_write_read(void)
 static void test_encoding(void)
 {
     float x[160];
-    NervModel *model = make("nerv", "{'pe-levels': <80>}", 64, 64, 100, NULL);
+    NervModel *model = make("nerv-mlp", "{'pe-levels': <80>}", 64, 64, 100, NULL);
     g_assert_cmpint(model->input_floats, ==, 160);
     nerv_model_input(model, 37, x);
     double b = 1.;

@@ -15,15 +15,16 @@ static void check_plant(double target, double scale, double slope)
     const double n_pixels = 1e6;
     NervRate r;
     double bits = 8. * target;
-    nerv_rate_init(&r, target, 300000, n_pixels, STEPS);
+    nerv_rate_init_size(&r, target, 300000, n_pixels);
     double weight = r.weight, ratio = 1.;
     for (uint32_t i = 0; i < STEPS; i++) {
         const double answer = .08 * (1. + cos(G_PI * i / STEPS)) / 2.;
         bits *= exp(answer * log(scale * pow(weight / 1e-3, -slope) / bits));
         ratio = .8 + .1 * i / STEPS;
-        if (nerv_rate_wants_measure(&r, i))
-            nerv_rate_measure(&r, i, bits, bits * ratio);
-        weight = nerv_rate_update(&r, i < STEPS / 10 ? 0. : bits);
+        const double position = (i + 1.) / STEPS;
+        if (nerv_rate_wants_measure(&r, position))
+            nerv_rate_measure(&r, position, bits, bits * ratio);
+        weight = nerv_rate_update_size(&r, position, i < STEPS / 10 ? 0. : bits);
         g_assert_true(isfinite(weight) && weight > 0.);
     }
     g_test_message("wanted %g, got %g", target, bits * ratio);
@@ -44,31 +45,60 @@ static void test_measures(void)
 {
     NervRate r;
     uint32_t n = 0;
-    nerv_rate_init(&r, 1e5, 30000, 1e6, 10);
+    nerv_rate_init_size(&r, 1e5, 30000, 1e6);
     const double ratio = r.ratio;
     for (uint32_t i = 0; i < 10; i++)
-        if (nerv_rate_wants_measure(&r, i)) {
-            nerv_rate_measure(&r, i, 0., 0.);
+        if (nerv_rate_wants_measure(&r, i / 10.)) {
+            nerv_rate_measure(&r, i / 10., 0., 0.);
             n++;
         }
     g_assert_cmpuint(n, ==, 10);
     g_assert_cmpfloat(r.ratio, ==, ratio);
-    nerv_rate_init(&r, 1e5, 30000, 1e6, 100000);
+    nerv_rate_init_size(&r, 1e5, 30000, 1e6);
     for (uint32_t i = n = 0; i < 100000; i++)
-        if (nerv_rate_wants_measure(&r, i)) {
-            nerv_rate_measure(&r, i, 1e5, 9e4);
+        if (nerv_rate_wants_measure(&r, i / 1e5)) {
+            nerv_rate_measure(&r, i / 1e5, 1e5, 9e4);
             n++;
         }
     g_assert_cmpuint(n, >=, 20);
     g_assert_cmpuint(n, <=, 64);
-    nerv_rate_init(&r, 1e5, 3000000, 1e6, 1000);
+    nerv_rate_init_size(&r, 1e5, 3000000, 1e6);
     for (uint32_t i = n = 0; i < 1000; i++)
-        if (nerv_rate_wants_measure(&r, i)) {
-            nerv_rate_measure(&r, i, 1e5, 9e4);
+        if (nerv_rate_wants_measure(&r, i / 1e3)) {
+            nerv_rate_measure(&r, i / 1e3, 1e5, 9e4);
             n++;
         }
     g_assert_cmpuint(n, >=, 4);
     g_assert_cmpuint(n, <=, 10);
+}
+
+/* A fit whose quality rises with the falling learning rate, as forecast or by a dB more or less, and answers to the weight: what it
+ * ends at. */
+static double play_psnr(double target, double best, double surprise, NervRate *r)
+{
+    enum { STEPS = 2000 };
+    double weight, psnr = 15.;
+    nerv_rate_init_psnr(r, target, .002);
+    weight = r->weight;
+    for (uint32_t i = 0; i < STEPS; i++) {
+        const double position = (i + 1.) / STEPS, gap = (5. + surprise) * pow(1. - position, 1.4);
+        const double aim = best - 8. / (1. + .002 / weight) - gap;
+        psnr += .01 * (aim - psnr);
+        weight = nerv_rate_update_psnr(r, position, psnr);
+        g_assert_true(isfinite(weight) && weight > 0.);
+    }
+    return psnr;
+}
+
+static void test_psnr(void)
+{
+    NervRate r;
+    g_assert_cmpfloat(fabs(play_psnr(30., 34., 0., &r) - 30.1), <, .3);
+    g_assert_cmpfloat(fabs(play_psnr(30., 36., 1., &r) - 30.1), <, .5);
+    g_assert_cmpfloat(fabs(play_psnr(30., 33., -1., &r) - 30.1), <, .5);
+    g_assert_false(nerv_rate_hopeless(&r));
+    play_psnr(40., 33., 0., &r);
+    g_assert_true(nerv_rate_hopeless(&r));
 }
 
 #define W 64
@@ -90,8 +120,6 @@ static double encode(uint32_t bitrate, uint64_t segment_bytes, uint32_t epochs)
     NervPacket packet;
     double bytes = 0.;
     nerv_encoder_settings_init(&s);
-    g_free(s.model);
-    s.model = g_strdup("nerv-grid");
     s.segment_frames = N / 2;
     s.epochs = epochs;
     s.tune = NERV_TUNE_PSNR;
@@ -146,6 +174,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rate/controller", test_controller);
     g_test_add_func("/rate/measures", test_measures);
+    g_test_add_func("/rate/psnr", test_psnr);
     g_test_add_func("/rate/bitrate", test_bitrate);
     g_test_add_func("/rate/target-size", test_target_size);
     return g_test_run();

@@ -63,7 +63,7 @@ static Scene scene_new(uint32_t n_threads)
     g_assert_no_error(error);
     GVariant *options = g_variant_ref_sink(g_variant_new_parsed(
         "{'stem': <16>, 'base-channels': <6>, 'widths': <[8, 6]>, 'strides': <[3, 2]>}"));
-    s.model = nerv_model_new("nerv", options, &clip, &error);
+    s.model = nerv_model_new("nerv-mlp", options, &clip, &error);
     g_assert_no_error(error);
     g_variant_unref(options);
     float *weights = g_new(float, s.model->n_weights);
@@ -262,6 +262,8 @@ static GPtrArray *encode(void)
     const NervFrame frame = { .data = { rgb }, .stride = { W * 3 } };
     GPtrArray *units = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     nerv_encoder_settings_init(&es);
+    g_free(es.model);
+    es.model = g_strdup("nerv-mlp");
     es.model_options = g_variant_ref_sink(g_variant_new_parsed(
         "{'stem': <16>, 'base-channels': <6>, 'widths': <[8, 6]>, 'strides': <[3, 2]>}"));
     es.epochs = 2;

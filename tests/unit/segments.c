@@ -56,7 +56,7 @@ static NervModel *model_new(const Kind *kind)
     const NervClip clip = { W, H, (int32_t)kind->n_frames };
     GError *error = NULL;
     g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed(configs[kind->config]));
-    NervModel *model = nerv_model_new("nerv", options, &clip, &error);
+    NervModel *model = nerv_model_new("nerv-mlp", options, &clip, &error);
     g_assert_no_error(error);
     return model;
 }

@@ -14,9 +14,12 @@
 static void small_settings(NervEncoderSettings *s)
 {
     nerv_encoder_settings_init(s);
+    g_free(s->model);
+    s->model = g_strdup("nerv-mlp");
     s->model_options = g_variant_ref_sink(
         g_variant_new_parsed("{'stem': <16>, 'base-channels': <4>, 'widths': <[6,5]>, 'strides': <[2,2]>}"));
     s->epochs = 30;
+    s->rate_weight = 0.;
     s->learning_rate = 5e-3;
     g_free(s->device);
     s->device = g_strdup("cpu");

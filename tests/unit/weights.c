@@ -134,15 +134,15 @@ static void check_round_trip(const char *name, const char *options, const NervCl
 static void test_round_trip(void)
 {
     for (int shape = 0; shape < N_SHAPES; shape++)
-        check_round_trip("nerv", SMALL, &small_clip, shape, STEPS);
-    check_round_trip("nerv", NULL, &(NervClip){ 97, 61, 9 }, PEAKED, STEPS);
+        check_round_trip("nerv-mlp", SMALL, &small_clip, shape, STEPS);
+    check_round_trip("nerv-mlp", NULL, &(NervClip){ 97, 61, 9 }, PEAKED, STEPS);
     for (uint32_t bits = 2; bits <= 8; bits++)
         for (int shape = 0; shape < N_SHAPES; shape++) {
-            check_round_trip("nerv", SMALL, &small_clip, shape, bits);
+            check_round_trip("nerv-mlp", SMALL, &small_clip, shape, bits);
             if (bits % 3 == 2 && (shape == PEAKED || shape == ROWS_APART))
-                check_round_trip("nerv", NULL, &(NervClip){ 97, 61, 9 }, shape, bits);
+                check_round_trip("nerv-mlp", NULL, &(NervClip){ 97, 61, 9 }, shape, bits);
         }
-    check_round_trip("nerv", "{'stem': <1>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[16]>}",
+    check_round_trip("nerv-mlp", "{'stem': <1>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[16]>}",
                      &(NervClip){ 16, 16, 1 }, PEAKED, 8);
 }
 
@@ -173,7 +173,7 @@ static void test_truncated(void)
 {
     for (int i = 0; i < 2 * N_SHAPES; i++) {
         NervErrorCode code;
-        NervModel *model = make("nerv", TINY, &small_clip);
+        NervModel *model = make("nerv-mlp", TINY, &small_clip);
         g_autofree float *params = make_params(model, i / 2, 1);
         GByteArray *a = write_network(model, params, i % 2 ? 8 : STEPS);
         g_assert_true(try_read(a->data, a->len, &code));
@@ -192,7 +192,7 @@ static void test_truncated(void)
 static void test_flipped(gconstpointer bits)
 {
     NervErrorCode code;
-    NervModel *model = make("nerv", TINY, &small_clip);
+    NervModel *model = make("nerv-mlp", TINY, &small_clip);
     g_autofree float *params = make_params(model, PEAKED, 1);
     GByteArray *a = write_network(model, params, GPOINTER_TO_UINT(bits));
     int accepted = 0;
@@ -210,7 +210,7 @@ static void test_headers(void)
 {
     NervErrorCode code;
     NervBitWriter w;
-    NervModel *model = make("nerv", SMALL, &small_clip);
+    NervModel *model = make("nerv-mlp", SMALL, &small_clip);
     g_autofree float *params = make_params(model, UNIFORM, 1);
     nerv_writer_init(&w);
     nerv_model_write(model, &w);
@@ -253,7 +253,7 @@ static void test_absurd(void)
     float *params = NULL;
     NervBitWriter w;
     NervModel *model =
-        make("nerv", "{'stem': <2>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
+        make("nerv-mlp", "{'stem': <2>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
     g_assert_cmpint(model->n_weights, >, 200000000);
     nerv_writer_init(&w);
     nerv_model_write(model, &w);
@@ -285,7 +285,7 @@ static void test_out_of_memory(void)
     float *params = NULL;
     NervBitWriter w;
     NervModel *model =
-        make("nerv", "{'stem': <2>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
+        make("nerv-mlp", "{'stem': <2>, 'base-channels': <1>, 'widths': <[1]>, 'strides': <[1]>}", &clip);
     nerv_writer_init(&w);
     nerv_model_write(model, &w);
     nerv_write_bytes(&w, "\x00\x08\x00", 3);
@@ -309,7 +309,7 @@ static void test_invalid(void)
     static const float bad[] = { NAN, INFINITY, -INFINITY, 0x1p51f };
     GError *error = NULL;
     NervBitWriter w;
-    NervModel *model = make("nerv", SMALL, &small_clip);
+    NervModel *model = make("nerv-mlp", SMALL, &small_clip);
     g_autofree float *params = make_params(model, UNIFORM, 1);
     nerv_writer_init(&w);
     nerv_write_u8(&w, 7);
@@ -376,8 +376,9 @@ static double entropy_bytes(const NervModel *model, const float *params, uint32_
 static void test_cost(void)
 {
     const NervClip clip = { 320, 180, 32 };
-    NervModel *model = make(
-        "nerv", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}", &clip);
+    NervModel *model =
+        make("nerv-mlp", "{'stem': <64>, 'base-channels': <8>, 'widths': <[24,16,12]>, 'strides': <[5,2,2]>}",
+             &clip);
     g_assert_cmpint(model->n_weights, ==, 144751);
     for (int shape = UNIFORM; shape <= PEAKED; shape++)
         for (uint32_t bits = 4; bits <= 8; bits += 4) {
@@ -398,7 +399,7 @@ static void test_length(void)
     for (int shape = 0; shape < N_SHAPES; shape++) {
         double bits;
         GError *error = NULL;
-        NervModel *model = make("nerv", NULL, &(NervClip){ 97, 61, 9 });
+        NervModel *model = make("nerv-mlp", NULL, &(NervClip){ 97, 61, 9 });
         g_autofree float *params = make_params(model, shape, 1);
         g_autofree uint16_t *steps = make_steps(model, params);
         GByteArray *a = write_network(model, params, STEPS);

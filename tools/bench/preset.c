@@ -70,7 +70,7 @@ bool bench_preset_init(BenchPreset *p, const char *net, const char *model, const
     }
     if (size && !bench_parse_size(size, &p->width, &p->height, error))
         return false;
-    p->model = g_strdup(model ? model : "nerv");
+    p->model = g_strdup(model ? model : "nerv-mlp");
     p->options = g_strdup(options ? options : "");
     return true;
 }
@@ -118,7 +118,7 @@ NervModel *bench_model_scaled(const NervModel *like, double factor, double scale
     append_list(s, "strides", c->stride, c->n_blocks, 1);
     append_list(s, "kernels", c->kernel, c->n_blocks, 1);
     g_autofree char *options = g_string_free(s, FALSE);
-    const BenchPreset p = { (char *)"nerv", options, scaled(like->clip.width, scale),
+    const BenchPreset p = { (char *)"nerv-mlp", options, scaled(like->clip.width, scale),
                             scaled(like->clip.height, scale) };
     return bench_preset_model(&p, error);
 }

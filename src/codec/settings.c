@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * An encoder's settings, see settings.h: defaults, checks, and what they mean for a network's size and its fit. Where numbers were
+ * measured, docs/design.md says how ("Rate control", "Presets").
+ */
+#include "codec/settings.h"
+
+#include <math.h>
+
+#define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
+/* Early: bits are saved by what the network learns to do without, and that takes as long as learning (docs/design.md). */
+#define QUANTISE_FROM 0.1
+/* Of a network whose size is chosen for a rate. */
+#define BITS_PER_WEIGHT 3.5
+/* The rate's weight at quality 50, where bits and errors weigh alike; it halves every 10, for about 3 dB more. */
+#define QUALITY_MIDDLE 50.
+#define QUALITY_OCTAVE 10.
+#define PSNR_AT_MIDDLE 31.
+#define PSNR_OCTAVE    3.
+#define LEAST_GROWTH   0.125
+#define MOST_GROWTH    16.
+/* Multiplications per pixel at medium; in larger frames fewer, as with the square root of their area: details are larger there. */
+#define MACS_PER_PIXEL       10000.
+#define MACS_AT_PIXELS       57600.
+#define LEAST_MACS_PER_PIXEL 800.
+#define MOST_MACS_PER_PIXEL  20000.
+
+/* Passes over the frames, and multiplications relative to medium. */
+static const struct {
+    uint32_t epochs;
+    double macs;
+} presets[NERV_PRESET_N] = {
+    [NERV_PRESET_ULTRAFAST] = { 6, .2 },    [NERV_PRESET_SUPERFAST] = { 12, .25 },
+    [NERV_PRESET_VERYFAST] = { 20, .35 },   [NERV_PRESET_FASTER] = { 40, .5 },
+    [NERV_PRESET_FAST] = { 80, .7 },        [NERV_PRESET_MEDIUM] = { 150, 1. },
+    [NERV_PRESET_SLOW] = { 300, 1. },       [NERV_PRESET_SLOWER] = { 600, 1.2 },
+    [NERV_PRESET_VERYSLOW] = { 1200, 1.4 }, [NERV_PRESET_PLACEBO] = { 2400, 2. },
+};
+
+static const double middle_weight[NERV_TUNE_N] = {
+    [NERV_TUNE_SSIM] = .05,
+    [NERV_TUNE_PSNR] = .002,
+    [NERV_TUNE_MSSSIM] = .05,
+};
+
+void nerv_encoder_settings_init(NervEncoderSettings *s)
+{
+    *s = (NervEncoderSettings){
+        .model = g_strdup("nerv"),
+        .preset = NERV_PRESET_MEDIUM,
+        .segment_frames = 128,
+        .max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES,
+        .batch_size = 1,
+        .seed = 1,
+        .bits = 8,
+        .rate_weight = -1.,
+        .quality = QUALITY_MIDDLE,
+        .device = g_strdup("auto"),
+    };
+}
+
+void nerv_encoder_settings_clear(NervEncoderSettings *s)
+{
+    g_clear_pointer(&s->model, g_free);
+    g_clear_pointer(&s->device, g_free);
+    g_clear_pointer(&s->model_options, g_variant_unref);
+}
+
+void nerv_settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src)
+{
+    *dst = *src;
+    dst->model = g_strdup(src->model);
+    dst->device = g_strdup(src->device);
+    dst->model_options = src->model_options ? g_variant_ref_sink(src->model_options) : NULL;
+    if (!dst->max_memory_bytes)
+        dst->max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
+    if (!dst->epochs)
+        dst->epochs = presets[dst->preset].epochs;
+}
+
+bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s, GError **error)
+{
+    const char *why = NULL;
+    double kr, kb;
+    if (!nerv_pixels_bytes(&info->pixels))
+        why = "the video's format or size is not valid";
+    else if (info->pixels.format >= NERV_PIXELS_I420 &&
+             !nerv_matrix_coefficients(info->pixels.matrix, &kr, &kb))
+        why = "the video's colour matrix is not supported";
+    else if ((unsigned)s->preset >= NERV_PRESET_N)
+        why = "unknown preset";
+    else if (s->segment_frames > NERV_MAX_SEGMENT_FRAMES)
+        why = "a segment has at most 65536 frames";
+    else if (s->batch_size < 1 || s->batch_size > NERV_MAX_SEGMENT_FRAMES)
+        why = "a batch-size goes from 1 to 65536 frames";
+    else if (!(s->learning_rate >= 0. && s->learning_rate <= 10.))
+        why = "learning-rate goes from 0 to 10";
+    else if (s->bits < 2 || s->bits > 8)
+        why = "weights take 2 to 8 bits";
+    else if (!(s->rate_weight == -1. || (s->rate_weight >= 0. && s->rate_weight <= 1e6)))
+        why = "rate-weight goes from 0 to 1000000, or is -1";
+    else if (!(s->quality >= 0. && s->quality <= 100.))
+        why = "quality goes from 0 to 100";
+    else if (!(s->target_psnr >= 0. && s->target_psnr <= 100.))
+        why = "target-psnr goes from 0 to 100 dB";
+    else if (!(s->max_seconds >= 0. && s->max_seconds <= 1e9))
+        why = "max-encode-seconds goes from 0 to 1000000000";
+    else if ((unsigned)s->tune >= NERV_TUNE_N)
+        why = "unknown tune";
+    if (why)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s", why);
+    return !why;
+}
+
+NervRateMode nerv_settings_rate_mode(const NervEncoderSettings *s)
+{
+    if (s->target_size_bytes)
+        return NERV_RATE_SIZE;
+    if (s->bitrate)
+        return NERV_RATE_BITRATE;
+    if (s->target_psnr > 0.)
+        return NERV_RATE_PSNR;
+    if (s->rate_weight > 0.)
+        return NERV_RATE_WEIGHT;
+    return s->rate_weight == 0. ? NERV_RATE_AFTER : NERV_RATE_QUALITY;
+}
+
+/* Of a bit per pixel in the loss; of a target_psnr only the first guess. */
+static double rate_weight(const NervEncoderSettings *s)
+{
+    const double middle = middle_weight[s->tune];
+    switch (nerv_settings_rate_mode(s)) {
+    case NERV_RATE_WEIGHT:
+    case NERV_RATE_AFTER:
+        return s->rate_weight;
+    case NERV_RATE_PSNR:
+        return middle * exp2((PSNR_AT_MIDDLE - s->target_psnr) / PSNR_OCTAVE);
+    default:
+        return middle * exp2((QUALITY_MIDDLE - s->quality) / QUALITY_OCTAVE);
+    }
+}
+
+NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervClip *clip,
+                                       double target_bytes, double growth)
+{
+    const double pixels = (double)clip->width * clip->height;
+    const double weight = rate_weight(s);
+    const double wish = MACS_PER_PIXEL * presets[s->preset].macs * sqrt(MACS_AT_PIXELS / pixels);
+    NervModelSize size = { .weights = target_bytes * 8. / BITS_PER_WEIGHT, .growth = growth };
+    size.macs_per_pixel = CLAMP(wish, LEAST_MACS_PER_PIXEL, MOST_MACS_PER_PIXEL);
+    /* 3 dB more take about twice the bits */
+    if (target_bytes == 0. && weight > 0.)
+        size.growth *= CLAMP(middle_weight[s->tune] / weight, LEAST_GROWTH, MOST_GROWTH);
+    return size;
+}
+
+static void loss_weights(NervTune tune, NervTrainSettings *t)
+{
+    switch (tune) {
+    case NERV_TUNE_PSNR:
+        t->l1_weight = t->ssim_weight = 0.;
+        t->mse_weight = 1.;
+        break;
+    case NERV_TUNE_MSSSIM:
+        t->msssim_weight = t->ssim_weight;
+        t->ssim_weight = 0.;
+        break;
+    default:
+        break;
+    }
+}
+
+void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, uint32_t segment_id,
+                         NervTrainSettings *t)
+{
+    nerv_train_settings_default(t);
+    t->epochs = s->epochs;
+    t->batch_size = s->batch_size;
+    t->learning_rate = s->learning_rate > 0. ? s->learning_rate : model->learning_rate;
+    t->beta1 = model->beta1;
+    t->beta2 = model->beta2;
+    t->warmup = model->warmup;
+    loss_weights(s->tune, t);
+    if (nerv_settings_rate_mode(s) != NERV_RATE_AFTER) {
+        t->bits = s->bits;
+        t->quantise_from = QUANTISE_FROM;
+        t->rate_weight = rate_weight(s);
+    }
+    /* Segments differ in their draws, streams of one seed do not. */
+    t->seed = s->seed + (uint64_t)segment_id * UINT64_C(0x9e3779b97f4a7c15);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What nervenc's users ask for (NervEncoderSettings in nerv.h), made into what the parts of an encoder take: checked settings, a
+ * network's size, a trainer's settings. Pure functions; no encoder and no device.
+ */
+#pragma once
+
+#include "nerv.h"
+#include "train/trainer.h"
+
+#define NERV_MAX_SEGMENT_FRAMES 65536u
+
+/* How a segment's rate is decided; the first that is asked for, in this order. */
+typedef enum {
+    NERV_RATE_SIZE,    /* target_size_bytes */
+    NERV_RATE_BITRATE, /* bitrate */
+    NERV_RATE_PSNR,    /* target_psnr */
+    NERV_RATE_WEIGHT,  /* rate_weight > 0 */
+    NERV_RATE_AFTER,   /* rate_weight = 0: quantised after the fit */
+    NERV_RATE_QUALITY, /* quality */
+} NervRateMode;
+
+/* A deep copy; 0s that stand for defaults become what they stand for. */
+void nerv_settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src);
+/* NERV_ERROR_INVALID and a sentence that names the first setting out of range, or settings that contradict each other. */
+bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s, GError **error);
+
+NervRateMode nerv_settings_rate_mode(const NervEncoderSettings *s);
+
+/* The size of network to ask a model for. target_bytes: of the segment, 0 where no size is asked for; clip: the segment's;
+ * growth: how many times the weights of a first guess, for a target_psnr that it did not reach. */
+NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervClip *clip,
+                                       double target_bytes, double growth);
+
+/* seed: the segment's own is drawn from the stream's and its number. */
+void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, uint32_t segment_id,
+                         NervTrainSettings *t);
