@@ -6,6 +6,7 @@
 #include "codec/fitter.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec/rate.h"
@@ -14,7 +15,10 @@
 #define SIZE_TOLERANCE 0.015
 #define SIZE_MISSED    0.03
 #define PSNR_MISSED    0.1 /* dB */
-#define MAX_SHIFT      32
+#define PSNR_TOLERANCE 0.03
+#define SHIFT_PARTS    16
+#define MAX_SHIFT      (32 * SHIFT_PARTS)
+#define FIRST_SHIFT    (2 * SHIFT_PARTS)
 /* What coding takes beside a deadline: seconds a weight, and a part of a scorer's pass for all that surrounds it. */
 #define CODING_SECONDS 2.5e-6
 #define SCORING_PARTS  1.3
@@ -154,51 +158,58 @@ static bool train(Fit *fit, bool *gave_up, GError **error)
 
 /* --- after it --- */
 
-/* All weights' steps by so many codes, within the codes that there are; rows of zeros and biases stay. */
+static void keep_shift(Fit *fit)
+{
+    memcpy(fit->steps, fit->shifted, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
+}
+
+/* All weights' steps by shift / SHIFT_PARTS codes, within the codes that there are: by whole codes, and so many of SHIFT_PARTS rows by one
+ * more. Rows of zeros and biases stay. A code is 1/16 of an octave; weights that were fitted to their steps feel one. */
 static void shift_steps(Fit *fit, int shift)
 {
     const NervModel *model = fit->f->model;
     const uint16_t *from = fit->steps;
     uint16_t *to = fit->shifted;
+    const int way = shift < 0 ? -1 : 1, whole = abs(shift) / SHIFT_PARTS, parts = abs(shift) % SHIFT_PARTS;
+    uint32_t row = 0;
     for (uint32_t i = 0; i < model->n_params; i++) {
         const bool moves = model->params[i].role != NERV_PARAM_BIAS;
-        for (int64_t n = nerv_param_steps(&model->params[i]); n > 0; n--, from++)
-            *to++ = (uint16_t)(moves && *from ? CLAMP(*from + shift, 1, NERV_STEP_CODES - 1) : *from);
+        for (int64_t n = nerv_param_steps(&model->params[i]); n > 0; n--, from++, row++) {
+            /* a fixed order without a pattern: multiples of the golden ratio */
+            const int place = (int)((row * 2654435769u) >> 16) * SHIFT_PARTS >> 16;
+            const int by = way * (whole + (place < parts));
+            *to++ = (uint16_t)(moves && *from ? CLAMP(*from + by, 1, NERV_STEP_CODES - 1) : *from);
+        }
     }
 }
 
-static void keep_shift(Fit *fit, int shift)
-{
-    shift_steps(fit, shift);
-    memcpy(fit->steps, fit->shifted, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
-}
-
-/* Where a short fit ended off its size: coarser or finer steps, one code (1/16 of an octave) after the other, until it is met.
- * Costs quality, which the rate's weight does not; so only beyond SIZE_TOLERANCE. */
+/* Where a short fit ended off its size: coarser or finer steps until it is met. Costs quality, which the rate's weight does not; so only
+ * beyond SIZE_TOLERANCE. */
 static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
 {
     const NervFitter *f = fit->f;
     const double target = 8. * (double)f->target_bytes;
     double bits, best;
-    int chosen = 0;
+    int chosen = 0, low = 0, high = MAX_SHIFT; /* along `way`: not yet there at low */
     if (!nerv_network_steps_bits(f->model, fit->weights, fit->steps, &bits, error))
         return false;
+    const int way = bits > target ? 1 : -1;
     best = fabs(bits - target);
-    if (best > SIZE_TOLERANCE * target) {
-        const int way = bits > target ? 1 : -1;
-        for (int i = 1; i <= MAX_SHIFT && (bits - target) * way > 0.; i++) {
-            shift_steps(fit, i * way);
-            if (nerv_backend_cancelled(f->be, error) ||
-                !nerv_network_steps_bits(f->model, fit->weights, fit->shifted, &bits, error))
-                return false;
-            if (fabs(bits - target) < best) {
-                best = fabs(bits - target);
-                chosen = i * way;
-            }
+    while (best > SIZE_TOLERANCE * target && high - low > 1) {
+        const int middle = (low + high) / 2;
+        shift_steps(fit, way * middle);
+        if (nerv_backend_cancelled(f->be, error) ||
+            !nerv_network_steps_bits(f->model, fit->weights, fit->shifted, &bits, error))
+            return false;
+        if (fabs(bits - target) < best) {
+            best = fabs(bits - target);
+            chosen = way * middle;
         }
-        g_debug("steps moved by %d: %.0f bits wanted, off by %.0f", chosen, target, best);
-        keep_shift(fit, chosen);
+        *((bits - target) * way > 0. ? &low : &high) = middle;
     }
+    g_debug("steps moved by %d/%d: %.0f bits wanted, off by %.0f", chosen, SHIFT_PARTS, target, best);
+    shift_steps(fit, chosen);
+    keep_shift(fit);
     result->missed = best > SIZE_MISSED * target;
     return true;
 }
@@ -222,13 +233,14 @@ static bool score_written(Fit *fit, NervScorer *scorer, const uint16_t *steps, N
     return ok;
 }
 
-/* What turned out better than asked for: the coarsest steps that still do. */
+/* What turned out better than asked for: steps as coarse as still do. */
 static bool meet_psnr(Fit *fit, NervScorer *scorer, NervFitResult *result, GError **error)
 {
     const double target = fit->f->target_psnr;
-    int good = 0, bad = MAX_SHIFT + 1;
-    while (result->score.psnr_frames > target && bad - good > 1) {
-        const int middle = good == 0 && bad > 8 ? 4 : (good + bad) / 2;
+    int good = 0, bad = MAX_SHIFT;
+    while (result->score.psnr_frames > target + PSNR_TOLERANCE && bad - good > 1) {
+        /* most ended near: the first look is not in the middle */
+        const int middle = good == 0 && bad > FIRST_SHIFT ? FIRST_SHIFT : (good + bad) / 2;
         NervScore score;
         shift_steps(fit, middle);
         if (!score_written(fit, scorer, fit->shifted, &score, error))
@@ -240,8 +252,10 @@ static bool meet_psnr(Fit *fit, NervScorer *scorer, NervFitResult *result, GErro
             bad = middle;
         }
     }
-    g_debug("steps moved by %d: %.2f dB wanted, %.2f dB", good, target, result->score.psnr_frames);
-    keep_shift(fit, good);
+    g_debug("steps moved by %d/%d: %.2f dB wanted, %.2f dB", good, SHIFT_PARTS, target,
+            result->score.psnr_frames);
+    shift_steps(fit, good);
+    keep_shift(fit);
     result->missed = fabs(result->score.psnr_frames - target) > PSNR_MISSED;
     return true;
 }
