@@ -31,6 +31,8 @@ layout(local_size_x = NERV_LOCAL, local_size_y = 1, local_size_z = 1) in;
     layout(std430, set = 0, binding = slot) restrict readonly buffer name##_block { uint name[]; }
 #define NERV_OUT_UINT(slot, name) \
     layout(std430, set = 0, binding = slot) restrict writeonly buffer name##_block { uint name[]; }
+#define NERV_INOUT_UINT(slot, name) \
+    layout(std430, set = 0, binding = slot) restrict buffer name##_block { uint name[]; }
 
 /* Operands that a plan computes, whose form is the device's business: floats, or 16-bit floats in the variant "half", which
  * computes with floats all the same. Written as y[i] = NERV_VALUE(v), read as float(x[i]). At the start of a line, for

@@ -12,12 +12,14 @@
     void nerv_wino_dsp_init_##level(NervWinoDsp *dsp);                                                       \
     void nerv_math_dsp_init_##level(NervMathDsp *dsp);                                                       \
     void nerv_pixels_dsp_init_##level(NervPixelsDsp *dsp);                                                   \
+    void nerv_warp_dsp_init_##level(NervWarpDsp *dsp);                                                       \
     static void fill_##level(NervDsp *dsp)                                                                   \
     {                                                                                                        \
         nerv_conv_dsp_init_##level(&dsp->conv);                                                              \
         nerv_wino_dsp_init_##level(&dsp->wino);                                                              \
         nerv_math_dsp_init_##level(&dsp->math);                                                              \
         nerv_pixels_dsp_init_##level(&dsp->pixels);                                                          \
+        nerv_warp_dsp_init_##level(&dsp->warp);                                                              \
     }
 
 DECLARE(baseline)

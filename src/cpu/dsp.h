@@ -9,6 +9,7 @@
 #include "cpu/conv_dsp.h"
 #include "cpu/math_dsp.h"
 #include "cpu/pixels_dsp.h"
+#include "cpu/warp_dsp.h"
 #include "cpu/wino_dsp.h"
 
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
     NervWinoDsp wino;     /* transforms of 3x3 convolutions */
     NervMathDsp math;     /* pointwise functions, sums, losses, SSIM, Adam */
     NervPixelsDsp pixels; /* colour conversion */
+    NervWarpDsp warp;     /* samples where a flow points */
 } NervDsp;
 
 /* The table of a level, built once; NULL for NERV_CPU_C or a level that this machine or build lacks. Any thread. */

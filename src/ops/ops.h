@@ -93,6 +93,21 @@ NervTensor *nerv_lookup(NervTape *t, NervTensor *grid, NervTensor *pos);
 /* dgrid[T,C,H,W] from dy[N,C,H,W], T = rows; zeros where no position is near */
 NervTensor *nerv_lookup_dx(NervTape *t, NervTensor *dy, NervTensor *pos, int rows);
 
+/* --- upsample.c: torch.nn.functional.interpolate(scale_factor=s, mode="bilinear", align_corners=False); s in 1..64;
+ * x[N,C,H,W] -> y[N,C,H*s,W*s], x itself if s is 1; and the transpose, dx[N,C,H,W] from dy[N,C,H*s,W*s]. Each is the other's
+ * gradient --- */
+NervTensor *nerv_upsample(NervTape *t, NervTensor *x, int s);
+NervTensor *nerv_upsample_dx(NervTape *t, NervTensor *dy, int s);
+
+/* --- warp.c: bilinear samples where a flow points; x[M,C,H,W], M = N or 1 (one picture for all), flow[N,2,H,W] in pixels, x
+ * displacements before y -> y[N,C,H,W], y[n,c,i,j] = x at column j + flow[n,0,i,j], row i + flow[n,1,i,j], clamped to the picture;
+ * a coordinate that is no number samples line 0 --- */
+NervTensor *nerv_warp(NervTape *t, NervTensor *x, NervTensor *flow);
+/* dflow[N,2,H,W], 0 where the coordinate was clamped; not differentiable */
+NervTensor *nerv_warp_dflow(NervTape *t, NervTensor *dy, NervTensor *x, NervTensor *flow);
+/* dx[pictures,C,H,W], pictures = N or 1; not differentiable */
+NervTensor *nerv_warp_dx(NervTape *t, NervTensor *dy, NervTensor *flow, int pictures);
+
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */
 enum { NERV_AXIS_N = 1, NERV_AXIS_C = 2, NERV_AXIS_H = 4, NERV_AXIS_W = 8, NERV_AXIS_ALL = 15 };
 NervTensor *nerv_reduce_sum(NervTape *t, NervTensor *x, int axes, float scale); /* scale * sum */
