@@ -245,6 +245,7 @@ static bool meet_psnr(Fit *fit, NervScorer *scorer, NervFitResult *result, GErro
         shift_steps(fit, middle);
         if (!score_written(fit, scorer, fit->shifted, &score, error))
             return false;
+        g_debug("steps by %d/%d: %.2f dB", middle, SHIFT_PARTS, score.psnr_frames);
         if (score.psnr_frames >= target) {
             good = middle;
             result->score = score;

@@ -16,6 +16,7 @@
 #define GRID_BOUND    0.05f
 #define GRID_RATE     10.f
 #define LEARNING_RATE 1e-2
+#define FLOW_BOUND    1e-3f
 #define MAX_ROWS      65536
 #define MAX_CHANNELS  1024
 #define MIN_WIDTH     8
@@ -178,8 +179,8 @@ static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
 static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip,
                           const NervModelSize *size, GError **error)
 {
-    static const char *const known[] = { "weights",     "grids",      "widths",         "strides", "kernels",
-                                         "head-kernel", "activation", "out-activation", NULL };
+    static const char *const known[] = { "weights", "grids",       "flow-rows",  "widths",         "strides",
+                                         "kernels", "head-kernel", "activation", "out-activation", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
     int32_t n_weights = (int32_t)choose_weights(clip, size);
@@ -192,6 +193,7 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
         !nerv_options_ints(options, "kernels", 1, 5, kernel, &n_kernels, error) ||
         !nerv_options_int(options, "head-kernel", 1, 5, &c->head_kernel, error) ||
         !nerv_options_string(options, "grids", &grids, error) ||
+        !nerv_options_int(options, "flow-rows", 0, MAX_ROWS, &c->flow_rows, error) ||
         !nerv_options_act(options, "activation", &c->act, error) ||
         !nerv_options_act(options, "out-activation", &c->out_act, error))
         return false;
@@ -221,6 +223,12 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     return true;
 }
 
+/* One that all frames share, which the flow moves. */
+static bool is_moved(const NervGridConfig *c, int32_t i)
+{
+    return c->flow_rows > 0 && c->grid[i].rows == 1 && c->grid[i].level > 0;
+}
+
 static bool is_kernel(int32_t k)
 {
     return k == 1 || k == 3 || k == 5;
@@ -239,15 +247,33 @@ static bool config_valid(const NervGridConfig *c, NervErrorCode code, GError **e
         why = "the output activation must be tanh01 or sigmoid";
     else if (nerv_strides_product(c->stride, c->n_blocks) > 8192)
         why = "the product of the strides exceeds 8192";
-    for (int32_t i = 0; i < c->n_grids; i++)
+    if (c->flow_rows < 0 || c->flow_rows > MAX_ROWS)
+        why = "flow-rows goes from 0 to 65536";
+    for (int32_t i = 0; i < c->n_grids; i++) {
         if (c->grid[i].level > c->n_blocks)
             why = "a grid's level lies behind the head";
+        else if (is_moved(c, i) && nerv_strides_product(c->stride, c->grid[i].level) > NERV_GRID_MAX_WARP)
+            why = "a grid that a flow moves is at most 64 times as fine as the base";
+    }
     if (why)
         g_set_error(error, NERV_ERROR, code, "model nerv-grid: %s", why);
     return !why;
 }
 
 /* --- parameters: each level's grids, then its layer --- */
+
+/* False if it is too large. */
+static bool add_grid(NervGrid *m, const char *name, NervShape shape, float bound)
+{
+    const int64_t n = (int64_t)shape.h * shape.w * shape.c;
+    if (n > NERV_MODEL_MAX_WEIGHTS / shape.n)
+        return false;
+    NervParam *p = &m->head.params[m->head.n_params++];
+    *p = (NervParam){ .shape = shape, .role = NERV_PARAM_GRID, .init_bound = bound, .rate = GRID_RATE };
+    g_strlcpy(p->name, name, sizeof(p->name));
+    m->head.n_weights += n * shape.n;
+    return true;
+}
 
 /* Channels that enter a level besides `channels`, and appends its grids; -1 if one is too large. */
 static int32_t add_grids(NervGrid *m, int32_t level, int32_t h, int32_t w)
@@ -257,16 +283,10 @@ static int32_t add_grids(NervGrid *m, int32_t level, int32_t h, int32_t w)
         const NervGridSpec *g = &m->config.grid[i];
         if (g->level != level)
             continue;
-        const NervShape shape = { g->rows, g->channels, h, w };
-        const int64_t n = (int64_t)h * w * g->channels;
-        if (n > NERV_MODEL_MAX_WEIGHTS / g->rows)
+        char name[16];
+        g_snprintf(name, sizeof(name), "grid%d", i);
+        if (!add_grid(m, name, (NervShape){ g->rows, g->channels, h, w }, GRID_BOUND))
             return -1;
-        NervParam *p = &m->head.params[m->head.n_params++];
-        *p = (NervParam){
-            .shape = shape, .role = NERV_PARAM_GRID, .init_bound = GRID_BOUND, .rate = GRID_RATE
-        };
-        g_snprintf(p->name, sizeof(p->name), "grid%d", i);
-        m->head.n_weights += n * g->rows;
         channels += g->channels;
     }
     return channels;
@@ -303,7 +323,7 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
 
     m->head.klass = &nerv_model_class_grid;
     m->head.clip = *clip;
-    m->head.input_floats = c->n_grids;
+    m->head.input_floats = c->n_grids + (c->flow_rows > 0);
     m->head.learning_rate = LEARNING_RATE;
     m->head.beta1 = .9;
     m->head.beta2 =
@@ -314,7 +334,13 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
         m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;
     m->grid_h = nerv_blocks_cells(clip->height, scale);
     m->grid_w = nerv_blocks_cells(clip->width, scale);
-    m->head.params = g_new0(NervParam, (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
+    m->head.params = g_new0(NervParam, 1 + (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
+    if (c->flow_rows &&
+        !add_grid(m, "flow", (NervShape){ c->flow_rows, 2, m->grid_h, m->grid_w }, FLOW_BOUND)) {
+        g_set_error(error, NERV_ERROR, code, "model nerv-grid: the flow has too many weights");
+        grid_free(&m->head);
+        return NULL;
+    }
     for (int32_t i = 0; i <= c->n_blocks; i++) {
         if (!add_level(m, i, channels, at)) {
             g_set_error(error, NERV_ERROR, code, "model nerv-grid: level %d has too many weights", i);
@@ -339,9 +365,20 @@ static NervModel *grid_configure(const char *name, GVariant *options, const Nerv
 
 /* --- tape --- */
 
-/* x with the level's grids at the frames' times behind its channels; x may be NULL. */
+/* A grid at the frames' times; one that all frames share is moved by the flow, whose values count quarters of a base cell. */
+static NervTensor *sample_grid(const NervGrid *m, NervTape *t, NervTensor *grid, int32_t i, NervTensor *input,
+                               NervTensor *flow)
+{
+    if (!is_moved(&m->config, i))
+        return nerv_lookup(t, grid, nerv_slice(t, input, i, 1));
+    const int32_t scale = grid->shape.w / m->grid_w;
+    return nerv_warp(t, grid,
+                     nerv_affine(t, nerv_upsample(t, flow, scale), (float)scale / NERV_GRID_FLOW_UNITS, 0.f));
+}
+
+/* x with the level's grids behind its channels; x and flow may be NULL. */
 static NervTensor *join_grids(const NervGrid *m, NervTape *t, NervTensor *x, int32_t level,
-                              NervTensor *const **p, NervTensor *input)
+                              NervTensor *const **p, NervTensor *input, NervTensor *flow)
 {
     NervTensor *part[1 + NERV_GRID_MAX_GRIDS];
     uint32_t n = 0;
@@ -349,7 +386,7 @@ static NervTensor *join_grids(const NervGrid *m, NervTape *t, NervTensor *x, int
         part[n++] = x;
     for (int32_t i = 0; i < m->config.n_grids; i++)
         if (m->config.grid[i].level == level)
-            part[n++] = nerv_lookup(t, *(*p)++, nerv_slice(t, input, i, 1));
+            part[n++] = sample_grid(m, t, *(*p)++, i, input, flow);
     for (uint32_t done = 1; done < n;) {
         /* as many at a time as an op takes */
         const uint32_t more = MIN(n - done, NERV_MAX_IN - 1);
@@ -365,11 +402,13 @@ static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *c
 {
     const NervGrid *m = (const NervGrid *)model;
     const NervGridConfig *c = &m->config;
-    NervTensor *x = NULL;
+    NervTensor *x = NULL, *flow = NULL;
 
+    if (c->flow_rows)
+        flow = nerv_lookup(t, *p++, nerv_slice(t, input, c->n_grids, 1));
     for (int32_t i = 0; i <= c->n_blocks; i++) {
         const bool is_head = i == c->n_blocks;
-        x = join_grids(m, t, x, i, &p, input);
+        x = join_grids(m, t, x, i, &p, input, flow);
         x = nerv_upconv2d(t, x, p[0], p[1], is_head ? 1 : c->stride[i], is_head ? c->out_act : c->act);
         p += 2;
     }
@@ -383,6 +422,8 @@ static void grid_input(const NervModel *model, int32_t frame, float *dst)
     const int32_t last = model->clip.n_frames - 1;
     for (int32_t i = 0; i < c->n_grids; i++)
         dst[i] = last > 0 ? (float)((double)frame * (c->grid[i].rows - 1) / last) : 0.f;
+    if (c->flow_rows)
+        dst[c->n_grids] = last > 0 ? (float)((double)frame * (c->flow_rows - 1) / last) : 0.f;
 }
 
 /* --- serialisation (docs/bitstream.md, "Model nerv-grid") --- */
@@ -405,6 +446,7 @@ static void grid_write(const NervModel *model, NervBitWriter *w)
         nerv_write_varint(w, (uint64_t)c->grid[i].rows);
         nerv_write_varint(w, (uint64_t)c->grid[i].channels);
     }
+    nerv_write_varint(w, (uint64_t)c->flow_rows);
 }
 
 static bool read_blocks(NervBitReader *r, NervGridConfig *c)
@@ -432,7 +474,8 @@ static bool read_grids(NervBitReader *r, NervGridConfig *c)
         if (r->failed || c->grid[i].level < (i ? c->grid[i - 1].level : 0) || c->grid[0].level != 0)
             return false;
     }
-    return true;
+    c->flow_rows = (int32_t)nerv_read_range(r, 0, MAX_ROWS);
+    return !r->failed;
 }
 
 static NervModel *grid_read(NervBitReader *r, const NervClip *clip, GError **error)
@@ -467,6 +510,8 @@ static char *grid_describe(const NervModel *model)
             g_string_append_c(s, '/');
         g_string_append_printf(s, same ? "+%dx%d" : "%dx%d", c->grid[i].rows, c->grid[i].channels);
     }
+    if (c->flow_rows)
+        g_string_append_printf(s, ", flow %d", c->flow_rows);
     nerv_describe_list(s, "widths", c->width, c->n_blocks);
     nerv_describe_list(s, "strides", c->stride, c->n_blocks);
     nerv_describe_list(s, "kernels", c->kernel, c->n_blocks);

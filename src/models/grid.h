@@ -9,6 +9,9 @@
 
 #define NERV_GRID_MAX_LEVELS (NERV_MAX_BLOCKS + 1) /* in front of each block, and of the head */
 #define NERV_GRID_MAX_GRIDS  24
+#define NERV_GRID_MAX_WARP   64 /* samples per base cell and direction in a level whose grids are moved */
+/* A displacement of 1 is this part of a base cell. */
+#define NERV_GRID_FLOW_UNITS 4.f
 
 /* One temporal grid: `rows` feature maps of `channels` channels spread evenly over the segment's time. */
 typedef struct {
@@ -26,6 +29,8 @@ typedef struct {
     int32_t head_kernel;             /* likewise */
     int32_t n_grids;                 /* ordered by level; at least one at level 0 */
     NervGridSpec grid[NERV_GRID_MAX_GRIDS];
+    int32_t
+        flow_rows; /* of a grid of displacements at the base, by which the grids of one row behind it are warped; 0: none */
     NervAct act, out_act; /* out_act: tanh01 or sigmoid */
 } NervGridConfig;
 
