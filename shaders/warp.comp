@@ -9,7 +9,7 @@
 #include "lib/warp.glsl"
 
 NERV_VALUE_IN(0, x);
-NERV_IN(1, flow);
+NERV_VALUE_IN(1, flow);
 NERV_VALUE_OUT(2, y);
 
 void main()
@@ -19,8 +19,8 @@ void main()
         return;
     uint plane = pc.h * pc.w, pixel = id % plane, n = id / plane / pc.channels;
     uint displacement = n * 2u * plane + pixel;
-    Between along = between(float(pixel % pc.w) + flow[displacement], pc.w);
-    Between down = between(float(pixel / pc.w) + flow[displacement + plane], pc.h);
+    Between along = between(float(pixel % pc.w) + float(flow[displacement]), pc.w);
+    Between down = between(float(pixel / pc.w) + float(flow[displacement + plane]), pc.h);
     uint at = picture(n, id / plane % pc.channels) + down.line * pc.w + along.line, below = at + down.step * pc.w;
     float top = (1.0 - along.f) * float(x[at]) + along.f * float(x[at + along.step]);
     float bottom = (1.0 - along.f) * float(x[below]) + along.f * float(x[below + along.step]);

@@ -26,7 +26,7 @@
 /* Coordinates are floats, and whole numbers up to here are exact. */
 #define MAX_SIDE (1 << 24)
 
-#define BAND_PIXELS 4096 /* of packed gradient or of rows in a task: 128 KiB, which L2 holds */
+#define BAND_PIXELS 8192 /* of packed gradient or of rows in a task: 256 KiB, which L2 holds */
 
 typedef struct {
     int32_t pictures; /* warp_dx only: N of x */
