@@ -173,9 +173,10 @@ static void warp_dx_ref(const NervNode *node, const NervArgs *args)
 typedef struct {
     const NervWarpDsp *dsp;
     const float *x, *flow, *dy;
-    float *y, *packed; /* warp_dx: bands, one per thread */
-    int32_t *touched;  /* warp_dx: two rows for each of the flow's */
-    NervShape s;       /* N of the flows, C of the pictures */
+    float *y, *packed;
+    float *bands;     /* warp_dx: one per thread */
+    int32_t *touched; /* warp_dx: two rows for each of the flow's */
+    NervShape s;      /* N of the flows, C of the pictures */
     int32_t pictures, band;
     uint32_t n_blocks, n_bands;
     size_t plane;
@@ -308,7 +309,7 @@ static void warp_dx_task(void *arg, uint32_t task, uint32_t thread)
                   m = (int32_t)(task / job->n_bands / job->n_blocks);
     const int32_t c = (int32_t)(task / job->n_bands % job->n_blocks) * lanes,
                   count = MIN(job->s.c - c, lanes);
-    float *band = job->packed + thread * ((size_t)job->band * job->s.w * lanes);
+    float *band = job->bands + thread * ((size_t)job->band * job->s.w * lanes);
     memset(band, 0, (size_t)n_rows * job->s.w * lanes * sizeof *band);
     for (int32_t n = m; n < job->s.n; n += job->pictures) {
         for (int32_t i = 0; i < job->s.h; i++) {
@@ -345,7 +346,7 @@ static void warp_dx_cpu(const NervNode *node, const NervArgs *args, const NervCp
     job.flow = args->in[1];
     job.y = args->out[0];
     job.touched = args->scratch;
-    job.packed = (float *)(void *)((uint8_t *)args->scratch + touched_bytes(&job));
+    job.bands = (float *)(void *)((uint8_t *)args->scratch + touched_bytes(&job));
     nerv_pool_run(cpu->pool, (uint32_t)job.s.n * job.n_bands, touched_task, &job);
     nerv_pool_run(cpu->pool, (uint32_t)job.pictures * job.n_blocks * job.n_bands, warp_dx_task, &job);
 }
