@@ -99,7 +99,10 @@ void nerv_model_add_layer(NervModel *m, const char *name, int32_t out, int32_t i
 {
     const float bound = (float)(1. / sqrt((double)in * k * k));
     NervParam *w = &m->params[m->n_params++], *b = &m->params[m->n_params++];
-    *w = (NervParam){ .shape = { out, in, k, k }, .role = NERV_PARAM_WEIGHT, .init_bound = bound };
+    *w = (NervParam){ .shape = { out, in, k, k },
+                      .role = NERV_PARAM_WEIGHT,
+                      .init_bound = bound,
+                      .prunable = !g_str_equal(name, "head") };
     *b = (NervParam){ .shape = { 1, out, 1, 1 }, .role = NERV_PARAM_BIAS, .init_bound = bound };
     g_snprintf(w->name, sizeof(w->name), "%s.weight", name);
     g_snprintf(b->name, sizeof(b->name), "%s.bias", name);

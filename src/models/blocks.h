@@ -18,7 +18,8 @@ int32_t nerv_blocks_cells(int32_t samples, int32_t scale);
 int32_t nerv_strides_choose(const NervClip *clip, int32_t *stride);
 
 /* Appends `name`.weight [out,in,k,k] and `name`.bias [1,out,1,1] to params, which has room for them. PyTorch's default
- * initialisation of linear and convolutional layers: uniform in +-1/sqrt(fan in), bias too. */
+ * initialisation of linear and convolutional layers: uniform in +-1/sqrt(fan in), bias too. The weight is prunable unless the name is
+ * "head": that one is small, and each of its weights is in every pixel. */
 void nerv_model_add_layer(NervModel *m, const char *name, int32_t out, int32_t in, int32_t k);
 
 /* An activation by its name; the error lists them. */

@@ -37,6 +37,7 @@ typedef struct {
     NervParamRole role;
     float init_bound; /* initial values are uniform in [-bound, bound) */
     float rate;       /* learning rate in units of the model's; 0 means 1 */
+    bool prunable;    /* its least scalars may be set to zero: weights but the head's */
 } NervParam;
 
 typedef struct {

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "models/params.h"
 #include "tensor/steps.h"
+#include "train/prune.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
@@ -39,11 +40,15 @@ struct NervTrainer {
     bool finished;
     bool quantised, frozen;   /* what has begun */
     uint32_t first_quantised; /* step, once it has */
+    bool pruned;
+    uint32_t first_pruned; /* step, and the schedule's position then; 0 before */
+    double pruned_at;
 
     NervTape *tape;
     NervExec *exec;
     NervParams *w, *m, *v;
     NervParams *s, *sm, *sv;   /* the steps and their moments; NULL without quantisation */
+    NervParams *masks;         /* of prunable weights, 1 or 0; NULL without pruning */
     NervTensor *input, *index; /* INPUT leaves: [B,input_floats,1,1], [B,1,1,1] */
     Hyper hyper[MAX_RATES];    /* INPUT leaves [1,4,1,1] */
     uint32_t n_hyper;
@@ -77,15 +82,22 @@ void nerv_train_settings_default(NervTrainSettings *s)
         .ssim_weight = 0.3,
         .mse_weight = 0.,
         .seed = 1,
+        .prune_at = .75,
     };
 }
 
 static bool settings_valid(const NervTrainSettings *s, GError **error)
 {
+    if (s->pruning > 0. && s->bits > 0) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "pruning and quantisation-aware training exclude each other");
+        return false;
+    }
     if (s->epochs >= 1 && s->batch_size >= 1 && s->learning_rate > 0. && s->learning_rate <= 10. &&
         s->warmup >= 0. && s->warmup <= 1. && s->beta1 >= 0. && s->beta1 < 1. && s->beta2 >= 0. &&
         s->beta2 < 1. && s->eps > 0. && (s->bits == 0 || (s->bits >= 2 && s->bits <= 12)) &&
-        s->quantise_from >= 0. && s->quantise_from <= 1. && s->rate_weight >= 0. && s->rate_weight <= 1e6)
+        s->quantise_from >= 0. && s->quantise_from <= 1. && s->rate_weight >= 0. && s->rate_weight <= 1e6 &&
+        s->pruning >= 0. && s->pruning <= .99 && s->prune_at >= 0. && s->prune_at <= 1.)
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                 "training settings out of range: %u epochs, batch %u, learning rate %g, warm-up %g",
@@ -148,12 +160,14 @@ static NervTensor *build_loss(const NervTrainer *tr, NervTensor *rgb, NervTensor
 /* What the step's tape is made of: 3 n_params leaves each, the values and their two moments. */
 typedef struct {
     NervTensor *store, **weights, **steps;
+    NervTensor **masks; /* by parameter, NULL where it is not prunable; NULL without pruning */
 } Leaves;
 
 static void leaves_clear(Leaves *l)
 {
     g_free(l->weights);
     g_free(l->steps);
+    g_free(l->masks);
 }
 
 static NervTensor *hyper_leaf(NervTrainer *tr, double rate)
@@ -206,6 +220,8 @@ static void build_descent(NervTrainer *tr, const Leaves *l, NervTensor *objectiv
         memcpy(wrt + n, l->steps, n * sizeof(*wrt));
     nerv_tape_grad(t, objective, wrt, n_all, grads);
     for (uint32_t i = 0; i < n; i++) {
+        if (l->masks && l->masks[i])
+            grads[i] = nerv_mul(t, grads[i], l->masks[i]);
         const double rate = tr->model->params[i].rate > 0.f ? tr->model->params[i].rate : 1.;
         nerv_adam(t, l->weights[i], grads[i], l->weights[n + i], l->weights[2 * n + i], hyper_leaf(tr, rate),
                   &adam);
@@ -232,6 +248,12 @@ static void add_leaves(NervTrainer *tr, const NervPixels *pixels, Leaves *l)
     nerv_params_leaves(model, t, "", l->weights);
     nerv_params_leaves(model, t, "m.", l->weights + n);
     nerv_params_leaves(model, t, "v.", l->weights + 2 * n);
+    if (tr->settings.pruning > 0.) {
+        l->masks = g_new0(NervTensor *, n);
+        for (uint32_t i = 0; i < n; i++)
+            if (model->params[i].prunable)
+                l->masks[i] = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, model->params[i].shape, "mask");
+    }
     if (tr->settings.bits == 0)
         return;
     l->steps = g_new0(NervTensor *, 3 * n);
@@ -273,6 +295,15 @@ static bool make_params(NervTrainer *tr, bool steps, NervTensor *const *leaves, 
            nerv_params_bind(*v, tr->exec, leaves + 2 * n, error);
 }
 
+static bool make_masks(NervTrainer *tr, NervTensor *const *leaves, GError **error)
+{
+    tr->masks = nerv_prune_masks_new(tr->be, tr->model, error);
+    for (uint32_t i = 0; tr->masks && i < tr->model->n_params; i++)
+        if (leaves[i] && !nerv_exec_bind(tr->exec, leaves[i], tr->masks->buffer, tr->masks->offset[i], error))
+            return false;
+    return tr->masks != NULL;
+}
+
 static void make_schedule(NervTrainer *tr)
 {
     const uint64_t n_frames = (uint64_t)tr->model->clip.n_frames, batch = tr->settings.batch_size;
@@ -310,7 +341,8 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffe
     tr->exec = nerv_exec_new(be, tr->tape, error);
     if (!tr->exec || !nerv_exec_bind(tr->exec, leaves.store, frames, 0, error) ||
         !make_params(tr, false, leaves.weights, &tr->w, &tr->m, &tr->v, error) ||
-        (leaves.steps && !make_params(tr, true, leaves.steps, &tr->s, &tr->sm, &tr->sv, error)))
+        (leaves.steps && !make_params(tr, true, leaves.steps, &tr->s, &tr->sm, &tr->sv, error)) ||
+        (leaves.masks && !make_masks(tr, leaves.masks, error)))
         goto error;
     make_schedule(tr);
 
@@ -344,6 +376,7 @@ void nerv_trainer_free(NervTrainer *tr)
     nerv_params_free(tr->s);
     nerv_params_free(tr->sm);
     nerv_params_free(tr->sv);
+    nerv_params_free(tr->masks);
     nerv_tape_free(tr->tape);
     g_free(tr->order);
     g_free(tr->encoding);
@@ -369,11 +402,20 @@ static uint32_t next_frame(NervTrainer *tr)
     return tr->order[tr->next++];
 }
 
+/* Pruning begins a schedule of its own, like a fit that starts from what is left. */
+static double learning_rate(const NervTrainer *tr)
+{
+    const NervTrainSettings *s = &tr->settings;
+    const double to = tr->masks && !tr->pruned ? s->prune_at : 1., part = to - tr->pruned_at;
+    return nerv_schedule_lr(s->learning_rate, s->warmup, (tr->schedule.position - tr->pruned_at) / part,
+                            MIN((tr->schedule.next - tr->pruned_at) / part, 1.));
+}
+
 /* Rates and Adam's corrections of this step, and whether the weights are quantised in it. */
 static bool write_hyper(NervTrainer *tr, GError **error)
 {
     const NervTrainSettings *s = &tr->settings;
-    const double lr = nerv_schedule_lr(s->learning_rate, s->warmup, tr->schedule.position, tr->schedule.next);
+    const double lr = learning_rate(tr);
     const bool quantised = tr->quantised;
     const double n_pixels = (double)tr->model->clip.width * tr->model->clip.height * tr->model->clip.n_frames;
     const float mode[4] = { quantised ? 1.f : 0.f };
@@ -381,7 +423,8 @@ static bool write_hyper(NervTrainer *tr, GError **error)
 
     for (uint32_t i = 0; i < tr->n_hyper; i++) {
         const bool is_steps = tr->hyper[i].rate == 0.;
-        const double t = is_steps && quantised ? tr->step - tr->first_quantised + 1. : tr->step + 1.;
+        const double t =
+            is_steps && quantised ? tr->step - tr->first_quantised + 1. : tr->step - tr->first_pruned + 1.;
         const bool learned = quantised && !tr->frozen;
         const double scale = is_steps ? (learned ? STEPS_RATE : 0.) : tr->hyper[i].rate;
         const float hyper[4] = { (float)(lr * scale), (float)(1. - pow(s->beta1, t)),
@@ -477,12 +520,32 @@ static bool start_quantising(NervTrainer *tr, float *s, GError **error)
     return true;
 }
 
-/* What begins with the step to come: quantisation, then the steps' rest at the nearest place of the lattice. */
+/* Zeros stay zero: neither their gradients nor, from now on, their moments are anything else. */
+static bool prune(NervTrainer *tr, GError **error)
+{
+    const int64_t n = tr->model->n_weights;
+    g_autofree float *w = g_try_new(float, (gsize)n);
+    g_autofree float *mask = g_try_new(float, (gsize)n);
+    if (!w || !mask) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory to prune the weights");
+        return false;
+    }
+    tr->pruned = true;
+    tr->first_pruned = tr->step;
+    tr->pruned_at = tr->schedule.position;
+    return nerv_trainer_get_params(tr, w, error) &&
+           nerv_prune(tr->model, tr->settings.pruning, w, mask, error) &&
+           nerv_trainer_set_params(tr, w, error) && nerv_params_upload(tr->masks, mask, error);
+}
+
+/* What begins with the step to come: pruning; or quantisation, then the steps' rest at the nearest place of the lattice. */
 static bool begin_stages(NervTrainer *tr, GError **error)
 {
     const int64_t n = nerv_model_steps(tr->model);
     const double at = tr->schedule.position;
     const bool last = tr->schedule.next >= 1.;
+    if (tr->masks && !tr->pruned && (at >= tr->settings.prune_at || last))
+        return prune(tr, error);
     const bool quantise = tr->s && !tr->quantised && (at >= tr->settings.quantise_from || last);
     const bool freeze = tr->s && !tr->frozen && (tr->quantised || quantise) && at >= STEPS_FROZEN_FROM;
     if (!quantise && !freeze)
@@ -515,7 +578,7 @@ bool nerv_trainer_step(NervTrainer *tr, GError **error)
     tr->step++;
     tr->pending = true;
     nerv_schedule_update(&tr->schedule, tr->step);
-    tr->finished = tr->schedule.position >= 1. && (!tr->s || tr->quantised);
+    tr->finished = tr->schedule.position >= 1. && (!tr->s || tr->quantised) && (!tr->masks || tr->pruned);
     return !tr->finished || collect(tr, error);
 }
 

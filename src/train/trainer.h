@@ -28,6 +28,9 @@ typedef struct {
     /* A time of g_get_monotonic_time() at which the fit ends, in place of `epochs`; the schedules run over the time from the first step
      * to it. 0: none. At least one step is made, and one quantised step. */
     gint64 deadline_us;
+    /* Pruning: after the fraction `prune_at` of all steps, 0..1, this share of the prunable weights, 0..0.99, becomes zero and stays it
+     * (prune.h); what is left is trained on with a schedule and moments of its own. Not together with bits. 0: none. */
+    double pruning, prune_at;
 } NervTrainSettings;
 
 #define NERV_TRAIN_BIAS_INDEX 511

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Quantisation-aware training of nerv-grid on the device named as the argument: a step is one submission, the bits fall with
- * the rate's weight, and what is written is what the last steps were evaluated with. Skipped (77) where there is no such device.
+ * the rate's weight, and what is written is what the last steps were evaluated with. Pruning: exact zeros that stay, and a fit that
+ * goes on without them. Skipped (77) where there is no such device.
  */
 #include <math.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "codec/quant.h"
 #include "codec/weights.h"
 #include "models/params.h"
+#include "train/prune.h"
 #include "train/trainer.h"
 #include "device.h"
 
@@ -227,6 +229,84 @@ static void test_early(void)
     fit_free(&fit);
 }
 
+static int64_t n_zeros(const float *w, int64_t n)
+{
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < n; i++)
+        zeros += w[i] == 0.f;
+    return zeros;
+}
+
+static double mean_mse(const Fit *fit, const float *weights)
+{
+    double mse = 0.;
+    for (int i = 0; i < N; i++)
+        mse += frame_mse(fit, weights, i) / N;
+    return mse;
+}
+
+/* Zeros come where pruning begins, as many as asked for, and are the same ones at the end; what is left makes good for them. */
+static void test_pruning(void)
+{
+    NervTrainSettings s = settings_for(0.);
+    GError *error = NULL;
+    s.bits = 0;
+    s.pruning = .5;
+    s.prune_at = .6;
+    Fit fit = fit_new(&s);
+    const int64_t n = fit.model->n_weights, pruned = nerv_prune_eligible(fit.model) / 2;
+    const uint32_t at = (uint32_t)(s.prune_at * s.epochs * N);
+    g_autofree float *full = g_new(float, n), *cut = g_new(float, n), *end = g_new(float, n);
+    g_autofree float *mask = g_new(float, n);
+    for (uint32_t i = 0; i < at; i++)
+        g_assert_true(nerv_trainer_step(fit.trainer, &error));
+    g_assert_true(nerv_trainer_get_params(fit.trainer, full, &error));
+    g_assert_cmpint(n_zeros(full, n), ==, 0);
+    g_assert_true(nerv_trainer_step(fit.trainer, &error));
+    g_assert_true(nerv_trainer_get_params(fit.trainer, cut, &error));
+    g_assert_cmpint(n_zeros(cut, n), ==, pruned);
+    run(&fit);
+    g_assert_true(nerv_trainer_get_params(fit.trainer, end, &error));
+    memcpy(cut, full, (size_t)n * sizeof(float));
+    g_assert_true(nerv_prune(fit.model, s.pruning, cut, mask, &error));
+    int64_t moved = 0;
+    for (int64_t i = 0; i < n; i++) {
+        g_assert_cmpint(end[i] == 0.f, ==, mask[i] == 0.f);
+        moved += end[i] != cut[i];
+    }
+    g_assert_cmpint(moved, >, (n - pruned) * 9 / 10);
+    const double before = mean_mse(&fit, full), after_cut = mean_mse(&fit, cut), after = mean_mse(&fit, end);
+    g_test_message("%g, pruned %g, at the end %g", before, after_cut, after);
+    g_assert_cmpfloat(after, <, after_cut * .8);
+    g_assert_cmpfloat(after, <, before * 2);
+    fit_free(&fit);
+}
+
+/* A fit that is pruned is until then the fit of as many steps that is not. */
+static void test_pruning_begins(void)
+{
+    NervTrainSettings s = settings_for(0.);
+    GError *error = NULL;
+    s.bits = 0;
+    s.epochs = 3;
+    Fit whole = fit_new(&s);
+    run(&whole);
+    s.epochs = 6;
+    s.pruning = .5;
+    s.prune_at = .5;
+    Fit fit = fit_new(&s);
+    const int64_t n = fit.model->n_weights;
+    g_autofree float *a = g_new(float, n), *b = g_new(float, n);
+    for (uint32_t i = 0; i < 3 * N; i++)
+        g_assert_true(nerv_trainer_step(fit.trainer, &error));
+    g_assert_true(nerv_trainer_get_params(whole.trainer, a, &error));
+    g_assert_true(nerv_trainer_get_params(fit.trainer, b, &error));
+    for (int64_t i = 0; i < n; i++)
+        g_assert_cmpfloat(fabsf(a[i] - b[i]), <=, 1e-4);
+    fit_free(&fit);
+    fit_free(&whole);
+}
+
 /* Ranges of the settings; and no steps without quantisation. */
 static void test_settings(void)
 {
@@ -241,12 +321,16 @@ static void test_settings(void)
     g_clear_error(&error);
     static const struct {
         uint32_t bits;
-        double from, rate;
-    } bad[] = { { 1, 0, 0 }, { 13, 0, 0 }, { 8, -.1, 0 }, { 8, 1.1, 0 }, { 8, 0, -1 }, { 8, 0, NAN } };
+        double from, rate, pruning, prune_at;
+    } bad[] = { { 1, 0, 0, 0, 0 },  { 13, 0, 0, 0, 0 },  { 8, -.1, 0, 0, 0 }, { 8, 1.1, 0, 0, 0 },
+                { 8, 0, -1, 0, 0 }, { 8, 0, NAN, 0, 0 }, { 8, 0, 0, .1, .5 }, { 0, 0, 0, -.1, .5 },
+                { 0, 0, 0, 1, .5 }, { 0, 0, 0, NAN, 0 }, { 0, 0, 0, .5, -1 }, { 0, 0, 0, .5, 1.5 } };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         s.bits = bad[i].bits;
         s.quantise_from = bad[i].from;
         s.rate_weight = bad[i].rate;
+        s.pruning = bad[i].pruning;
+        s.prune_at = bad[i].prune_at;
         g_assert_null(nerv_trainer_new(fit.be, fit.model, fit.frames, &pixels, &s, &error));
         g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
         g_clear_error(&error);
@@ -262,6 +346,8 @@ int main(int argc, char **argv)
         return 77;
     g_test_add_func("/trainer/rate", test_rate);
     g_test_add_func("/trainer/early", test_early);
+    g_test_add_func("/trainer/pruning", test_pruning);
+    g_test_add_func("/trainer/pruning-begins", test_pruning_begins);
     g_test_add_func("/trainer/settings", test_settings);
     const int status = g_test_run();
     nerv_backend_free(backend);
