@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/minmax.h"
 #include "codec/quant.h"
 #include "codec/rangecoder.h"
 #include "codec/tensors.h"
@@ -15,6 +16,7 @@
 
 #define CODING_ADAPTIVE 0 /* ways of coding weights */
 #define CODING_CONTEXT  1
+#define CODING_HUFFMAN  2
 #define RELEARN_COUNT   20 /* what a tensor's statistics are worth at the start of the next one */
 #define STEP_CLASS      11 /* differences of step codes are below 2^11 */
 
@@ -193,14 +195,18 @@ static bool end_unit(const NervModel *model, GByteArray *out, guint start, guint
     return false;
 }
 
+static bool check_bits(uint32_t bits, GError **error)
+{
+    if (bits >= 2 && bits <= 8)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "weights of %u bits: 2 to 8 are possible", bits);
+    return false;
+}
+
 bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
                         GError **error)
 {
-    if (bits < 2 || bits > 8) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "weights of %u bits: 2 to 8 are possible", bits);
-        return false;
-    }
-    if (!check_params(model, params, error))
+    if (!check_bits(bits, error) || !check_params(model, params, error))
         return false;
     g_autofree int16_t *index = new_indices(model, error);
     if (!index)
@@ -235,6 +241,23 @@ bool nerv_network_write_steps(const NervModel *model, const float *params, const
     return end_unit(model, w->bytes, start, coded, error);
 }
 
+bool nerv_network_write_huffman(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
+                                GError **error)
+{
+    if (!check_bits(bits, error) || !check_params(model, params, error))
+        return false;
+    const guint start = w->bytes->len;
+    nerv_model_write(model, w);
+    nerv_write_varint(w, CODING_HUFFMAN);
+    nerv_write_varint(w, bits);
+    nerv_write_varint(w, 0); /* no extension */
+    const guint coded = w->bytes->len;
+    if (nerv_minmax_write(model, params, bits, w->bytes, error))
+        return end_unit(model, w->bytes, start, coded, error);
+    g_byte_array_set_size(w->bytes, start);
+    return false;
+}
+
 bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps, double *bits,
                              GError **error)
 {
@@ -245,24 +268,23 @@ bool nerv_network_steps_bits(const NervModel *model, const float *params, const 
            nerv_tensors_write(model, params, steps, &e, error);
 }
 
-/* After the last weight: exactly the padding that the writer adds. */
-static bool ends_properly(const NervRangeDecoder *d, int64_t n_weights)
-{
-    const size_t used = d->pos - 3;
-    if (nerv_range_decode_overrun(d) || d->size != MAX(used, least_coded_bytes(n_weights)))
-        return false;
-    for (size_t i = used; i < d->size; i++)
-        if (d->data[i] != 0)
-            return false;
-    return true;
-}
-
 /* The head's fields, and the coded weights behind them. */
 typedef struct {
     uint32_t coding, bits;
     const uint8_t *data;
     size_t bytes;
 } Coded;
+
+/* After the last weight: exactly the padding that the writer adds. */
+static bool ends_properly(const Coded *coded, size_t used, int64_t n_weights)
+{
+    if (coded->bytes != MAX(used, least_coded_bytes(n_weights)))
+        return false;
+    for (size_t i = used; i < coded->bytes; i++)
+        if (coded->data[i] != 0)
+            return false;
+    return true;
+}
 
 /* Tensor i goes to dst + offset[i] bytes, or behind the one before where there are no offsets. */
 static bool read_adaptive(const NervModel *model, NervRangeDecoder *d, uint32_t bits, void *dst,
@@ -283,15 +305,26 @@ static bool read_adaptive(const NervModel *model, NervRangeDecoder *d, uint32_t 
     return true;
 }
 
+/* *used: bytes that belong to the weights. False without an error: they are damaged. */
+static bool read_coding(const NervModel *model, const Coded *coded, void *dst, const size_t *offset,
+                        size_t *used, GError **error)
+{
+    NervRangeDecoder d;
+    if (coded->coding == CODING_HUFFMAN)
+        return nerv_minmax_read(model, coded->bits, coded->data, coded->bytes, dst, offset, used, error);
+    nerv_range_decode_begin(&d, coded->data, coded->bytes);
+    const bool ok = coded->coding == CODING_CONTEXT ? nerv_tensors_read(model, &d, dst, offset, error)
+                                                    : read_adaptive(model, &d, coded->bits, dst, offset);
+    *used = d.pos - 3;
+    return ok && !nerv_range_decode_overrun(&d);
+}
+
 static bool read_weights(const NervModel *model, const Coded *coded, void *dst, const size_t *offset,
                          GError **error)
 {
-    NervRangeDecoder d;
+    size_t used = 0;
     GError *inner = NULL;
-    nerv_range_decode_begin(&d, coded->data, coded->bytes);
-    const bool ok = coded->coding == CODING_CONTEXT ? nerv_tensors_read(model, &d, dst, offset, &inner)
-                                                    : read_adaptive(model, &d, coded->bits, dst, offset);
-    if (ok && ends_properly(&d, model->n_weights))
+    if (read_coding(model, coded, dst, offset, &used, &inner) && ends_properly(coded, used, model->n_weights))
         return true;
     if (inner)
         g_propagate_error(error, inner);
@@ -309,14 +342,14 @@ static NervModel *read_head(const uint8_t *payload, size_t bytes, const NervClip
     if (!model)
         return NULL;
     const uint64_t coding = nerv_read_varint(&r);
-    if (!r.failed && coding > CODING_CONTEXT) {
+    if (!r.failed && coding > CODING_HUFFMAN) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
                     "weight coding %" G_GUINT64_FORMAT ", this decoder knows up to %d", coding,
-                    CODING_CONTEXT);
+                    CODING_HUFFMAN);
         goto error;
     }
     *coded = (Coded){ .coding = (uint32_t)coding };
-    if (coding == CODING_ADAPTIVE)
+    if (coding != CODING_CONTEXT)
         coded->bits = (uint32_t)nerv_read_range(&r, 2, 8);
     nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
     if (r.failed) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The network unit: a model's configuration and its weights, quantised per channel and range coded.
+ * The network unit: a model's configuration and its weights, quantised per channel and range coded, or Huffman coded as the paper has it.
  * docs/bitstream.md, section "Network unit". All arithmetic that decides parsing is integer.
  */
 #pragma once
@@ -26,6 +26,11 @@ bool nerv_network_write_steps(const NervModel *model, const float *params, const
 /* The length in bits of the coded weights that this would write, by the models' own probabilities. */
 bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps, double *bits,
                              GError **error);
+
+/* The same as NeRV's authors do it (coding 2, minmax.h): 2..8 bits between each row's minimum and maximum, a Huffman code, exact zeros as
+ * a symbol of their own. */
+bool nerv_network_write_huffman(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
+                                GError **error);
 
 /* Reads the payload: makes the model (owned by the caller, nerv_model_free) and dequantises its weights into a new
  * array (*params, g_free). Refuses, before any allocation of their size, a network of more than max_weights scalars or

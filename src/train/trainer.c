@@ -406,7 +406,7 @@ static uint32_t next_frame(NervTrainer *tr)
 static double learning_rate(const NervTrainer *tr)
 {
     const NervTrainSettings *s = &tr->settings;
-    const double to = tr->masks && !tr->pruned ? s->prune_at : 1., part = to - tr->pruned_at;
+    const double to = tr->masks && !tr->pruned ? s->prune_at : 1., part = MAX(to - tr->pruned_at, 1e-9);
     return nerv_schedule_lr(s->learning_rate, s->warmup, (tr->schedule.position - tr->pruned_at) / part,
                             MIN((tr->schedule.next - tr->pruned_at) / part, 1.));
 }

@@ -30,7 +30,8 @@ static void save(const char *target, const char *name, const GByteArray *data)
 
 /* --- pieces --- */
 
-#define STEPS 0 /* in place of a number of bits: coding 1 */
+#define STEPS   0  /* in place of a number of bits: coding 1 */
+#define HUFFMAN 16 /* added to a number of bits: coding 2 */
 
 /* Two steps in turn for the rows of coding 1. */
 static uint16_t *make_steps(const NervModel *model)
@@ -58,8 +59,9 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     for (int64_t i = 0; i < model->n_weights; i++)
         params[i] = nerv_rng_uniform(&rng, 0, 1) < keep ? nerv_rng_uniform(&rng, -.3f, .3f) : 0;
     g_autofree uint16_t *steps = make_steps(model);
-    if (!(bits == STEPS ? nerv_network_write_steps(model, params, steps, &w, &error)
-                        : nerv_network_write(model, params, bits, &w, &error)))
+    if (!(bits == STEPS     ? nerv_network_write_steps(model, params, steps, &w, &error)
+          : bits >= HUFFMAN ? nerv_network_write_huffman(model, params, bits - HUFFMAN, &w, &error)
+                            : nerv_network_write(model, params, bits, &w, &error)))
         g_error("%s", error->message);
     nerv_model_free(model);
 }
@@ -114,10 +116,18 @@ static void weights_seeds(void)
         const char *name, *options;
         uint32_t bits;
         float keep;
-    } seeds[] = { { "ok-tiny-8", TINY, 8, 1 },         { "ok-tiny-2", TINY, 2, 1 },
-                  { "ok-pruned-6", TINY, 6, .2f },     { "ok-zero", TINY, 8, 0 },
-                  { "ok-steps", TINY, STEPS, 1 },      { "ok-steps-pruned", WIDE, STEPS, .2f },
-                  { "ok-steps-zero", TINY, STEPS, 0 }, { "ok-wide-3", WIDE, 3, 1 } };
+    } seeds[] = { { "ok-tiny-8", TINY, 8, 1 },
+                  { "ok-tiny-2", TINY, 2, 1 },
+                  { "ok-pruned-6", TINY, 6, .2f },
+                  { "ok-zero", TINY, 8, 0 },
+                  { "ok-steps", TINY, STEPS, 1 },
+                  { "ok-steps-pruned", WIDE, STEPS, .2f },
+                  { "ok-steps-zero", TINY, STEPS, 0 },
+                  { "ok-wide-3", WIDE, 3, 1 },
+                  { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },
+                  { "ok-huffman-2", TINY, HUFFMAN + 2, 1 },
+                  { "ok-huffman-pruned-4", WIDE, HUFFMAN + 4, .2f },
+                  { "ok-huffman-zero", TINY, HUFFMAN + 3, 0 } };
     for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
         GByteArray *a = g_byte_array_new();
         g_byte_array_append(a, head, sizeof head);
@@ -221,6 +231,11 @@ static void stream_seeds(void)
     append_frame(a, 0, 0, 0);
     append_frame(a, 0, 1, 0);
     save("decoder", "ok-steps", a);
+    g_byte_array_set_size(a, 0);
+    append_sync(a, WIDE, HUFFMAN + 5, 0, 2, 25);
+    append_frame(a, 0, 0, 0);
+    append_frame(a, 0, 1, 0);
+    save("decoder", "ok-huffman", a);
     g_byte_array_set_size(a, 0);
     append_frame(a, 200, 65535, INT64_C(-1000000000000));
     save("units", "ok-frame", a);

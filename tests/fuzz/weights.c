@@ -104,6 +104,25 @@ static void write_and_read(const NervModel *model, const float *params)
     nerv_writer_clear(&w);
 }
 
+/* Through coding 2 once more. */
+static void write_and_read_huffman(const NervModel *model, const float *params)
+{
+    NervBitWriter w;
+    float *again = NULL;
+    nerv_writer_init(&w);
+    if (!nerv_network_write_huffman(model, params, 4, &w, NULL))
+        abort();
+    NervModel *back = nerv_network_read(w.bytes->data, w.bytes->len, &model->clip, MAX_WEIGHTS, &again, NULL);
+    if (!back)
+        abort();
+    for (int64_t i = 0; i < model->n_weights; i++)
+        if ((params[i] == 0 && again[i] != 0) || !isfinite(again[i]))
+            abort();
+    nerv_model_free(back);
+    g_free(again);
+    nerv_writer_clear(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3)
@@ -127,8 +146,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         largest = fmaxf(largest, fabsf(params[i]));
     }
-    if (largest <= 0x1p50f)
+    if (largest <= 0x1p50f) {
         write_and_read(model, params);
+        write_and_read_huffman(model, params);
+    }
     fuzz_n_accepted++;
     nerv_model_free(model);
     g_free(params);

@@ -308,6 +308,74 @@ def read_context_weights(data, tensors):
     return out
 
 
+class Bits:
+    def __init__(self, data):
+        self.data, self.pos = data, 0
+
+    def take(self, n):
+        v = 0
+        for _ in range(n):
+            byte = self.data[self.pos // 8] if self.pos // 8 < len(self.data) else 0
+            v = 2 * v + (byte >> 7 - self.pos % 8 & 1)
+            self.pos += 1
+        return v
+
+
+def read_codes(r, n):
+    """By (length, code): the symbol."""
+    lengths, last = [], 8
+    for _ in range(n):
+        k = 0
+        while k < 4 and r.take(1):
+            k += 1
+        if k == 3:
+            lengths.append(0)
+            continue
+        if k == 4:
+            last = r.take(4)
+        elif k > 0:
+            last += -k if r.take(1) else k
+        require(1 <= last <= 15, 'the length of a code')
+        lengths.append(last)
+    require(sum(2**(15 - length) for length in lengths if length) == 2**15, 'an incomplete code')
+    codes, code, before = {}, -1, 0
+    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
+        code = code + 1 << length - before
+        codes[length, code], before = symbol, length
+    return codes
+
+
+def read_minmax_weights(data, tensors, bits):
+    """tensors: (rows, row length, is bias)."""
+    total = sum(rows * length for rows, length, _ in tensors)
+    least = (total + 63) // 64
+    require(len(data) >= least, 'too few bytes for the weights')
+    r, out = Bits(data), []
+    codes = read_codes(r, 2**bits + 1)
+
+    def symbol():
+        length, code = 0, 0
+        while (length, code) not in codes:
+            length, code = length + 1, 2 * code + r.take(1)
+        return codes[length, code]
+
+    for rows, length, _ in tensors:
+        values = []
+        for _ in range(rows):
+            u = r.take(14)
+            if u == 0:
+                values += [0.0] * length
+                continue
+            unit, o = math.ldexp(128 + u % 128, u // 128 - 80), r.take(16) - 32768
+            for _ in range(length):
+                s = symbol()
+                values.append(0.0 if s == 2**bits else (16 * s + o) * unit)
+        out.append(values)
+    used = (r.pos + 7) // 8
+    require(len(data) == max(used, least) and not any(data[used:]) and r.take(-r.pos % 8) == 0, 'the end of the weights')
+    return out
+
+
 ACTIVATIONS = [
     lambda x: x,
     lambda x: x / 2 * (1 + math.erf(x / math.sqrt(2))),
@@ -328,8 +396,8 @@ class Network:
         self.act, self.out_act = ACTIVATIONS[r.u8()], ACTIVATIONS[r.u8()]
         self.blocks = [(r.varint(), r.u8(), r.u8()) for _ in range(r.u8())]
         coding = r.varint()
-        require(coding <= 1, 'coding')
-        bits = r.varint() if coding == 0 else None
+        require(coding <= 2, 'coding')
+        bits = r.varint() if coding != 1 else None
         r.take(r.varint())
         scale = math.prod(stride for _, stride, _ in self.blocks)
         self.h0, self.w0 = -(-s['height'] // scale), -(-s['width'] // scale)
@@ -340,8 +408,11 @@ class Network:
             channels = width
         layers.append((3, channels, 1))
         data = r.take(len(r.data) - r.pos)
+        rows = [t for n, c, k in layers for t in ((n, c * k * k, False), (1, n, True))]
         if coding == 0:
-            flat = read_weights(data, [t for n, c, k in layers for t in ((n, c * k * k, False), (1, n, True))], bits)
+            flat = read_weights(data, rows, bits)
+        elif coding == 2:
+            flat = read_minmax_weights(data, rows, bits)
         else:
             flat = read_context_weights(data, [t for n, c, k in layers
                                                for t in (('weight', (n, c, k, k)), ('bias', (1, n, 1, 1)))])

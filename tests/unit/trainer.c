@@ -255,7 +255,7 @@ static void test_pruning(void)
     s.prune_at = .6;
     Fit fit = fit_new(&s);
     const int64_t n = fit.model->n_weights, pruned = nerv_prune_eligible(fit.model) / 2;
-    const uint32_t at = (uint32_t)(s.prune_at * s.epochs * N);
+    const uint32_t at = (uint32_t)ceil(s.prune_at * s.epochs * N);
     g_autofree float *full = g_new(float, n), *cut = g_new(float, n), *end = g_new(float, n);
     g_autofree float *mask = g_new(float, n);
     for (uint32_t i = 0; i < at; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The network unit in both codings: networks of many forms written and read back within the quantiser's error, bit-exactly repeatable;
+ * The network unit in all its codings: networks of many forms written and read back within the quantiser's error, bit-exactly repeatable;
  * each truncation and flipped bit survived; networks that are too large for their bytes or for the caller refused before
  * memory is taken; the cost near the entropy of the indices. Run with --bench for the speed of reading.
  */
@@ -53,8 +53,9 @@ static float *make_params(const NervModel *model, int shape, uint64_t seed)
     return params;
 }
 
-#define STEPS     0 /* in place of a number of bits: coding 1 */
-#define STEP_BITS 6 /* for which the tests then choose its steps */
+#define STEPS     0  /* in place of a number of bits: coding 1 */
+#define STEP_BITS 6  /* for which the tests then choose its steps */
+#define HUFFMAN   16 /* added to a number of bits: coding 2 */
 
 static int64_t row_length(const NervParam *p)
 {
@@ -82,6 +83,8 @@ static GByteArray *write_network(const NervModel *model, const float *params, ui
     if (bits == STEPS) {
         g_autofree uint16_t *steps = make_steps(model, params);
         g_assert_true(nerv_network_write_steps(model, params, steps, &w, &error));
+    } else if (bits >= HUFFMAN) {
+        g_assert_true(nerv_network_write_huffman(model, params, bits - HUFFMAN, &w, &error));
     } else {
         g_assert_true(nerv_network_write(model, params, bits, &w, &error));
     }
@@ -146,6 +149,35 @@ static void test_round_trip(void)
                      &(NervClip){ 16, 16, 1 }, PEAKED, 8);
 }
 
+/* What coding 2 gives for what it gave is the same again, up to a point's place in floating point; zeros are the same ones. */
+static void test_round_trip_huffman(void)
+{
+    for (uint32_t bits = 2; bits <= 8; bits += 3)
+        for (int shape = 0; shape < N_SHAPES; shape++) {
+            GError *error = NULL;
+            NervModel *model = make("nerv-mlp", SMALL, &small_clip);
+            g_autofree float *params = make_params(model, shape, bits);
+            g_autofree float *got = NULL;
+            double worst = 0, peak = 1e-30;
+            GByteArray *a = write_network(model, params, HUFFMAN + bits),
+                       *b = write_network(model, params, HUFFMAN + bits);
+            g_assert_cmpmem(a->data, a->len, b->data, b->len);
+            NervModel *back = nerv_network_read(a->data, a->len, &small_clip, model->n_weights, &got, &error);
+            g_assert_no_error(error);
+            for (int64_t i = 0; i < model->n_weights; i++) {
+                g_assert_true(params[i] != 0 || got[i] == 0);
+                worst = fmax(worst, fabsf(got[i] - params[i]));
+                peak = fmax(peak, fabsf(params[i]));
+            }
+            /* a row's range is at most twice its peak */
+            g_assert_cmpfloat(worst, <=, peak * 2 / ((1 << bits) - 1) * .55);
+            nerv_model_free(back);
+            nerv_model_free(model);
+            g_byte_array_unref(a);
+            g_byte_array_unref(b);
+        }
+}
+
 /* Reads a copy of exactly n bytes; NULL or a model, and then finite weights. */
 static bool try_read(const uint8_t *data, size_t n, NervErrorCode *code)
 {
@@ -171,11 +203,12 @@ static bool try_read(const uint8_t *data, size_t n, NervErrorCode *code)
 
 static void test_truncated(void)
 {
-    for (int i = 0; i < 2 * N_SHAPES; i++) {
+    static const uint32_t bits[] = { STEPS, 8, HUFFMAN + 8, HUFFMAN + 3 };
+    for (int i = 0; i < 4 * N_SHAPES; i++) {
         NervErrorCode code;
         NervModel *model = make("nerv-mlp", TINY, &small_clip);
-        g_autofree float *params = make_params(model, i / 2, 1);
-        GByteArray *a = write_network(model, params, i % 2 ? 8 : STEPS);
+        g_autofree float *params = make_params(model, i / 4, 1);
+        GByteArray *a = write_network(model, params, bits[i % 4]);
         g_assert_true(try_read(a->data, a->len, &code));
         for (guint n = 0; n < a->len; n++) {
             g_assert_false(try_read(a->data, n, &code));
@@ -222,7 +255,11 @@ static void test_headers(void)
     static const struct {
         uint8_t coding, bits;
         NervErrorCode code;
-    } bad[] = { { 2, 8, NERV_ERROR_UNSUPPORTED }, { 0, 1, NERV_ERROR_DATA }, { 0, 9, NERV_ERROR_DATA } };
+    } bad[] = { { 3, 8, NERV_ERROR_UNSUPPORTED },
+                { 0, 1, NERV_ERROR_DATA },
+                { 0, 9, NERV_ERROR_DATA },
+                { 2, 1, NERV_ERROR_DATA },
+                { 2, 9, NERV_ERROR_DATA } };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         a->data[head] = bad[i].coding;
         a->data[head + 1] = bad[i].bits;
@@ -328,6 +365,13 @@ static void test_invalid(void)
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
     g_assert_false(nerv_network_write(model, params, 1, &w, NULL));
+    g_assert_false(nerv_network_write_huffman(model, params, 9, &w, NULL));
+    g_assert_false(nerv_network_write_huffman(model, params, 1, &w, NULL));
+    params[5] = INFINITY;
+    g_assert_false(nerv_network_write_huffman(model, params, 8, &w, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    params[5] = 0;
 
     g_autofree uint16_t *steps = make_steps(model, params);
     double length;
@@ -420,9 +464,11 @@ static void bench(uint32_t bits)
     float *params = make_params(model, PEAKED, 1), *got;
     gint64 start = g_get_monotonic_time();
     GByteArray *a = write_network(model, params, bits);
-    g_print("# %s, %" G_GINT64_FORMAT " parameters: written in %.0f ms to %u bytes\n",
-            bits == STEPS ? "coding 1" : "coding 0", model->n_weights, (g_get_monotonic_time() - start) / 1e3,
-            a->len);
+    g_print("# coding %d, %" G_GINT64_FORMAT " parameters: written in %.0f ms to %u bytes\n",
+            bits == STEPS     ? 1
+            : bits >= HUFFMAN ? 2
+                              : 0,
+            model->n_weights, (g_get_monotonic_time() - start) / 1e3, a->len);
     for (int i = 0; i < 3; i++) {
         start = g_get_monotonic_time();
         NervModel *back = nerv_network_read(a->data, a->len, &clip, model->n_weights, &got, NULL);
@@ -440,13 +486,16 @@ int main(int argc, char **argv)
     if (argc == 2 && g_str_equal(argv[1], "--bench")) {
         bench(8);
         bench(STEPS);
+        bench(HUFFMAN + 8);
         return 0;
     }
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/weights/round-trip", test_round_trip);
+    g_test_add_func("/weights/round-trip-huffman", test_round_trip_huffman);
     g_test_add_func("/weights/truncated", test_truncated);
     g_test_add_data_func("/weights/flipped", GUINT_TO_POINTER(4), test_flipped);
     g_test_add_data_func("/weights/flipped-steps", GUINT_TO_POINTER(STEPS), test_flipped);
+    g_test_add_data_func("/weights/flipped-huffman", GUINT_TO_POINTER(HUFFMAN + 4), test_flipped);
     g_test_add_func("/weights/length", test_length);
     g_test_add_func("/weights/headers", test_headers);
     g_test_add_func("/weights/absurd", test_absurd);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The coded weights of coding 2, after NeRV's own pipeline: each row's values are one of 2^bits points evenly from its minimum to its
+ * maximum, and one Huffman code for the whole network writes them, exact zeros (what pruning left) as a symbol of their own.
+ * docs/bitstream.md, section "Coding 2". weights.c puts the unit around it.
+ */
+#pragma once
+
+#include "models/model.h"
+
+/* Appends the coded weights; `params` are finite and within NERV_QUANT_MAX_VALUE, bits 2..8. False with NERV_ERROR_MEMORY, and then `out` is
+ * as it was. */
+bool nerv_minmax_write(const NervModel *model, const float *params, uint32_t bits, GByteArray *out,
+                       GError **error);
+/* Tensor i goes to dst + offset[i] bytes, or behind the one before if offset is NULL; *used: bytes that belong to the weights. The floats are the
+ * same on every machine. False with NERV_ERROR_MEMORY, or without an error if the bytes are damaged. */
+bool nerv_minmax_read(const NervModel *model, uint32_t bits, const uint8_t *data, size_t size, void *dst,
+                      const size_t *offset, size_t *used, GError **error);
