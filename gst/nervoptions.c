@@ -24,6 +24,8 @@ enum
   PROP_LEARNING_RATE,
   PROP_SEED,
   PROP_BITS,
+  PROP_PRUNING,
+  PROP_CODING,
   PROP_QUALITY,
   PROP_RATE_WEIGHT,
   PROP_BITRATE,
@@ -73,6 +75,22 @@ gst_nerv_preset_get_type (void)
 
   if (g_once_init_enter (&type))
     g_once_init_leave (&type, g_enum_register_static ("GstNervPreset", values));
+  return type;
+}
+
+GType
+gst_nerv_coding_get_type (void)
+{
+  static GType type;
+  static const GEnumValue values[] = {
+    {NERV_CODING_RANGE, "Steps round zero, adaptive range coder", "range"},
+    {NERV_CODING_HUFFMAN, "Between minimum and maximum, Huffman code: NeRV's, "
+          "longer", "huffman"},
+    {0, NULL, NULL}
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNervCoding", values));
   return type;
 }
 
@@ -135,6 +153,15 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "bytes", 0, G_MAXUINT64, d.seed, flags));
   g_object_class_install_property (klass, PROP_BITS, g_param_spec_uint ("bits",
           "Bits", "Bits per quantised weight", 2, 8, d.bits, flags));
+  g_object_class_install_property (klass, PROP_PRUNING,
+      g_param_spec_double ("pruning", "Pruning",
+          "Share of the weights that become zero for the last quarter of the "
+          "fit, NeRV's way; weights are then quantised after it",
+          0.0, 0.99, d.pruning, flags));
+  g_object_class_install_property (klass, PROP_CODING,
+      g_param_spec_enum ("coding", "Coding",
+          "How weights that are quantised after the fit are written",
+          GST_TYPE_NERV_CODING, d.coding, flags));
   g_object_class_install_property (klass, PROP_QUALITY,
       g_param_spec_double ("quality", "Quality",
           "Constant quality where no size, bitrate, PSNR or rate-weight is asked "
@@ -144,8 +171,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_double ("rate-weight", "Rate weight",
           "What a bit per pixel of weights counts in the fit beside the error "
           "that tune chooses; more makes smaller files of lower quality "
-          "(0 = quantise after the fit, -1 = from quality)", -1.0, 1e6,
-          d.rate_weight, flags));
+          "(0 = quantise after the fit, -1 = from quality, or 0 with pruning or "
+          "coding=huffman)", -1.0, 1e6, d.rate_weight, flags));
   g_object_class_install_property (klass, PROP_BITRATE,
       g_param_spec_uint ("bitrate", "Bitrate",
           "Bitrate of the stream in kbit/s, met by every segment; chooses the "
@@ -235,6 +262,12 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_BITS:
       s->bits = g_value_get_uint (value);
       break;
+    case PROP_PRUNING:
+      s->pruning = g_value_get_double (value);
+      break;
+    case PROP_CODING:
+      s->coding = g_value_get_enum (value);
+      break;
     case PROP_RATE_WEIGHT:
       s->rate_weight = g_value_get_double (value);
       break;
@@ -302,6 +335,12 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_BITS:
       g_value_set_uint (value, s->bits);
+      break;
+    case PROP_PRUNING:
+      g_value_set_double (value, s->pruning);
+      break;
+    case PROP_CODING:
+      g_value_set_enum (value, s->coding);
       break;
     case PROP_RATE_WEIGHT:
       g_value_set_double (value, s->rate_weight);

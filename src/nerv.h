@@ -60,6 +60,13 @@ typedef enum {
     NERV_PRESET_N,
 } NervPreset;
 
+/* How weights that are quantised after the fit are written. */
+typedef enum {
+    NERV_CODING_RANGE,   /* steps round zero, adaptive range coder */
+    NERV_CODING_HUFFMAN, /* between minimum and maximum, one Huffman code: NeRV's own way, longer */
+    NERV_CODING_N,
+} NervCoding;
+
 typedef struct {
     char *model;               /* "nerv", "nerv-s", ...; not NULL */
     GVariant *model_options;   /* a{sv} or NULL */
@@ -74,13 +81,17 @@ typedef struct {
     double learning_rate; /* peak; 0 = what suits the model */
     uint64_t seed;
     uint32_t bits; /* per weight, 2..8 */
+    /* The paper's pipeline, all of it after a fit that knows nothing of it: neither goes with what decides a rate below (rate_weight may be
+     * 0, and -1 means that then). pruning: share of the weights that become zero for the last part of the fit, 0..0.99. */
+    double pruning;
+    NervCoding coding;
     /* What decides a segment's rate: the first of these that is asked for. */
     uint64_t target_size_bytes; /* of each segment, whatever its duration; 0: none asked for */
     uint32_t bitrate;           /* kbit/s of the whole stream, met by each segment; 0: none asked for */
     double
         target_psnr; /* dB in R'G'B', mean of the segment's frames, with as few bytes as they take; 0: none asked for */
     /* Quantisation-aware training: the fit minimises loss + rate_weight * bits of weights per pixel of the segment, 0..1e6. 0: the
-     * weights are quantised after the fit; -1: from quality. */
+     * weights are quantised after the fit; -1: from quality, or 0 with the paper's pipeline. */
     double rate_weight;
     double quality; /* 0..100: constant quality, 10 are about 3 dB; 50 by default */
     NervTune tune;

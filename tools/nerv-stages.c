@@ -16,6 +16,7 @@
 #include "bench/preset.h"
 #include "bench/rd_codec.h"
 #include "bench/stages.h"
+#include "codec/settings.h"
 
 #define MAX_LIST 16
 
@@ -119,21 +120,20 @@ static bool check_arguments(Run *run, GError **error)
 /* --- measuring --- */
 
 /* As nervenc has them with the same properties. */
-static NervTrainSettings train_settings(const NervModel *model)
+static NervTrainSettings train_settings(const NervModel *model, double pruning, double rate_weight)
 {
+    NervEncoderSettings s;
     NervTrainSettings t;
-    nerv_train_settings_default(&t);
-    t.epochs = (uint32_t)opt_epochs;
-    t.batch_size = (uint32_t)opt_batch;
-    t.learning_rate = opt_learning_rate > 0. ? opt_learning_rate : model->learning_rate;
-    t.beta1 = model->beta1;
-    t.beta2 = model->beta2;
-    t.warmup = model->warmup;
-    if (g_str_equal(opt_tune, "psnr")) {
-        t.l1_weight = t.ssim_weight = 0.;
-        t.mse_weight = 1.;
-    }
-    t.seed = (uint64_t)opt_seed;
+    nerv_encoder_settings_init(&s);
+    s.epochs = (uint32_t)opt_epochs;
+    s.batch_size = (uint32_t)opt_batch;
+    s.learning_rate = opt_learning_rate;
+    s.tune = g_str_equal(opt_tune, "psnr") ? NERV_TUNE_PSNR : NERV_TUNE_SSIM;
+    s.seed = (uint64_t)opt_seed;
+    s.pruning = pruning;
+    s.rate_weight = rate_weight;
+    nerv_settings_train(&s, model, 0, &t);
+    nerv_encoder_settings_clear(&s);
     return t;
 }
 
@@ -148,9 +148,13 @@ static bool add_stage(Run *run, const StageFit *fit, Stage stage, GError **error
     if (!stage_measure(&run->bench, fit, &stage, error))
         return false;
     g_array_append_val(run->stages, stage);
-    g_print("%-10s %-8s %4u %10" G_GINT64_FORMAT " %8.4f %8.2f %9.2f %6.1f%%  %s\n", stage.fit,
+    g_print("%-10s %-8s %4u %10" G_GINT64_FORMAT " %8.4f %8.2f %9.2f %6.1f%%  %s", stage.fit,
             stage_coding_name(stage.coding), stage.bits, stage.bytes, bpp_of(run, &stage), stage.psnr_rgb,
             stage.psnr_rgb_frames, 100 * stage.zeros, stage.is_file ? "file" : "counted");
+    if (stage.bits)
+        g_print("\n");
+    else
+        g_print(", rate-weight=%g\n", stage.rate_weight);
     return true;
 }
 
@@ -174,11 +178,8 @@ static bool add_stages(Run *run, const char *name, const NervTrainSettings *sett
 
 static bool add_quantised(Run *run, double rate_weight, GError **error)
 {
-    NervTrainSettings t = train_settings(run->bench.model);
+    const NervTrainSettings t = train_settings(run->bench.model, 0., rate_weight);
     StageFit fit;
-    t.bits = 8;
-    t.quantise_from = .1;
-    t.rate_weight = rate_weight;
     if (!stage_fit(&run->bench, &t, &fit, error))
         return false;
     run->fit_seconds += fit.seconds;
@@ -190,15 +191,13 @@ static bool add_quantised(Run *run, double rate_weight, GError **error)
 
 static bool measure_all(Run *run, GError **error)
 {
-    NervTrainSettings t = train_settings(run->bench.model);
+    const NervTrainSettings plain = train_settings(run->bench.model, 0., 0.);
+    NervTrainSettings pruned = train_settings(run->bench.model, opt_pruning, 0.);
     g_print("%-10s %-8s %4s %10s %8s %8s %9s %7s\n", "fit", "coding", "bits", "bytes", "bpp", "RGB dB",
             "of frames", "zeros");
-    if (!add_stages(run, "plain", &t, error))
-        return false;
-    t.pruning = opt_pruning;
     if (opt_prune_at >= 0.)
-        t.prune_at = opt_prune_at;
-    if (!add_stages(run, "pruned", &t, error))
+        pruned.prune_at = opt_prune_at;
+    if (!add_stages(run, "plain", &plain, error) || !add_stages(run, "pruned", &pruned, error))
         return false;
     for (guint i = 0; i < run->n_rate_weights; i++)
         if (!add_quantised(run, run->rate_weights[i], error))

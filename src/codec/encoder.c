@@ -498,6 +498,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .frames = store,
         .pixels = &enc->info.pixels,
         .bits = enc->settings.bits,
+        .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
         .may_give_up = may_give_up,
         .progress = publish,
         .user = enc,

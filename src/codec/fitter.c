@@ -68,8 +68,10 @@ static bool take(Fit *fit, NervTrainer *tr, GError **error)
 static bool write(const Fit *fit, const uint16_t *steps, NervBitWriter *network, GError **error)
 {
     const NervFitter *f = fit->f;
-    return steps ? nerv_network_write_steps(f->model, fit->weights, steps, network, error)
-                 : nerv_network_write(f->model, fit->weights, f->bits, network, error);
+    if (steps)
+        return nerv_network_write_steps(f->model, fit->weights, steps, network, error);
+    return f->huffman ? nerv_network_write_huffman(f->model, fit->weights, f->bits, network, error)
+                      : nerv_network_write(f->model, fit->weights, f->bits, network, error);
 }
 
 /* --- the fit --- */

@@ -78,6 +78,18 @@ void nerv_settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src
         dst->epochs = presets[dst->preset].epochs;
 }
 
+/* Of settings in their ranges: what contradicts the paper's pipeline, or NULL. */
+static const char *check_paper(const NervEncoderSettings *s)
+{
+    if (!(s->pruning > 0.) && s->coding == NERV_CODING_RANGE)
+        return NULL;
+    if (s->target_size_bytes || s->bitrate || s->target_psnr > 0. || s->rate_weight > 0.)
+        return "weights that are pruned or Huffman coded are quantised after the fit: pruning and "
+               "coding=huffman do not go with "
+               "rate-weight, bitrate, target-psnr or target-size-bytes";
+    return NULL;
+}
+
 bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s, GError **error)
 {
     const char *why = NULL;
@@ -107,6 +119,12 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "max-encode-seconds goes from 0 to 1000000000";
     else if ((unsigned)s->tune >= NERV_TUNE_N)
         why = "unknown tune";
+    else if (!(s->pruning >= 0. && s->pruning <= .99))
+        why = "pruning goes from 0 to 0.99";
+    else if ((unsigned)s->coding >= NERV_CODING_N)
+        why = "unknown coding";
+    else
+        why = check_paper(s);
     if (why)
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s", why);
     return !why;
@@ -122,7 +140,8 @@ NervRateMode nerv_settings_rate_mode(const NervEncoderSettings *s)
         return NERV_RATE_PSNR;
     if (s->rate_weight > 0.)
         return NERV_RATE_WEIGHT;
-    return s->rate_weight == 0. ? NERV_RATE_AFTER : NERV_RATE_QUALITY;
+    const bool paper = s->pruning > 0. || s->coding == NERV_CODING_HUFFMAN;
+    return paper || s->rate_weight == 0. ? NERV_RATE_AFTER : NERV_RATE_QUALITY;
 }
 
 /* Of a bit per pixel in the loss; of a target_psnr only the first guess. */
@@ -131,8 +150,9 @@ static double rate_weight(const NervEncoderSettings *s)
     const double middle = middle_weight[s->tune];
     switch (nerv_settings_rate_mode(s)) {
     case NERV_RATE_WEIGHT:
-    case NERV_RATE_AFTER:
         return s->rate_weight;
+    case NERV_RATE_AFTER:
+        return 0.;
     case NERV_RATE_PSNR:
         return middle * exp2((PSNR_AT_MIDDLE - s->target_psnr) / PSNR_OCTAVE);
     default:
@@ -180,6 +200,7 @@ void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, u
     t->beta1 = model->beta1;
     t->beta2 = model->beta2;
     t->warmup = model->warmup;
+    t->pruning = s->pruning;
     loss_weights(s->tune, t);
     if (nerv_settings_rate_mode(s) != NERV_RATE_AFTER) {
         t->bits = s->bits;

@@ -16,7 +16,7 @@ typedef enum {
     NERV_RATE_BITRATE, /* bitrate */
     NERV_RATE_PSNR,    /* target_psnr */
     NERV_RATE_WEIGHT,  /* rate_weight > 0 */
-    NERV_RATE_AFTER,   /* rate_weight = 0: quantised after the fit */
+    NERV_RATE_AFTER,   /* rate_weight = 0 or the paper's pipeline: quantised after the fit */
     NERV_RATE_QUALITY, /* quality */
 } NervRateMode;
 

@@ -514,6 +514,21 @@ GST_START_TEST(test_batch_too_large)
 }
 GST_END_TEST;
 
+/* What belongs to a fit that quantises while it learns does not go with the paper's pipeline. */
+GST_START_TEST(test_paper_pipeline_alone)
+{
+    static const char *const words[] = { "pruning", "coding=huffman", "rate-weight", "bitrate", NULL };
+    static const char *const both[] = { "coding=huffman bitrate=300", "coding=huffman rate-weight=0.002",
+                                        "coding=huffman target-size-bytes=5000", "pruning=0.4 target-psnr=30",
+                                        "pruning=0.4 rate-weight=0.002" };
+    for (gsize i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_autofree char *text = g_strdup_printf(TINY_ENC " %s", both[i]);
+        GstElement *enc = gst_parse_launch(text, NULL);
+        expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, words);
+    }
+}
+GST_END_TEST;
+
 GST_START_TEST(test_unknown_model)
 {
     static const char *const words[] = { "nerve", NULL };
@@ -600,6 +615,7 @@ static Suite *nervenc_suite(void)
     tcase_add_test(tc, test_options_of_a_fixed_model);
     tcase_add_test(tc, test_batch_of_a_whole_segment);
     tcase_add_test(tc, test_batch_too_large);
+    tcase_add_test(tc, test_paper_pipeline_alone);
     tcase_add_test(tc, test_unknown_model);
     tcase_add_test(tc, test_unknown_device);
     tcase_add_test(tc, test_no_vulkan_driver);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * nervenc ! nervparse ! nervdec in one pipeline: every format, odd sizes, frame rates, time offsets; the pictures come
+ * nervenc ! nervparse ! nervdec in one pipeline: every format, odd sizes, frame rates, time offsets, the paper's pipeline; the pictures come
  * back in order and look like the source's. The meson suite runs this on the CPU and on Vulkan.
  */
 #include "common.h"
@@ -11,15 +11,16 @@ typedef struct {
     guint segment_frames, epochs;
     GstClockTime offset; /* added to all times */
     double max_error;    /* of a decoded picture; 0: not compared */
+    const char *more;    /* properties of nervenc besides; NULL: rate-weight=0 */
 } Trip;
 
 /* Encodes, parses and decodes; checks number, times, caps and pictures. */
 static void round_trip(const Trip *t)
 {
-    char *text = g_strdup_printf("nervenc model=nerv-mlp rate-weight=0 segment-frames=%u epochs=%u "
+    char *text = g_strdup_printf("nervenc model=nerv-mlp %s segment-frames=%u epochs=%u "
                                  "learning-rate=0.01 model-options=\"options,"
                                  "stem=16,base-channels=4,widths=<8,8>,strides=<2,2>\" ! nervparse ! nervdec",
-                                 t->segment_frames, t->epochs);
+                                 t->more ? t->more : "rate-weight=0", t->segment_frames, t->epochs);
     GstHarness *h = gst_harness_new_parse(text);
     GstCaps *caps = gst_video_info_to_caps(&t->info), *got;
 
@@ -81,6 +82,16 @@ GST_START_TEST(test_odd_size)
 {
     Trip t = { .n = 3, .segment_frames = 3, .epochs = EPOCHS, .max_error = MAX_ERROR };
     video_info(&t.info, formats[__i__], 97, 61, 25, 1);
+    round_trip(&t);
+}
+GST_END_TEST;
+
+GST_START_TEST(test_paper_pipeline)
+{
+    static const char *const more[] = { "coding=huffman", "pruning=0.4",
+                                        "pruning=0.4 coding=huffman bits=6 rate-weight=0" };
+    Trip t = { .n = 3, .segment_frames = 3, .epochs = EPOCHS, .max_error = MAX_ERROR, .more = more[__i__] };
+    video_info(&t.info, GST_VIDEO_FORMAT_RGB, 64, 48, 25, 1);
     round_trip(&t);
 }
 GST_END_TEST;
@@ -182,6 +193,7 @@ static Suite *roundtrip_suite(void)
     suite_add_tcase(s, tc);
     tcase_add_loop_test(tc, test_formats, 0, G_N_ELEMENTS(formats));
     tcase_add_loop_test(tc, test_odd_size, 0, G_N_ELEMENTS(formats));
+    tcase_add_loop_test(tc, test_paper_pipeline, 0, 3);
     tcase_add_loop_test(tc, test_smallest_size, 0, G_N_ELEMENTS(formats));
     tcase_add_loop_test(tc, test_rates, 0, 4);
     tcase_add_test(tc, test_aspect_and_colours);

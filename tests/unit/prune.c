@@ -67,7 +67,7 @@ static void test_choice(void)
 {
     static const double shares[] = { 0, .1, .25, .4, .5, .77, .99 };
     for (int model_at = 0; model_at < 2; model_at++) {
-        NervModel *model = make(model_at ? "nerv-grid" : "nerv");
+        NervModel *model = make(model_at ? "nerv" : "nerv-mlp");
         for (int coarse = 0; coarse < 2; coarse++) {
             g_autofree float *w = draw(model, coarse);
             for (size_t i = 0; i < G_N_ELEMENTS(shares); i++)
@@ -80,7 +80,7 @@ static void test_choice(void)
 static void test_eligible(void)
 {
     for (int model_at = 0; model_at < 2; model_at++) {
-        NervModel *model = make(model_at ? "nerv-grid" : "nerv");
+        NervModel *model = make(model_at ? "nerv" : "nerv-mlp");
         int64_t n = 0;
         for (uint32_t i = 0; i < model->n_params; i++) {
             const NervParam *p = &model->params[i];

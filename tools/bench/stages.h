@@ -25,8 +25,8 @@ typedef struct {
     double rate_weight; /* of the fit */
     bool
         is_file; /* its bytes were written and read; else counted. Where zeros come from pruning, a bit per weight for their places is counted */
-    int64_t bytes;                    /* of the whole stream */
-    double zeros;                     /* share of the fitted weights that are exactly 0, before quantisation */
+    int64_t bytes; /* of the whole stream */
+    double zeros;  /* share of the fitted weights that are exactly 0, before quantisation */
     double psnr_rgb, psnr_rgb_frames; /* dB; of the mean squared error, mean of the frames' */
 } Stage;
 
