@@ -307,6 +307,31 @@ static void test_pruning_begins(void)
     fit_free(&whole);
 }
 
+/* However the fit ends: what was asked for is zero, even where the time was over before it began. */
+static void test_pruning_ends(void)
+{
+    static const double prune_at[] = { 0., .5, 1. };
+    static const gint64 from_now_us[] = { 0, 50000, -1000000 }; /* 0: by steps */
+    for (int i = 0; i < 9; i++) {
+        NervTrainSettings s = settings_for(0.);
+        GError *error = NULL;
+        s.bits = 0;
+        s.epochs = 1;
+        s.pruning = .5;
+        s.prune_at = prune_at[i / 3];
+        s.deadline_us = from_now_us[i % 3] ? g_get_monotonic_time() + from_now_us[i % 3] : 0;
+        Fit fit = fit_new(&s);
+        const int64_t n = fit.model->n_weights;
+        g_autofree float *w = g_new(float, n);
+        run(&fit);
+        g_assert_true(nerv_trainer_get_params(fit.trainer, w, &error));
+        g_assert_cmpint(n_zeros(w, n), ==, nerv_prune_eligible(fit.model) / 2);
+        for (int64_t j = 0; j < n; j++)
+            g_assert_true(isfinite(w[j]));
+        fit_free(&fit);
+    }
+}
+
 /* Ranges of the settings; and no steps without quantisation. */
 static void test_settings(void)
 {
@@ -348,6 +373,7 @@ int main(int argc, char **argv)
     g_test_add_func("/trainer/early", test_early);
     g_test_add_func("/trainer/pruning", test_pruning);
     g_test_add_func("/trainer/pruning-begins", test_pruning_begins);
+    g_test_add_func("/trainer/pruning-ends", test_pruning_ends);
     g_test_add_func("/trainer/settings", test_settings);
     const int status = g_test_run();
     nerv_backend_free(backend);
