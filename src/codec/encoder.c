@@ -477,10 +477,11 @@ static void warn_of(NervEncoder *enc, const NervSequence *s, const NervFitResult
     if (!r->missed)
         return;
     if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
-        enc->warning =
-            g_strdup_printf("segment %u has %.2f dB, not the %.2f dB asked for: more epochs, a slower preset "
-                            "or a larger network may reach it",
-                            enc->segment_id, r->score.psnr_frames, enc->settings.target_psnr);
+        enc->warning = g_strdup_printf("segment %u has %.2f dB, not the %.2f dB asked for: %s",
+                                       enc->segment_id, r->score.psnr_frames, enc->settings.target_psnr,
+                                       r->score.psnr_frames < enc->settings.target_psnr
+                                           ? "more epochs, a slower preset or a larger network may reach it"
+                                           : "no coarser weights came nearer");
     else
         enc->warning =
             g_strdup_printf("segment %u takes %.0f bytes, not the %.0f asked for: the network does not "

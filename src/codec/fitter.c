@@ -14,11 +14,17 @@
 
 #define SIZE_TOLERANCE 0.015
 #define SIZE_MISSED    0.03
-#define PSNR_MISSED    0.1 /* dB */
+#define PSNR_MISSED    0.1  /* dB */
+#define PSNR_SHIFTED   0.15 /* dB too good that coarser steps may take away */
 #define PSNR_TOLERANCE 0.03
 #define SHIFT_PARTS    16
 #define MAX_SHIFT      (32 * SHIFT_PARTS)
 #define FIRST_SHIFT    (2 * SHIFT_PARTS)
+/* Where a forecast was wrong: so many times a part of the fit again, at a part of its rate. */
+#define EXTENSIONS       4
+#define EXTENSION_PART   0.12
+#define EXTENSION_EPOCHS 1.
+#define EXTENSION_RATE   0.3
 /* What coding takes beside a deadline: seconds a weight, and a part of a scorer's pass for all that surrounds it. */
 #define CODING_SECONDS 2.5e-6
 #define SCORING_PARTS  1.3
@@ -27,10 +33,13 @@
 /* A network off the device, and what it is to become. */
 typedef struct {
     const NervFitter *f;
-    float *weights;    /* model->n_weights */
-    uint16_t *steps;   /* codes, where they were learned; else NULL */
-    uint16_t *shifted; /* those of a trial */
+    float *weights;      /* model->n_weights */
+    uint16_t *steps;     /* codes, where they were learned; else NULL */
+    uint16_t *shifted;   /* those of a trial */
+    float *best_weights; /* with target_psnr, the network that came nearest to it; NULL without */
+    uint16_t *best_steps;
     NervRate rate;
+    bool correcting; /* the rate's weight rests */
 } Fit;
 
 static void fit_clear(Fit *fit)
@@ -38,6 +47,8 @@ static void fit_clear(Fit *fit)
     g_free(fit->weights);
     g_free(fit->steps);
     g_free(fit->shifted);
+    g_free(fit->best_weights);
+    g_free(fit->best_steps);
 }
 
 static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
@@ -48,12 +59,16 @@ static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
     *fit = (Fit){ .f = f, .weights = g_try_new(float, (gsize)f->model->n_weights) };
     fit->steps = learned ? g_try_new(uint16_t, n_steps) : NULL;
     fit->shifted = learned ? g_try_new(uint16_t, n_steps) : NULL;
+    const bool corrected = learned && f->target_psnr > 0.;
+    fit->best_weights = corrected ? g_try_new(float, (gsize)f->model->n_weights) : NULL;
+    fit->best_steps = corrected ? g_try_new(uint16_t, n_steps) : NULL;
     if (f->target_bytes)
         nerv_rate_init_size(&fit->rate, 8. * (double)f->target_bytes, f->model->n_weights,
                             (double)clip->width * clip->height * clip->n_frames);
     else if (f->target_psnr > 0.)
         nerv_rate_init_psnr(&fit->rate, f->target_psnr, f->train.rate_weight);
-    if (fit->weights && (!learned || (fit->steps && fit->shifted)))
+    if (fit->weights && (!learned || (fit->steps && fit->shifted)) &&
+        (!corrected || (fit->best_weights && fit->best_steps)))
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
     return false;
@@ -100,10 +115,9 @@ static bool control_rate(Fit *fit, NervTrainer *tr, const NervTrainProgress *p, 
 }
 
 /* False on errors, and when the fit is given up: then *gave_up. */
-static bool run_steps(Fit *fit, NervTrainer *tr, bool *gave_up, GError **error)
+static bool run_steps(Fit *fit, NervTrainer *tr, bool controlled, bool *gave_up, GError **error)
 {
     const NervFitter *f = fit->f;
-    const bool controlled = f->target_bytes || f->target_psnr > 0.;
     NervTrainProgress p;
 
     if (controlled)
@@ -114,10 +128,10 @@ static bool run_steps(Fit *fit, NervTrainer *tr, bool *gave_up, GError **error)
         if (nerv_backend_cancelled(f->be, error) || !nerv_trainer_step(tr, error))
             return false;
         nerv_trainer_progress(tr, &p);
-        if (controlled && !control_rate(fit, tr, &p, error))
+        if (controlled && !fit->correcting && !control_rate(fit, tr, &p, error))
             return false;
         f->progress(f->user, &p, nerv_trainer_done(tr));
-        if (f->may_give_up && nerv_rate_hopeless(&fit->rate)) {
+        if (f->may_give_up && !fit->correcting && nerv_rate_hopeless(&fit->rate)) {
             g_debug("step %u: %.2f dB expected, given up", p.step, fit->rate.forecast);
             *gave_up = true;
             return false;
@@ -143,18 +157,6 @@ static bool reserve_time(const NervFitter *f, NervTrainSettings *train, GError *
     train->deadline_us -= (gint64)(SCORING_PARTS * frame_us * f->model->clip.n_frames +
                                    CODING_SECONDS * 1e6 * (double)f->model->n_weights);
     train->deadline_us = MAX(train->deadline_us, 1);
-    return ok;
-}
-
-static bool train(Fit *fit, bool *gave_up, GError **error)
-{
-    const NervFitter *f = fit->f;
-    NervTrainSettings settings = f->train;
-    if (!reserve_time(f, &settings, error))
-        return false;
-    NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &settings, error);
-    const bool ok = tr && run_steps(fit, tr, gave_up, error) && take(fit, tr, error);
-    nerv_trainer_free(tr);
     return ok;
 }
 
@@ -263,16 +265,77 @@ static bool meet_psnr(Fit *fit, NervScorer *scorer, NervFitResult *result, GErro
     return true;
 }
 
-static bool finish(Fit *fit, NervFitResult *result, NervBitWriter *network, GError **error)
+/* The network as it is, to or from the place of the best one. */
+static void keep_best(Fit *fit)
+{
+    memcpy(fit->best_weights, fit->weights, (size_t)fit->f->model->n_weights * sizeof(*fit->weights));
+    memcpy(fit->best_steps, fit->steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
+}
+
+static void take_best(Fit *fit)
+{
+    memcpy(fit->weights, fit->best_weights, (size_t)fit->f->model->n_weights * sizeof(*fit->weights));
+    memcpy(fit->steps, fit->best_steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
+}
+
+/* Goes on with the fit where its end was not the one that was forecast, with a weight that follows from how far off it was. */
+static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitResult *result, GError **error)
+{
+    const NervFitter *f = fit->f;
+    const double epoch = (double)f->model->clip.n_frames / f->train.batch_size;
+    NervTrainProgress p;
+    bool gave_up = false;
+    nerv_trainer_progress(tr, &p);
+    const double steps = fmax(EXTENSION_PART * p.n_steps, EXTENSION_EPOCHS * epoch);
+    NervScore best = result->score, now = best;
+    keep_best(fit);
+    fit->rate.weight = fit->rate.integral;
+    fit->correcting = true;
+    for (int i = 0; i < EXTENSIONS; i++) {
+        const double off = now.psnr_frames - f->target_psnr;
+        if (off >= 0. && off <= PSNR_SHIFTED)
+            break;
+        nerv_rate_correct(&fit->rate, now.psnr_frames);
+        nerv_trainer_extend(tr, (uint32_t)steps, EXTENSION_RATE);
+        if (!run_steps(fit, tr, true, &gave_up, error) || !take(fit, tr, error) ||
+            !score_written(fit, scorer, fit->steps, &now, error))
+            return false;
+        g_debug("rate weight %g: %.2f dB, %.2f dB wanted", fit->rate.weight, now.psnr_frames, f->target_psnr);
+        if (fabs(now.psnr_frames - f->target_psnr) < fabs(best.psnr_frames - f->target_psnr)) {
+            best = now;
+            keep_best(fit);
+        }
+    }
+    take_best(fit);
+    result->score = best;
+    return true;
+}
+
+static bool meet_target(Fit *fit, NervTrainer *tr, NervFitResult *result, GError **error)
 {
     const NervFitter *f = fit->f;
     if (f->target_bytes && !meet_size(fit, result, error))
         return false;
     NervScorer *scorer = nerv_scorer_new(f->be, f->model, f->frames, f->pixels, error);
-    const bool ok = scorer && score_written(fit, scorer, fit->steps, &result->score, error) &&
-                    (f->target_psnr <= 0. || meet_psnr(fit, scorer, result, error)) &&
-                    write(fit, fit->steps, network, error);
+    bool ok = scorer && score_written(fit, scorer, fit->steps, &result->score, error);
+    if (ok && f->target_psnr > 0.)
+        ok = (f->train.deadline_us || correct_psnr(fit, tr, scorer, result, error)) &&
+             meet_psnr(fit, scorer, result, error);
     nerv_scorer_free(scorer);
+    return ok;
+}
+
+static bool train(Fit *fit, NervFitResult *result, GError **error)
+{
+    const NervFitter *f = fit->f;
+    const bool controlled = f->target_bytes || f->target_psnr > 0.;
+    NervTrainSettings settings = f->train;
+    if (!reserve_time(f, &settings, error))
+        return false;
+    NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &settings, error);
+    const bool ok = tr && run_steps(fit, tr, controlled, &result->gave_up, error) && take(fit, tr, error) &&
+                    meet_target(fit, tr, result, error);
+    nerv_trainer_free(tr);
     return ok;
 }
 
@@ -280,9 +343,8 @@ bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult 
 {
     Fit fit;
     *result = (NervFitResult){ 0 };
-    bool ok = fit_init(&fit, f, error) && train(&fit, &result->gave_up, error);
-    if (ok)
-        ok = finish(&fit, result, network, error);
+    const bool ok =
+        fit_init(&fit, f, error) && train(&fit, result, error) && write(&fit, fit.steps, network, error);
     fit_clear(&fit);
     return ok || result->gave_up;
 }

@@ -30,6 +30,9 @@
 /* What the falling learning rate still brings, as seen in fits of 12 to 150 epochs: GAIN (1 - position)^GAIN_POWER dB. */
 #define GAIN       5.
 #define GAIN_POWER 1.4
+/* After a fit: the first correction, a multiple; the largest, of a logarithm. */
+#define FIRST_CORRECTION 2.
+#define MAX_CORRECTION   1.5
 /* Given up at this position when so many dB are missing though the weight has fallen to so small a part of the first. */
 #define HOPELESS_FROM    0.35
 #define HOPELESS_MISSING 0.7
@@ -80,6 +83,20 @@ double nerv_rate_update_psnr(NervRate *r, double position, double psnr)
     }
     r->position = position;
     return r->weight;
+}
+
+void nerv_rate_correct(NervRate *r, double psnr)
+{
+    const double at = log(r->weight), off = psnr - r->target_psnr;
+    double per_db = LOG_PER_DB * FIRST_CORRECTION;
+    if (r->last_psnr > 0.) {
+        const double slope = (at - r->last_log) / (r->last_psnr - psnr);
+        if (isfinite(slope))
+            per_db = fmin(fmax(slope, LOG_PER_DB / 2.), LOG_PER_DB * 6.);
+    }
+    r->last_log = at;
+    r->last_psnr = psnr;
+    r->weight = bound(exp(at + fmin(fmax(per_db * off, -MAX_CORRECTION), MAX_CORRECTION)));
 }
 
 bool nerv_rate_hopeless(const NervRate *r)

@@ -13,9 +13,10 @@ typedef struct {
     double first;                    /* the first weight */
     double integral;                 /* the weight without the error of the moment */
     double weight;                   /* of a bit per pixel beside the loss */
-    double forecast; /* dB at the fit's end, where a quality is asked for; 0 before there is one */
-    double ratio;    /* bits that were really coded per estimated bit */
-    double position; /* of the last update */
+    double forecast;            /* dB at the fit's end, where a quality is asked for; 0 before there is one */
+    double ratio;               /* bits that were really coded per estimated bit */
+    double position;            /* of the last update */
+    double last_log, last_psnr; /* of the fit before, log(weight) and its end in dB; 0 before the second */
     double next_measure;
     uint32_t measures, max_measures;
 } NervRate;
@@ -33,5 +34,7 @@ void nerv_rate_measure(NervRate *r, double position, double estimate, double cod
 void nerv_rate_init_psnr(NervRate *r, double target_psnr, double first_weight);
 /* psnr: of quantised weights, mean over a passage of all frames. */
 double nerv_rate_update_psnr(NervRate *r, double position, double psnr);
+/* A fit with the present weight ended at `psnr`: the weight for another. From the second time on by the slope between the two. */
+void nerv_rate_correct(NervRate *r, double psnr);
 /* Whether the quality is out of reach however small the weight is: it pays to start again with a larger network. */
 bool nerv_rate_hopeless(const NervRate *r);

@@ -40,11 +40,13 @@ static bool grid_accepts(const char *name)
 
 /* Shares of the weights: of one grid that all frames have in common, as fine as its share allows; of two in time, at the base and
  * in front of the second block. The rest is the blocks'. Found on one clip of 320x180 (docs/design.md, "Defaults"). */
-#define STILL_SHARE    0.37
-#define BASE_SHARE     0.12
-#define MIDDLE_SHARE   0.20
-#define STILL_CHANNELS 4 /* fewer are moved to a coarser level */
-#define MAX_SHARED     12
+#define STILL_SHARE     0.37
+#define BASE_SHARE      0.12
+#define MIDDLE_SHARE    0.20
+#define STILL_CHANNELS  4 /* fewer are moved to a coarser level */
+#define MAX_SHARED      12
+#define FLOW_SHARE      0.03
+#define FRAMES_PER_FLOW 6
 
 /* Channels for a share of the weights in one grid. */
 static int32_t share_channels(double weights, int64_t cells, int32_t most)
@@ -74,6 +76,9 @@ static void choose_grids(NervGridConfig *c, const NervClip *clip, double weights
     }
     c->grid[c->n_grids++] =
         (NervGridSpec){ still, 1, share_channels(STILL_SHARE * weights, base * scale * scale, MAX_SHARED) };
+    /* what moves, as seldom as motion changes, where it takes a small part of the weights */
+    const int32_t flow = MIN(n / FRAMES_PER_FLOW, (int32_t)(FLOW_SHARE * weights / (2. * (double)base)));
+    c->flow_rows = still > 0 && scale <= NERV_GRID_MAX_WARP && flow > 1 ? flow : 0;
 }
 
 /* Weights of the grids and layers of a configuration, and the layers' multiplications per luma sample. */
@@ -81,7 +86,7 @@ static double count_weights(const NervGridConfig *c, const NervClip *clip, doubl
 {
     const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
     double h = nerv_blocks_cells(clip->height, product), w = nerv_blocks_cells(clip->width, product);
-    double sum = 0, channels = 0, macs = 0;
+    double sum = 2. * c->flow_rows * h * w, channels = 0, macs = 0;
     for (int32_t i = 0; i <= c->n_blocks; i++) {
         const bool head = i == c->n_blocks;
         const double k = head ? c->head_kernel : c->kernel[i];

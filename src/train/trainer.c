@@ -36,7 +36,9 @@ struct NervTrainer {
     const NervModel *model;
     NervTrainSettings settings;
     NervSchedule schedule;
-    uint32_t step; /* steps done */
+    uint32_t extended_from; /* step where the present schedule began; 0: the first one */
+    double extension_rate;  /* its peak rate as a part of the settings' */
+    uint32_t step;          /* steps done */
     bool finished;
     bool quantised, frozen;   /* what has begun */
     uint32_t first_quantised; /* step, once it has */
@@ -406,6 +408,9 @@ static uint32_t next_frame(NervTrainer *tr)
 static double learning_rate(const NervTrainer *tr)
 {
     const NervTrainSettings *s = &tr->settings;
+    if (tr->extended_from)
+        return nerv_schedule_lr(s->learning_rate * tr->extension_rate, 0., tr->schedule.position,
+                                tr->schedule.next);
     const double to = tr->masks && !tr->pruned ? s->prune_at : 1., part = MAX(to - tr->pruned_at, 1e-9);
     return nerv_schedule_lr(s->learning_rate, s->warmup, (tr->schedule.position - tr->pruned_at) / part,
                             MIN((tr->schedule.next - tr->pruned_at) / part, 1.));
@@ -577,9 +582,17 @@ bool nerv_trainer_step(NervTrainer *tr, GError **error)
         return false;
     tr->step++;
     tr->pending = true;
-    nerv_schedule_update(&tr->schedule, tr->step);
+    nerv_schedule_update(&tr->schedule, tr->step - tr->extended_from);
     tr->finished = tr->schedule.position >= 1. && (!tr->s || tr->quantised) && (!tr->masks || tr->pruned);
     return !tr->finished || collect(tr, error);
+}
+
+void nerv_trainer_extend(NervTrainer *tr, uint32_t n_steps, double rate)
+{
+    nerv_schedule_init(&tr->schedule, MAX(n_steps, 1), 0);
+    tr->extended_from = tr->step;
+    tr->extension_rate = rate;
+    tr->finished = tr->frozen = false;
 }
 
 bool nerv_trainer_done(const NervTrainer *tr)
@@ -592,7 +605,8 @@ void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p)
     const uint32_t read = tr->step - tr->pending, window = MIN(read, tr->ring_size);
     const double seconds = (double)(g_get_monotonic_time() - tr->start_us) * 1e-6;
     *p = (NervTrainProgress){ .step = tr->step,
-                              .n_steps = nerv_schedule_steps(&tr->schedule, tr->step),
+                              .n_steps = tr->extended_from +
+                                         nerv_schedule_steps(&tr->schedule, tr->step - tr->extended_from),
                               .position = tr->schedule.position,
                               .bits = tr->last_bits };
     if (window) {

@@ -58,6 +58,9 @@ void nerv_trainer_free(NervTrainer *tr);
 /* One step. Returns false on error; after the last step it does nothing and returns true. */
 bool nerv_trainer_step(NervTrainer *tr, GError **error);
 bool nerv_trainer_done(const NervTrainer *tr);
+/* After the last step: n_steps more, with a cosine of their own that falls from `rate` times the learning rate, and with steps that are learned
+ * again until its last fifth. The position starts from 0. */
+void nerv_trainer_extend(NervTrainer *tr, uint32_t n_steps, double rate);
 void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p);
 /* Loss and MSE of the last step; waits for it. */
 void nerv_trainer_last(NervTrainer *tr, double *loss, double *mse);

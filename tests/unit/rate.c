@@ -101,6 +101,34 @@ static void test_psnr(void)
     g_assert_true(nerv_rate_hopeless(&r));
 }
 
+/* Fits one after the other, whose end falls by so many dB when the weight doubles: a few corrections get there, and a plant that does not
+ * answer leaves the weight in its range. */
+static void test_correction(void)
+{
+    static const double slopes[] = { 1., 2., 3., 5. };
+    for (size_t i = 0; i < G_N_ELEMENTS(slopes); i++) {
+        double off = 0.;
+        NervRate r;
+        nerv_rate_init_psnr(&r, 30., .002);
+        for (int k = 0; k < 5; k++) {
+            const double psnr = 32. - slopes[i] * log2(r.weight / .002);
+            off = fabs(psnr - 30.);
+            nerv_rate_correct(&r, psnr);
+        }
+        g_test_message("%g dB an octave: off by %g dB", slopes[i], off);
+        g_assert_cmpfloat(off, <, .1);
+    }
+    NervRate r;
+    nerv_rate_init_psnr(&r, 30., .002);
+    for (int k = 0; k < 50; k++) {
+        nerv_rate_correct(&r, 25.);
+        g_assert_true(r.weight >= 1e-8 && r.weight <= 10.);
+    }
+    nerv_rate_correct(&r, 30.);
+    nerv_rate_correct(&r, 30.);
+    g_assert_true(isfinite(r.weight));
+}
+
 #define W 64
 #define H 48
 #define N 32
@@ -175,6 +203,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rate/controller", test_controller);
     g_test_add_func("/rate/measures", test_measures);
     g_test_add_func("/rate/psnr", test_psnr);
+    g_test_add_func("/rate/correction", test_correction);
     g_test_add_func("/rate/bitrate", test_bitrate);
     g_test_add_func("/rate/target-size", test_target_size);
     return g_test_run();
