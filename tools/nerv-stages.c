@@ -161,7 +161,7 @@ static bool add_stage(Run *run, const StageFit *fit, Stage stage, GError **error
 /* Floats, then each number of bits in each coding. */
 static bool add_stages(Run *run, const char *name, const NervTrainSettings *settings, GError **error)
 {
-    static const StageCoding codings[] = { STAGE_FIXED, STAGE_HUFFMAN, STAGE_RANGE };
+    static const StageCoding codings[] = { STAGE_PUBLISHED, STAGE_FIXED, STAGE_HUFFMAN, STAGE_RANGE };
     StageFit fit;
     if (!stage_fit(&run->bench, settings, &fit, error))
         return false;

@@ -134,23 +134,57 @@ static void write_all(const NervModel *model, const Quantised *q, const uint8_t 
     nerv_huffman_end(&w);
 }
 
+static void quantised_clear(Quantised *q)
+{
+    g_free(q->range);
+    g_free(q->symbol);
+}
+
+/* Also how often each symbol occurs. */
+static bool quantised_init(Quantised *q, const NervModel *model, const float *params, uint32_t bits,
+                           uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS], GError **error)
+{
+    q->range = g_try_new(Range, (gsize)count_rows(model));
+    q->symbol = g_try_new(uint16_t, (gsize)model->n_weights);
+    memset(count, 0, NERV_HUFFMAN_MAX_SYMBOLS * sizeof(*count));
+    if (q->range && q->symbol) {
+        quantise_all(model, params, bits, q, count);
+        return true;
+    }
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                "no memory for the symbols of %" G_GINT64_FORMAT " weights", model->n_weights);
+    quantised_clear(q);
+    return false;
+}
+
 bool nerv_minmax_write(const NervModel *model, const float *params, uint32_t bits, GByteArray *out,
                        GError **error)
 {
     const uint32_t n_symbols = (1u << bits) + 1;
-    uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS] = { 0 };
+    uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS];
     uint8_t length[NERV_HUFFMAN_MAX_SYMBOLS];
-    g_autofree Range *range = g_try_new(Range, (gsize)count_rows(model));
-    g_autofree uint16_t *symbol = g_try_new(uint16_t, (gsize)model->n_weights);
-    Quantised q = { range, symbol };
-    if (!range || !symbol) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
-                    "no memory for the symbols of %" G_GINT64_FORMAT " weights", model->n_weights);
+    Quantised q;
+    if (!quantised_init(&q, model, params, bits, count, error))
         return false;
-    }
-    quantise_all(model, params, bits, &q, count);
     nerv_huffman_lengths(count, n_symbols, length);
     write_all(model, &q, length, n_symbols, out);
+    quantised_clear(&q);
+    return true;
+}
+
+bool nerv_minmax_published_bits(const NervModel *model, const float *params, uint32_t bits, uint64_t *out,
+                                GError **error)
+{
+    uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS];
+    uint8_t length[NERV_HUFFMAN_MAX_SYMBOLS];
+    Quantised q;
+    if (!quantised_init(&q, model, params, bits, count, error))
+        return false;
+    nerv_huffman_lengths(count, 1u << bits, length);
+    *out = 0;
+    for (uint32_t i = 0; i < 1u << bits; i++)
+        *out += count[i] * length[i];
+    quantised_clear(&q);
     return true;
 }
 

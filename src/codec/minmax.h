@@ -12,6 +12,10 @@
  * as it was. */
 bool nerv_minmax_write(const NervModel *model, const float *params, uint32_t bits, GByteArray *out,
                        GError **error);
+/* Bits that a Huffman code of the symbols that are not zero takes for them, without the code, the ranges and the zeros' places: how NeRV's
+ * authors count. As nerv_minmax_write(). */
+bool nerv_minmax_published_bits(const NervModel *model, const float *params, uint32_t bits, uint64_t *out,
+                                GError **error);
 /* Tensor i goes to dst + offset[i] bytes, or behind the one before if offset is NULL; *used: bytes that belong to the weights. The floats are the
  * same on every machine. False with NERV_ERROR_MEMORY, or without an error if the bytes are damaged. */
 bool nerv_minmax_read(const NervModel *model, uint32_t bits, const uint8_t *data, size_t size, void *dst,

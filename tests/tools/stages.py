@@ -39,12 +39,12 @@ def measured(directory):
         check(key in result, f"the JSON has no {key}")
     stages = result["stages"]
     want = [(fit, coding, bits) for fit in ("plain", "pruned")
-            for coding, bits in [("float", 32)] + [(c, b) for b in (8, 3) for c in ("fixed", "huffman", "range")]]
+            for coding, bits in [("float", 32)] + [(c, b) for b in (8, 3) for c in ("published", "fixed", "huffman", "range")]]
     check([(s["fit"], s["coding"], s.get("bits")) for s in stages] == want + [("quantised", "context", None)] * 2, f"stages: {stages}")
     by = {(s["fit"], s["coding"], s.get("bits", s.get("rate_weight"))): s for s in stages}
     n = result["parameters"]
     for s in stages:
-        check(s["file"] == (s["coding"] not in ("float", "fixed")), f"{s}: file or not")
+        check(s["file"] == (s["coding"] not in ("float", "published", "fixed")), f"{s}: file or not")
         check(abs(s["bpp"] - s["bytes"] * 8 / (66 * 48 * 8)) < 1e-3 and 5 < s["psnr_rgb"] < 60 and 5 < s["psnr_rgb_frames"] < 60, f"{s}")
         # All but the head's few weights, the biases and the rounding down.
         check(.5 < s["zeros"] < .6 if s["fit"] == "pruned" else s["zeros"] < .01, f"{s}: zeros")
@@ -56,6 +56,7 @@ def measured(directory):
         for bits in (8, 3):
             fixed, huffman = stage["fixed", bits], stage["huffman", bits]
             check(fixed["psnr_rgb"] == huffman["psnr_rgb"], f"{fit}, {bits} bits: a code changes the picture")
+            check(.25 * huffman["bytes"] < stage["published", bits]["bytes"] < huffman["bytes"], f"{fit}, {bits} bits: the authors' count")
             check(huffman["bytes"] < fixed["bytes"] + 2**bits, f"{fit}, {bits} bits: {huffman['bytes']} coded, {fixed['bytes']} of fixed length")
     check(4 * n <= by["plain", "float", 32]["bytes"] < 4 * n + 1000, "32 bits a weight")
     check(by["pruned", "huffman", 8]["bytes"] < .75 * by["plain", "huffman", 8]["bytes"], "pruning saves no bytes")

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/evaluator.h"
+#include "codec/minmax.h"
 #include "codec/units.h"
 #include "quality.h"
 #include "stages.h"
@@ -15,7 +16,7 @@
 
 const char *stage_coding_name(StageCoding coding)
 {
-    static const char *const names[] = { "float", "fixed", "huffman", "range", "context" };
+    static const char *const names[] = { "float", "published", "fixed", "huffman", "range", "context" };
     return names[coding];
 }
 
@@ -173,7 +174,7 @@ static int64_t count_rows(const NervModel *model)
 }
 
 /* The stream's other bytes, and the weights that are not zero at their fixed length; a map of the zeros if there are any. */
-static int64_t counted_bytes(const StageBench *b, const Stage *stage, int64_t zeros)
+static int64_t fixed_bytes(const StageBench *b, const Stage *stage, int64_t zeros)
 {
     const int64_t n = b->model->n_weights, bits = stage->coding == STAGE_FLOAT ? 32 : stage->bits;
     const int64_t side =
@@ -186,6 +187,19 @@ static int64_t counted_bytes(const StageBench *b, const Stage *stage, int64_t ze
     g_byte_array_unref(rest);
     nerv_writer_clear(&w);
     return bytes;
+}
+
+static bool counted_bytes(const StageBench *b, const StageFit *fit, Stage *stage, int64_t zeros,
+                          GError **error)
+{
+    uint64_t bits;
+    if (stage->coding != STAGE_PUBLISHED) {
+        stage->bytes = fixed_bytes(b, stage, zeros);
+        return true;
+    }
+    const bool ok = nerv_minmax_published_bits(b->model, fit->weights, stage->bits, &bits, error);
+    stage->bytes = ok ? (int64_t)((bits + 7) / 8) : 0;
+    return ok;
 }
 
 /* Pictures of weights that no file holds, as nervdec would show them. */
@@ -221,17 +235,16 @@ bool stage_measure(const StageBench *b, const StageFit *fit, Stage *stage, GErro
     const int64_t zeros = count_zeros(b, fit);
     stage->is_file = stage->coding >= STAGE_HUFFMAN;
     stage->zeros = (double)zeros / (double)b->model->n_weights;
-    if (stage->coding == STAGE_FLOAT) {
-        stage->bytes = counted_bytes(b, stage, zeros);
-        return evaluate(b, fit->weights, stage, error);
-    }
+    if (stage->coding == STAGE_FLOAT)
+        return counted_bytes(b, fit, stage, zeros, error) && evaluate(b, fit->weights, stage, error);
     NervBitWriter network;
     nerv_writer_init(&network);
     bool ok = write_network(b, fit, stage, &network, error);
     if (ok) {
         GByteArray *stream = stream_of(b, &network);
-        stage->bytes = stage->is_file ? stream->len : counted_bytes(b, stage, zeros);
-        ok = decode_file(b, stream, stage, error);
+        stage->bytes = stream->len;
+        ok = (stage->is_file || counted_bytes(b, fit, stage, zeros, error)) &&
+             decode_file(b, stream, stage, error);
         g_byte_array_unref(stream);
     }
     nerv_writer_clear(&network);

@@ -11,11 +11,12 @@
 
 /* How weights are stored. */
 typedef enum {
-    STAGE_FLOAT,   /* 32 bits each */
-    STAGE_FIXED,   /* coding 2's points with `bits` each, and its rows */
-    STAGE_HUFFMAN, /* coding 2 */
-    STAGE_RANGE,   /* coding 0 */
-    STAGE_CONTEXT, /* coding 1, of learned steps */
+    STAGE_FLOAT,     /* 32 bits each */
+    STAGE_PUBLISHED, /* coding 2 as the authors count: no header, ranges, code or places of zeros */
+    STAGE_FIXED,     /* coding 2's points with `bits` each, and its rows */
+    STAGE_HUFFMAN,   /* coding 2 */
+    STAGE_RANGE,     /* coding 0 */
+    STAGE_CONTEXT,   /* coding 1, of learned steps */
 } StageCoding;
 
 typedef struct {
