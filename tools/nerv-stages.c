@@ -18,11 +18,13 @@
 #include "bench/stages.h"
 #include "codec/settings.h"
 
-#define MAX_LIST 16
+#define MAX_LIST  16
+#define MOST_BITS 8
+#define NO_RATE   1e-9 /* a weight of the rate that changes nothing */
 
 static char *opt_net = "small", *opt_model, *opt_options, *opt_bits = "8,6,4",
-            *opt_rate_weights = "0.0005,0.001,0.002,0.004", *opt_tune = "psnr", *opt_device = "cpu",
-            *opt_size, *opt_json, **opt_clips;
+            *opt_rate_weights = "0.0005,0.001,0.002,0.004", *opt_learned_bits = "", *opt_tune = "psnr",
+            *opt_device = "cpu", *opt_size, *opt_json, **opt_clips;
 static int opt_epochs = 150, opt_frames, opt_threads, opt_batch = 1;
 static double opt_pruning = .4, opt_prune_at = -1., opt_learning_rate;
 static gint64 opt_seed = 1;
@@ -45,6 +47,8 @@ static const GOptionEntry options[] = {
       "LIST" },
     { "rate-weights", 0, 0, G_OPTION_ARG_STRING, &opt_rate_weights,
       "Of fits that quantise while they learn (default 0.0005,0.001,0.002,0.004); empty: none", "LIST" },
+    { "learned-bits", 0, 0, G_OPTION_ARG_STRING, &opt_learned_bits,
+      "Of fits that quantise while they learn to so many bits, whatever that takes (default: none)", "LIST" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &opt_seed, "Of all fits (default 1)", "N" },
     { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames,
       "The first N of the clip, 2 to 65536 (default: 0, all)", "N" },
@@ -60,8 +64,8 @@ static const GOptionEntry options[] = {
 enum { DONE, FAILED, WRONG_ARGUMENTS };
 
 typedef struct {
-    double bits[MAX_LIST], rate_weights[MAX_LIST];
-    guint n_bits, n_rate_weights;
+    double bits[MAX_LIST], rate_weights[MAX_LIST], learned_bits[MAX_LIST];
+    guint n_bits, n_rate_weights, n_learned_bits;
     int32_t width, height; /* 0: the clip's */
     RdClip clip;
     StageBench bench;
@@ -106,6 +110,8 @@ static bool check_arguments(Run *run, GError **error)
     return check_names(error) && parse_list("bits", opt_bits, 2, 8, run->bits, &run->n_bits, error) &&
            parse_list("rate-weights", opt_rate_weights, 1e-9, 1e6, run->rate_weights, &run->n_rate_weights,
                       error) &&
+           parse_list("learned-bits", opt_learned_bits, 2, 8, run->learned_bits, &run->n_learned_bits,
+                      error) &&
            bench_check_int("epochs", opt_epochs, 1, 1000000, error) &&
            bench_check_int("batch-size", opt_batch, 1, 65536, error) &&
            bench_check_double("learning-rate", opt_learning_rate, 0, 10, error) &&
@@ -120,7 +126,8 @@ static bool check_arguments(Run *run, GError **error)
 /* --- measuring --- */
 
 /* As nervenc has them with the same properties. */
-static NervTrainSettings train_settings(const NervModel *model, double pruning, double rate_weight)
+static NervTrainSettings train_settings(const NervModel *model, double pruning, double rate_weight,
+                                        uint32_t bits)
 {
     NervEncoderSettings s;
     NervTrainSettings t;
@@ -132,6 +139,7 @@ static NervTrainSettings train_settings(const NervModel *model, double pruning, 
     s.seed = (uint64_t)opt_seed;
     s.pruning = pruning;
     s.rate_weight = rate_weight;
+    s.bits = bits;
     nerv_settings_train(&s, model, 0, &t);
     nerv_encoder_settings_clear(&s);
     return t;
@@ -176,14 +184,17 @@ static bool add_stages(Run *run, const char *name, const NervTrainSettings *sett
     return ok;
 }
 
-static bool add_quantised(Run *run, double rate_weight, GError **error)
+/* bits 0: as many as the rate's weight leaves. */
+static bool add_quantised(Run *run, double rate_weight, uint32_t bits, GError **error)
 {
-    const NervTrainSettings t = train_settings(run->bench.model, 0., rate_weight);
+    const NervTrainSettings t = train_settings(run->bench.model, 0., rate_weight, bits ? bits : MOST_BITS);
     StageFit fit;
     if (!stage_fit(&run->bench, &t, &fit, error))
         return false;
     run->fit_seconds += fit.seconds;
-    const Stage stage = { .fit = "quantised", .coding = STAGE_CONTEXT, .rate_weight = rate_weight };
+    const Stage stage = {
+        .fit = "quantised", .coding = STAGE_CONTEXT, .rate_weight = bits ? 0. : rate_weight, .bits = bits
+    };
     const bool ok = add_stage(run, &fit, stage, error);
     stage_fit_clear(&fit);
     return ok;
@@ -191,8 +202,8 @@ static bool add_quantised(Run *run, double rate_weight, GError **error)
 
 static bool measure_all(Run *run, GError **error)
 {
-    const NervTrainSettings plain = train_settings(run->bench.model, 0., 0.);
-    NervTrainSettings pruned = train_settings(run->bench.model, opt_pruning, 0.);
+    const NervTrainSettings plain = train_settings(run->bench.model, 0., 0., MOST_BITS);
+    NervTrainSettings pruned = train_settings(run->bench.model, opt_pruning, 0., MOST_BITS);
     g_print("%-10s %-8s %4s %10s %8s %8s %9s %7s\n", "fit", "coding", "bits", "bytes", "bpp", "RGB dB",
             "of frames", "zeros");
     if (opt_prune_at >= 0.)
@@ -200,7 +211,10 @@ static bool measure_all(Run *run, GError **error)
     if (!add_stages(run, "plain", &plain, error) || !add_stages(run, "pruned", &pruned, error))
         return false;
     for (guint i = 0; i < run->n_rate_weights; i++)
-        if (!add_quantised(run, run->rate_weights[i], error))
+        if (!add_quantised(run, run->rate_weights[i], 0, error))
+            return false;
+    for (guint i = 0; i < run->n_learned_bits; i++)
+        if (!add_quantised(run, NO_RATE, (uint32_t)run->learned_bits[i], error))
             return false;
     return true;
 }

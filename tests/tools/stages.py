@@ -31,7 +31,7 @@ def run(*arguments, status=0, says=""):
 
 def measured(directory):
     path = os.path.join(directory, "stages.json")
-    run(*NET, "--bits=8,3", "--rate-weights=0.001,0.1", "--pruning=.6", "--frames=8", "--json=" + path, CLIP)
+    run(*NET, "--bits=8,3", "--rate-weights=0.001,0.1", "--learned-bits=6", "--pruning=.6", "--frames=8", "--json=" + path, CLIP)
     with open(path, encoding="utf-8") as f:
         result = json.load(f)
     check(result["complete"] is True and result["frames"] == 8, f"{result['complete']}, {result['frames']} frames")
@@ -40,7 +40,7 @@ def measured(directory):
     stages = result["stages"]
     want = [(fit, coding, bits) for fit in ("plain", "pruned")
             for coding, bits in [("float", 32)] + [(c, b) for b in (8, 3) for c in ("published", "fixed", "huffman", "range")]]
-    check([(s["fit"], s["coding"], s.get("bits")) for s in stages] == want + [("quantised", "context", None)] * 2, f"stages: {stages}")
+    check([(s["fit"], s["coding"], s.get("bits")) for s in stages] == want + [("quantised", "context", None)] * 2 + [("quantised", "context", 6)], f"stages: {stages}")
     by = {(s["fit"], s["coding"], s.get("bits", s.get("rate_weight"))): s for s in stages}
     n = result["parameters"]
     for s in stages:
@@ -59,12 +59,15 @@ def measured(directory):
             check(.25 * huffman["bytes"] < stage["published", bits]["bytes"] < huffman["bytes"], f"{fit}, {bits} bits: the authors' count")
             check(huffman["bytes"] < fixed["bytes"] + 2**bits, f"{fit}, {bits} bits: {huffman['bytes']} coded, {fixed['bytes']} of fixed length")
     check(4 * n <= by["plain", "float", 32]["bytes"] < 4 * n + 1000, "32 bits a weight")
+    six = by["quantised", "context", 6]
+    check(six["bytes"] > by["quantised", "context", 0.001]["bytes"], "6 bits without a rate are fewer than with one")
+    check(six["psnr_rgb"] > by["plain", "float", 32]["psnr_rgb"] - 1.5, "6 learned bits cost more than 1.5 dB")
     check(by["pruned", "huffman", 8]["bytes"] < .75 * by["plain", "huffman", 8]["bytes"], "pruning saves no bytes")
     check(by["quantised", "context", .1]["bytes"] < by["quantised", "context", .001]["bytes"], "the rate's weight weighs nothing")
 
 
 def wrong(directory):
-    for argument in ("--bits=9", "--bits=8,,4", "--bits=x", "--rate-weights=-1", "--pruning=1", "--prune-at=2", "--tune=vmaf", "--epochs=0",
+    for argument in ("--bits=9", "--bits=8,,4", "--learned-bits=9", "--bits=x", "--rate-weights=-1", "--pruning=1", "--prune-at=2", "--tune=vmaf", "--epochs=0",
                      "--batch-size=0", "--learning-rate=11", "--frames=1", "--threads=257", "--device=", "--json=" + directory):
         run(argument, CLIP, status=2, says=argument.split("=")[0])
     run("--size=5x5", CLIP, status=2, says="is no size")
