@@ -6,6 +6,7 @@
  * installed: real bytes of real files, quality of what GStreamer's decoders make of them, encoding and decoding times, BD-rates. Seconds
  * are taken once each and mean little on a busy machine. Each --nerv is a point. Exit status: 0 measured, 1 not, 2 wrong arguments.
  */
+#include <math.h>
 #include <glib/gstdio.h>
 #include <gst/gst.h>
 #include <string.h>
@@ -19,9 +20,10 @@
 #include "bench/rd_report.h"
 #include "nerv.h"
 
-/* One --nerv, and the --label that was last before it. */
+/* One --nerv or --stream, and the --label that was last before it. */
 typedef struct {
-    char *label, *properties;
+    char *label, *properties; /* nervenc's, or what people should read of a stream's */
+    char *stream;             /* a file that is there, or NULL */
 } NervPoint;
 
 static char *opt_peers = "x264,x265,av1", *opt_crf = "23,28,33,38", *opt_av1_crf = "20,32,44,56",
@@ -39,7 +41,17 @@ static gboolean set_label(const char *option, const char *value, void *user, GEr
 
 static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
 {
-    const NervPoint point = { g_strdup(label), g_strdup(value) };
+    const NervPoint point = { g_strdup(label), g_strdup(value), NULL };
+    g_array_append_val(opt_nerv, point);
+    return TRUE;
+}
+
+/* "FILE,TEXT": the text may be left out, with the comma. */
+static gboolean add_stream(const char *option, const char *value, void *user, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(value, ",", 2);
+    const NervPoint point = { g_strdup(label), g_strdup(parts[0] && parts[1] ? parts[1] : ""),
+                              g_strdup(parts[0] ? parts[0] : "") };
     g_array_append_val(opt_nerv, point);
     return TRUE;
 }
@@ -47,8 +59,10 @@ static gboolean add_nerv(const char *option, const char *value, void *user, GErr
 static const GOptionEntry options[] = {
     { "nerv", 0, 0, G_OPTION_ARG_CALLBACK, add_nerv, "A point: nervenc's properties; may be repeated",
       "PROPERTIES" },
+    { "stream", 0, 0, G_OPTION_ARG_CALLBACK, add_stream,
+      "A point that nervenc has written before, of the clip's frames, and with which settings", "FILE,TEXT" },
     { "label", 'l', 0, G_OPTION_ARG_CALLBACK, set_label,
-      "Name of the curve of each --nerv after it (default nerv)", "NAME" },
+      "Name of the curve of each --nerv and --stream after it (default nerv)", "NAME" },
     { "peers", 0, 0, G_OPTION_ARG_STRING, &opt_peers, "Of x264,x265,av1 (default: all); empty: none",
       "LIST" },
     { "crf", 0, 0, G_OPTION_ARG_STRING, &opt_crf, "x264's and x265's points, 0 to 50 (default 23,28,33,38)",
@@ -163,16 +177,19 @@ static bool measure(const Plan *plan, const RdClip *clip, const RdCodec *codec, 
 {
     g_autofree char *escaped = g_strescape(plan->file, NULL);
     g_autofree char *line = g_strdup_printf("%s ! filesink location=\"%s\"", codec->encode, escaped);
+    const char *file = codec->stream ? codec->stream : plan->file;
     GStatBuf status;
     BenchPlay play;
-    if (!rd_clip_feed(codec->is_nerv ? &clip->rgb : &clip->yuv, line, &point->encode_seconds, error))
+    point->encode_seconds = NAN;
+    if (!codec->stream &&
+        !rd_clip_feed(codec->is_nerv ? &clip->rgb : &clip->yuv, line, &point->encode_seconds, error))
         return false;
-    if (g_stat(plan->file, &status) != 0 || status.st_size == 0) {
+    if (g_stat(file, &status) != 0 || status.st_size == 0) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "there is no file");
         return false;
     }
-    if (!rd_clip_compare(clip, plan->file, codec->decode, &point->quality, error) ||
-        !bench_play(plan->file, codec->decode, &play, error))
+    if (!rd_clip_compare(clip, file, codec->decode, &point->quality, error) ||
+        !bench_play(file, codec->decode, &play, error))
         return false;
     point->bytes = status.st_size;
     point->bpp = (double)status.st_size * 8 / clip->rgb.frames->len / GST_VIDEO_INFO_WIDTH(&clip->rgb.info) /
@@ -212,7 +229,7 @@ static bool measure_clip(const Plan *plan, const RdClip *clip, RdResult *result,
     for (guint i = 0; i < opt_nerv->len; i++) {
         const NervPoint *p = &g_array_index(opt_nerv, NervPoint, i);
         RdCodec codec;
-        rd_nerv_codec(&codec, p->properties, &plan->settings);
+        rd_nerv_codec(&codec, p->properties, p->stream, &plan->settings);
         if (!add_point(plan, clip, curve_of_label(result, p->label), &codec, error))
             return false;
     }
@@ -298,6 +315,7 @@ static bool run(Plan *plan, GError **error)
 static void point_clear(NervPoint *point)
 {
     g_free(point->label);
+    g_free(point->stream);
     g_free(point->properties);
 }
 

@@ -296,7 +296,7 @@ static bool run_bench(Run *run, GError **error)
     b->directory = g_dir_make_tmp("nerv-stages-XXXXXX", error);
     if (!b->directory)
         return false;
-    rd_nerv_codec(&codec, "", &settings);
+    rd_nerv_codec(&codec, "", NULL, &settings);
     b->clip = &run->clip;
     b->decode = codec.decode;
     b->model = make_model(&run->clip, error);

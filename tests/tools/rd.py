@@ -99,6 +99,21 @@ def lossless(directory):
     check(points[0]["psnr_rgb"] is None and points[0]["ms_ssim"] == 1, f"lossless: {points[0]}")
 
 
+def written_before(directory):
+    """A stream's point is the one that its encoding had, without the seconds."""
+    path, options = os.path.join(directory, "a.nerv"), "model=nerv-mlp epochs=1 model-options=options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>"
+    source = CLIP.format("RGB").split(" ")
+    subprocess.run(["gst-launch-1.0", "-q", *source, "!", "nervenc", "device=cpu", *options.split(" "), "!", "filesink", "location=" + path],
+                   check=True, timeout=60)
+    rows, result, _ = read(directory, "--peers=", "--stream=" + path + ",epochs=1", "--nerv=" + options.replace("model-options=", "model-options=\"") + "\"")
+    before, now = rows
+    check(int(before["bytes"]) == os.path.getsize(path) == int(now["bytes"]), f"{before} and {now}: bytes")
+    check(before["psnr_rgb"] == now["psnr_rgb"] and before["encoder"] == "nervenc epochs=1", f"{before} and {now}: one stream")
+    point = result["clips"][0]["curves"][0]["points"][0]
+    check(point["encode_seconds"] is None and before["encode_seconds"] in ("nan", ""), f"{before}: seconds that nobody measured")
+    run("--peers=", "--stream=" + path + "x", CLIP.format("RGB"), status=1, says="there is no file")
+
+
 def broken_off(directory):
     names = [os.path.join(directory, name) for name in ("off.csv", "off.json", "off.png")]
     nerv = "epochs=1 model=nerv-mlp model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\""
@@ -128,6 +143,7 @@ def wrong(directory):
 with tempfile.TemporaryDirectory() as work:
     curves(work)
     lossless(work)
+    written_before(work)
     broken_off(work)
     wrong(work)
 print("all as expected" if failures == 0 else f"{failures} failed")

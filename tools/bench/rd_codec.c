@@ -42,6 +42,7 @@ void rd_codec_clear(RdCodec *codec)
 {
     g_free(codec->encoder);
     g_free(codec->encode);
+    g_free(codec->stream);
     g_free(codec->decode);
 }
 
@@ -121,6 +122,7 @@ void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *s)
 {
     const char *element = first_installed(peers[peer].encoders), *dec = first_installed(peers[peer].decoders);
     codec->is_nerv = false;
+    codec->stream = NULL;
     codec->encoder = rd_peer_is_av1(peer)              ? av1(element, crf, s)
                      : g_str_equal(element, "x264enc") ? x264(crf, s)
                                                        : x265(crf, s);
@@ -131,10 +133,13 @@ void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *s)
     codec->file_kind = peers[peer].file_kind;
 }
 
-void rd_nerv_codec(RdCodec *codec, const char *properties, const RdSettings *s)
+void rd_nerv_codec(RdCodec *codec, const char *properties, const char *stream, const RdSettings *s)
 {
     codec->is_nerv = true;
-    codec->encoder = g_strdup_printf("nervenc device=%s threads=%d %s", s->device, s->threads, properties);
+    codec->stream = g_strdup(stream);
+    codec->encoder =
+        stream ? g_strdup_printf("nervenc %s", properties)
+               : g_strdup_printf("nervenc device=%s threads=%d %s", s->device, s->threads, properties);
     codec->encode = g_strdup(codec->encoder);
     codec->decode = g_strdup_printf("nervparse ! nervdec device=%s threads=%d ! video/x-raw,format=RGB",
                                     s->device, s->threads);

@@ -22,6 +22,7 @@ typedef struct {
     bool is_nerv;
     char *encoder;         /* for people: the element and its settings */
     char *encode;          /* from the clip's frames to the bytes of a file */
+    char *stream;          /* a file that is there in place of encode's, or NULL */
     char *decode;          /* from those to pictures */
     const char *file_kind; /* what the bytes are */
 } RdCodec;
@@ -39,5 +40,5 @@ const char *rd_peer_name(int peer);
 const char *rd_peer_missing(int peer);
 /* The peer is not missing. */
 void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *settings);
-/* `properties`: nervenc's, as gst-launch-1.0 takes them. */
-void rd_nerv_codec(RdCodec *codec, const char *properties, const RdSettings *settings);
+/* `properties`: nervenc's, as gst-launch-1.0 takes them; or those with which `stream` was written, for people. */
+void rd_nerv_codec(RdCodec *codec, const char *properties, const char *stream, const RdSettings *settings);
