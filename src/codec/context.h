@@ -81,7 +81,8 @@ bool nerv_context_read_steps(NervContext *c, NervRangeDecoder *d, uint16_t *code
 void nerv_context_write_prediction(NervContext *c, NervRangeEncoder *e, const NervPrediction *p);
 bool nerv_context_read_prediction(NervContext *c, NervRangeDecoder *d, NervPrediction *p);
 
-/* The tensor's indices, in its order; those of rows with code 0 are not looked at. */
+/* The tensor's indices, in its order; those of rows with code 0 are not looked at. Ends early if the field is
+ * cancelled. */
 void nerv_context_write_indices(NervContext *c, NervRangeEncoder *e, NervField *f, const uint16_t *codes,
                                 const NervPrediction *p, const int16_t *index);
 /* The same, times their steps; all scalars are written. False if an index leaves its range or the bytes end. */

@@ -100,7 +100,7 @@ static void begin_row(NervField *f)
 
 bool nerv_field_next(NervField *f, const uint16_t *codes)
 {
-    for (;;) {
+    while (!nerv_field_cancelled(f)) {
         if (f->grid || f->plane_at + 1 == f->n_planes)
             end_row(f);
         if (++f->plane_at == f->n_planes) {
@@ -124,4 +124,5 @@ bool nerv_field_next(NervField *f, const uint16_t *codes)
         f->beside = f->plane_at ? f->plane : 0;
         return true;
     }
+    return false;
 }

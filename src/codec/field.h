@@ -28,6 +28,8 @@ typedef struct {
     int32_t mean, tensor_mean; /* of errors in this row, and over rows, in 1/1024 */
     unsigned count;            /* errors that `mean` stands for */
     bool in_row;
+    const gint *cancel; /* if set and not 0 (atomic), the walk ends early */
+    bool cancelled;     /* it has */
     /* Where nerv_field_next() has arrived. */
     int64_t slab_at, plane_at;
     int64_t row;          /* whose step it is */
@@ -42,8 +44,16 @@ bool nerv_field_init(NervField *f, const NervParam *param, GError **error);
 void nerv_field_clear(NervField *f);
 /* Back before the first plane, everything forgotten. */
 void nerv_field_begin(NervField *f);
-/* On to the next plane of a row whose step code is not 0; what lies between becomes zero. False after the last. */
+/* On to the next plane of a row whose step code is not 0; what lies between becomes zero. False after the last, and once
+ * nerv_field_cancelled(). */
 bool nerv_field_next(NervField *f, const uint16_t *codes);
+
+/* Whether the walk is over before its end. A writer asks on each line, as a plane may be a large grid's. */
+static inline bool nerv_field_cancelled(NervField *f)
+{
+    f->cancelled |= f->cancel && g_atomic_int_get(f->cancel);
+    return f->cancelled;
+}
 
 /* --- one cell --- */
 

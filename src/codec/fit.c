@@ -53,7 +53,7 @@ static void sum_up(Sums *s, NervField *f, const uint16_t *codes, const NervPredi
     nerv_field_begin(f);
     while (nerv_field_next(f, codes)) {
         const int16_t *v = index + f->first_scalar;
-        for (int64_t y = 0; y < f->height; y++)
+        for (int64_t y = 0; y < f->height && !nerv_field_cancelled(f); y++)
             for (int64_t x = 0; x < f->width; x++, v++) {
                 const size_t cell = f->first_cell + (size_t)y * f->stride + (size_t)x;
                 nerv_field_errors(f, cell, near_errors);

@@ -7,6 +7,7 @@
 
 #include "codec/context.h"
 
-/* The prediction with which the tensor's indices are coded shortest, of four, if the models are at c. The field is the tensor's. */
+/* The prediction with which the tensor's indices are coded shortest, of four, if the models are at c. The field is the tensor's; if it
+ * is cancelled, any prediction, soon. */
 NervPrediction nerv_fit_prediction(const NervContext *c, NervField *f, const uint16_t *codes,
                                    const int16_t *index);

@@ -84,7 +84,7 @@ static bool write(const Fit *fit, const uint16_t *steps, NervBitWriter *network,
 {
     const NervFitter *f = fit->f;
     if (steps)
-        return nerv_network_write_steps(f->model, fit->weights, steps, network, error);
+        return nerv_network_write_steps(f->model, fit->weights, steps, f->be->cancel, network, error);
     return f->huffman ? nerv_network_write_huffman(f->model, fit->weights, f->bits, network, error)
                       : nerv_network_write(f->model, fit->weights, f->bits, network, error);
 }
@@ -101,8 +101,8 @@ static bool control_rate(Fit *fit, NervTrainer *tr, const NervTrainProgress *p, 
     } else {
         if (p->bits > 0. && nerv_rate_wants_measure(rate, p->position)) {
             double coded;
-            if (!take(fit, tr, error) ||
-                !nerv_network_steps_bits(fit->f->model, fit->weights, fit->steps, &coded, error))
+            if (!take(fit, tr, error) || !nerv_network_steps_bits(fit->f->model, fit->weights, fit->steps,
+                                                                  fit->f->be->cancel, &coded, error))
                 return false;
             nerv_rate_measure(rate, p->position, p->bits, coded);
             g_debug("step %u: %.0f bits estimated, %.0f coded, %.0f wanted, rate weight %g", p->step, p->bits,
@@ -195,7 +195,7 @@ static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
     const double target = 8. * (double)f->target_bytes;
     double bits, best;
     int chosen = 0, low = 0, high = MAX_SHIFT; /* along `way`: not yet there at low */
-    if (!nerv_network_steps_bits(f->model, fit->weights, fit->steps, &bits, error))
+    if (!nerv_network_steps_bits(f->model, fit->weights, fit->steps, f->be->cancel, &bits, error))
         return false;
     const int way = bits > target ? 1 : -1;
     best = fabs(bits - target);
@@ -203,7 +203,7 @@ static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
         const int middle = (low + high) / 2;
         shift_steps(fit, way * middle);
         if (nerv_backend_cancelled(f->be, error) ||
-            !nerv_network_steps_bits(f->model, fit->weights, fit->shifted, &bits, error))
+            !nerv_network_steps_bits(f->model, fit->weights, fit->shifted, f->be->cancel, &bits, error))
             return false;
         if (fabs(bits - target) < best) {
             best = fabs(bits - target);

@@ -62,12 +62,13 @@ static bool any_row(const uint16_t *codes, int64_t n)
 }
 
 static bool write_tensor(NervContext *c, NervRangeEncoder *e, const NervParam *param, const float *x,
-                         const uint16_t *steps, GError **error)
+                         const uint16_t *steps, const gint *cancel, GError **error)
 {
     const int64_t n = nerv_shape_count(param->shape), n_rows = nerv_param_steps(param);
     NervField f;
     if (!nerv_field_init(&f, param, error))
         return false;
+    f.cancel = cancel;
     g_autofree int16_t *index = g_try_new(int16_t, (gsize)n);
     g_autofree uint16_t *codes = g_try_new(uint16_t, (gsize)n_rows);
     if (index && codes) {
@@ -84,17 +85,19 @@ static bool write_tensor(NervContext *c, NervRangeEncoder *e, const NervParam *p
                     "no memory for the indices of %" G_GINT64_FORMAT " weights", n);
     }
     nerv_field_clear(&f);
-    return index && codes;
+    if (f.cancelled)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_CANCELLED, "cancelled");
+    return index && codes && !f.cancelled;
 }
 
 bool nerv_tensors_write(const NervModel *model, const float *params, const uint16_t *steps,
-                        NervRangeEncoder *e, GError **error)
+                        const gint *cancel, NervRangeEncoder *e, GError **error)
 {
     g_autofree NervContext *c = g_new(NervContext, 1);
     nerv_context_init(c);
     for (uint32_t i = 0; i < model->n_params; i++) {
         const NervParam *p = &model->params[i];
-        if (!write_tensor(c, e, p, params, steps, error))
+        if (!write_tensor(c, e, p, params, steps, cancel, error))
             return false;
         params += nerv_shape_count(p->shape);
         steps += nerv_param_steps(p);

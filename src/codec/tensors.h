@@ -9,9 +9,10 @@
 
 /* False with NERV_ERROR_INVALID if one of the parameters' steps is not below NERV_STEP_CODES. */
 bool nerv_tensors_check_steps(const NervModel *model, const uint16_t *steps, GError **error);
-/* params and steps as in nerv_network_write_steps(), already checked. False with NERV_ERROR_MEMORY. */
+/* params and steps as in nerv_network_write_steps(), already checked. False with NERV_ERROR_MEMORY or
+ * NERV_ERROR_CANCELLED. */
 bool nerv_tensors_write(const NervModel *model, const float *params, const uint16_t *steps,
-                        NervRangeEncoder *e, GError **error);
+                        const gint *cancel, NervRangeEncoder *e, GError **error);
 /* Tensor i goes to dst + offset[i] bytes, or behind the one before if offset is NULL. False with NERV_ERROR_MEMORY, or without
  * an error if the bytes are damaged. */
 bool nerv_tensors_read(const NervModel *model, NervRangeDecoder *d, void *dst, const size_t *offset,

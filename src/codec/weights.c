@@ -222,7 +222,7 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
 }
 
 bool nerv_network_write_steps(const NervModel *model, const float *params, const uint16_t *steps,
-                              NervBitWriter *w, GError **error)
+                              const gint *cancel, NervBitWriter *w, GError **error)
 {
     if (!check_params(model, params, error) || !nerv_tensors_check_steps(model, steps, error))
         return false;
@@ -233,7 +233,7 @@ bool nerv_network_write_steps(const NervModel *model, const float *params, const
     const guint coded = w->bytes->len;
     NervRangeEncoder e;
     nerv_range_encode_begin(&e, w->bytes);
-    if (!nerv_tensors_write(model, params, steps, &e, error)) {
+    if (!nerv_tensors_write(model, params, steps, cancel, &e, error)) {
         g_byte_array_set_size(w->bytes, start);
         return false;
     }
@@ -258,14 +258,14 @@ bool nerv_network_write_huffman(const NervModel *model, const float *params, uin
     return false;
 }
 
-bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps, double *bits,
-                             GError **error)
+bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps,
+                             const gint *cancel, double *bits, GError **error)
 {
     NervRangeEncoder e;
     *bits = 0;
     nerv_range_count_begin(&e, bits);
     return check_params(model, params, error) && nerv_tensors_check_steps(model, steps, error) &&
-           nerv_tensors_write(model, params, steps, &e, error);
+           nerv_tensors_write(model, params, steps, cancel, &e, error);
 }
 
 /* The head's fields, and the coded weights behind them. */

@@ -20,12 +20,13 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
 
 /* The same from steps that the caller has chosen, of any model and with neighbours' help (coding 1): steps has one step code (quant.h) for
  * each row of each parameter, nerv_param_steps() in the model's order, 0 for a row of zeros. What is stored are the values
- * over their steps, rounded to nearest and clipped to +-NERV_INDEX_MAX. */
+ * over their steps, rounded to nearest and clipped to +-NERV_INDEX_MAX. This takes some microseconds a weight: if cancel is not NULL and becomes other than 0
+ * (atomic), it soon ends with NERV_ERROR_CANCELLED. */
 bool nerv_network_write_steps(const NervModel *model, const float *params, const uint16_t *steps,
-                              NervBitWriter *w, GError **error);
+                              const gint *cancel, NervBitWriter *w, GError **error);
 /* The length in bits of the coded weights that this would write, by the models' own probabilities. */
-bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps, double *bits,
-                             GError **error);
+bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps,
+                             const gint *cancel, double *bits, GError **error);
 
 /* The same as NeRV's authors do it (coding 2, minmax.h): 2..8 bits between each row's minimum and maximum, a Huffman code, exact zeros as
  * a symbol of their own. */

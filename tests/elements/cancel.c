@@ -113,6 +113,48 @@ GST_START_TEST(test_null_in_large_step)
 }
 GST_END_TEST;
 
+/* The last step's message: what follows is coding. */
+static void wait_for_last_step(GstBus *bus)
+{
+    guint step = 0, steps = 1;
+    while (step < steps) {
+        GstMessage *message =
+            gst_bus_timed_pop_filtered(bus, 60 * GST_SECOND, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR);
+        fail_unless(message != NULL, "no progress within 60 s");
+        fail_unless(GST_MESSAGE_TYPE(message) != GST_MESSAGE_ERROR);
+        if (gst_message_has_name(message, "nerv-progress"))
+            fail_unless(gst_structure_get(gst_message_get_structure(message), "step", G_TYPE_UINT, &step,
+                                          "steps", G_TYPE_UINT, &steps, NULL));
+        gst_message_unref(message);
+    }
+}
+
+/* Few steps of a network that takes seconds to code, and that is coded several times to meet the bitrate. */
+GST_START_TEST(test_ready_in_coding)
+{
+    GstElement *pipeline = gst_parse_launch(
+        "videotestsrc num-buffers=2 ! video/x-raw,format=RGB,width=64,height=48,framerate=25/1 ! nervenc "
+        "epochs=2 segment-frames=2 bitrate=20000 model=nerv-mlp "
+        "model-options=\"options,stem=1024,base-channels=40,widths=<2>,strides=<8>\" ! fakesink",
+        NULL);
+    GstBus *bus = gst_element_get_bus(pipeline);
+    gint64 start, ms;
+
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    wait_for_last_step(bus);
+    g_usleep(200000);
+    start = g_get_monotonic_time();
+    gst_element_set_state(pipeline, GST_STATE_READY);
+    ms = (g_get_monotonic_time() - start) / 1000;
+    fail_unless(ms < cancel_limit_ms(), "took %d ms", (int)ms);
+    GST_INFO("stopped within %d ms", (int)ms);
+    fail_unless(has_progress(bus, GST_PROGRESS_TYPE_CANCELED));
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(pipeline);
+}
+GST_END_TEST;
+
 /* --- flush --- */
 
 typedef struct {
@@ -258,6 +300,7 @@ static Suite *cancel_suite(void)
     tcase_add_test(tc, test_ready_in_segment);
     tcase_add_test(tc, test_null_at_eos);
     tcase_add_test(tc, test_null_in_large_step);
+    tcase_add_test(tc, test_ready_in_coding);
     tcase_add_test(tc, test_flush_in_segment);
     tcase_add_test(tc, test_stats_in_flight);
     tcase_add_test(tc, test_progress);

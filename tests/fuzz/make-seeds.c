@@ -59,7 +59,7 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     for (int64_t i = 0; i < model->n_weights; i++)
         params[i] = nerv_rng_uniform(&rng, 0, 1) < keep ? nerv_rng_uniform(&rng, -.3f, .3f) : 0;
     g_autofree uint16_t *steps = make_steps(model);
-    if (!(bits == STEPS     ? nerv_network_write_steps(model, params, steps, &w, &error)
+    if (!(bits == STEPS     ? nerv_network_write_steps(model, params, steps, NULL, &w, &error)
           : bits >= HUFFMAN ? nerv_network_write_huffman(model, params, bits - HUFFMAN, &w, &error)
                             : nerv_network_write(model, params, bits, &w, &error)))
         g_error("%s", error->message);
@@ -166,7 +166,7 @@ static void tensor_seeds(void)
         GByteArray *out = g_byte_array_new();
         g_byte_array_append(out, shapes[i], 3);
         nerv_range_encode_begin(&e, out);
-        if (!nerv_tensors_write(&model, x, steps, &e, NULL))
+        if (!nerv_tensors_write(&model, x, steps, NULL, &e, NULL))
             g_error("no memory");
         nerv_range_encode_end(&e);
         save("weights", name, out);

@@ -139,7 +139,7 @@ static guint written(const Fit *fit, float *decoded)
     g_assert_true(nerv_trainer_get_params(fit->trainer, weights, &error));
     g_assert_true(nerv_trainer_get_steps(fit->trainer, steps, &error));
     nerv_writer_init(&w);
-    g_assert_true(nerv_network_write_steps(m, weights, steps, &w, &error));
+    g_assert_true(nerv_network_write_steps(m, weights, steps, NULL, &w, &error));
     NervModel *read = nerv_network_read(w.bytes->data, w.bytes->len, &m->clip, m->n_weights, &back, &error);
     g_assert_no_error(error);
     memcpy(decoded, back, (size_t)m->n_weights * sizeof(float));

@@ -82,7 +82,7 @@ static GByteArray *write_network(const NervModel *model, const float *params, ui
     nerv_writer_init(&w);
     if (bits == STEPS) {
         g_autofree uint16_t *steps = make_steps(model, params);
-        g_assert_true(nerv_network_write_steps(model, params, steps, &w, &error));
+        g_assert_true(nerv_network_write_steps(model, params, steps, NULL, &w, &error));
     } else if (bits >= HUFFMAN) {
         g_assert_true(nerv_network_write_huffman(model, params, bits - HUFFMAN, &w, &error));
     } else {
@@ -376,16 +376,53 @@ static void test_invalid(void)
     g_autofree uint16_t *steps = make_steps(model, params);
     double length;
     steps[3] = NERV_STEP_CODES;
-    g_assert_false(nerv_network_write_steps(model, params, steps, &w, &error));
+    g_assert_false(nerv_network_write_steps(model, params, steps, NULL, &w, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
     steps[3] = NERV_STEP_CODES - 1;
     params[1] = NAN;
-    g_assert_false(nerv_network_write_steps(model, params, steps, &w, &error));
+    g_assert_false(nerv_network_write_steps(model, params, steps, NULL, &w, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
-    g_assert_false(nerv_network_steps_bits(model, params, steps, &length, NULL));
+    g_assert_false(nerv_network_steps_bits(model, params, steps, NULL, &length, NULL));
     g_assert_cmpuint(w.bytes->len, ==, 1);
+    nerv_writer_clear(&w);
+    nerv_model_free(model);
+}
+
+static gpointer cancel_soon(gpointer user)
+{
+    g_usleep(20000);
+    g_atomic_int_set((gint *)user, 1);
+    return NULL;
+}
+
+/* Coding stops where it is told to, before it begins and in its midst, and leaves nothing behind. */
+static void test_cancelled(void)
+{
+    gint cancel = 0;
+    double length;
+    GError *error = NULL;
+    NervBitWriter w;
+    NervModel *model = make(
+        "nerv-mlp", "{'stem': <512>, 'base-channels': <32>, 'widths': <[2]>, 'strides': <[2]>}", &small_clip);
+    g_autofree float *params = make_params(model, PEAKED, 1);
+    g_autofree uint16_t *steps = make_steps(model, params);
+    nerv_writer_init(&w);
+    nerv_write_u8(&w, 7);
+    g_assert_cmpint(model->n_weights, >, 2000000);
+    for (int early = 0; early < 2; early++) {
+        GThread *thread = early ? NULL : g_thread_new("cancel", cancel_soon, &cancel);
+        g_assert_false(nerv_network_write_steps(model, params, steps, &cancel, &w, &error));
+        g_assert_error(error, NERV_ERROR, NERV_ERROR_CANCELLED);
+        g_clear_error(&error);
+        g_assert_cmpuint(w.bytes->len, ==, 1);
+        if (thread)
+            g_thread_join(thread);
+    }
+    g_assert_false(nerv_network_steps_bits(model, params, steps, &cancel, &length, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_CANCELLED);
+    g_clear_error(&error);
     nerv_writer_clear(&w);
     nerv_model_free(model);
 }
@@ -447,7 +484,7 @@ static void test_length(void)
         g_autofree float *params = make_params(model, shape, 1);
         g_autofree uint16_t *steps = make_steps(model, params);
         GByteArray *a = write_network(model, params, STEPS);
-        g_assert_true(nerv_network_steps_bits(model, params, steps, &bits, &error));
+        g_assert_true(nerv_network_steps_bits(model, params, steps, NULL, &bits, &error));
         const double least = ceil((double)model->n_weights / NERV_WEIGHTS_PER_BYTE);
         g_test_message("shape %d: %u bytes of %.0f", shape, a->len, bits / 8);
         g_assert_cmpfloat(a->len, <=, MAX(bits / 8 * 1.01, least) + 32);
@@ -501,6 +538,7 @@ int main(int argc, char **argv)
     g_test_add_func("/weights/absurd", test_absurd);
     g_test_add_func("/weights/out-of-memory", test_out_of_memory);
     g_test_add_func("/weights/invalid", test_invalid);
+    g_test_add_func("/weights/cancelled", test_cancelled);
     g_test_add_func("/weights/cost", test_cost);
     return g_test_run();
 }

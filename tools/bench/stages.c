@@ -133,7 +133,7 @@ static bool write_network(const StageBench *b, const StageFit *fit, const Stage 
 {
     switch (stage->coding) {
     case STAGE_CONTEXT:
-        return nerv_network_write_steps(b->model, fit->weights, fit->steps, w, error);
+        return nerv_network_write_steps(b->model, fit->weights, fit->steps, NULL, w, error);
     case STAGE_RANGE:
         return nerv_network_write(b->model, fit->weights, stage->bits, w, error);
     default:
