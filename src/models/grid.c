@@ -81,12 +81,27 @@ static void choose_grids(NervGridConfig *c, const NervClip *clip, double weights
     c->flow_rows = still > 0 && scale <= NERV_GRID_MAX_WARP && flow > 1 ? flow : 0;
 }
 
+/* One that all frames share, which a flow of its own moves. */
+static bool is_moved(const NervGridConfig *c, int32_t i)
+{
+    return c->flow_rows > 0 && c->grid[i].rows == 1 && c->grid[i].level > 0;
+}
+
+/* Of the grids before grid i. */
+static int32_t count_moved(const NervGridConfig *c, int32_t i)
+{
+    int32_t n = 0;
+    while (i-- > 0)
+        n += is_moved(c, i);
+    return n;
+}
+
 /* Weights of the grids and layers of a configuration, and the layers' multiplications per luma sample. */
 static double count_weights(const NervGridConfig *c, const NervClip *clip, double *macs_per_pixel)
 {
     const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
     double h = nerv_blocks_cells(clip->height, product), w = nerv_blocks_cells(clip->width, product);
-    double sum = 2. * c->flow_rows * h * w, channels = 0, macs = 0;
+    double sum = 2. * count_moved(c, c->n_grids) * c->flow_rows * h * w, channels = 0, macs = 0;
     for (int32_t i = 0; i <= c->n_blocks; i++) {
         const bool head = i == c->n_blocks;
         const double k = head ? c->head_kernel : c->kernel[i];
@@ -228,12 +243,6 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     return true;
 }
 
-/* One that all frames share, which the flow moves. */
-static bool is_moved(const NervGridConfig *c, int32_t i)
-{
-    return c->flow_rows > 0 && c->grid[i].rows == 1 && c->grid[i].level > 0;
-}
-
 static bool is_kernel(int32_t k)
 {
     return k == 1 || k == 3 || k == 5;
@@ -254,6 +263,8 @@ static bool config_valid(const NervGridConfig *c, NervErrorCode code, GError **e
         why = "the product of the strides exceeds 8192";
     if (c->flow_rows < 0 || c->flow_rows > MAX_ROWS)
         why = "flow-rows goes from 0 to 65536";
+    else if (c->flow_rows > 0 && count_moved(c, c->n_grids) == 0)
+        why = "flow-rows needs a grid of one row behind the base";
     for (int32_t i = 0; i < c->n_grids; i++) {
         if (c->grid[i].level > c->n_blocks)
             why = "a grid's level lies behind the head";
@@ -322,7 +333,7 @@ static bool add_level(NervGrid *m, int32_t level, int32_t channels, int32_t scal
 static NervModel *model_from_config(const NervGridConfig *c, const NervClip *clip, NervErrorCode code,
                                     GError **error)
 {
-    const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
+    const int32_t scale = nerv_strides_product(c->stride, c->n_blocks), n_moved = count_moved(c, c->n_grids);
     NervGrid *m = g_new0(NervGrid, 1);
     int32_t channels = 0, at = 1;
 
@@ -341,7 +352,7 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     m->grid_w = nerv_blocks_cells(clip->width, scale);
     m->head.params = g_new0(NervParam, 1 + (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
     if (c->flow_rows &&
-        !add_grid(m, "flow", (NervShape){ c->flow_rows, 2, m->grid_h, m->grid_w }, FLOW_BOUND)) {
+        !add_grid(m, "flow", (NervShape){ c->flow_rows, 2 * n_moved, m->grid_h, m->grid_w }, FLOW_BOUND)) {
         g_set_error(error, NERV_ERROR, code, "model nerv-grid: the flow has too many weights");
         grid_free(&m->head);
         return NULL;
@@ -377,8 +388,8 @@ static NervTensor *sample_grid(const NervGrid *m, NervTape *t, NervTensor *grid,
     if (!is_moved(&m->config, i))
         return nerv_lookup(t, grid, nerv_slice(t, input, i, 1));
     const int32_t scale = grid->shape.w / m->grid_w;
-    return nerv_warp(t, grid,
-                     nerv_affine(t, nerv_upsample(t, flow, scale), (float)scale / NERV_GRID_FLOW_UNITS, 0.f));
+    NervTensor *own = nerv_upsample(t, nerv_slice(t, flow, 2 * count_moved(&m->config, i), 2), scale);
+    return nerv_warp(t, grid, nerv_affine(t, own, (float)scale / NERV_GRID_FLOW_UNITS, 0.f));
 }
 
 /* x with the level's grids behind its channels; x and flow may be NULL. */

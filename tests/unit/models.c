@@ -130,6 +130,17 @@ static void test_grids(void)
     g_assert_cmpfloat(x[3], ==, 0.f);
     nerv_model_free(model);
 
+    /* a flow for each grid of one row behind the base */
+    model =
+        make("nerv-grid",
+             "{'grids': <'1x4/2x1+1x2//1x3'>, 'flow-rows': <4>, 'widths': <[8,6,5]>, 'strides': <[5,2,2]>}",
+             320, 180, 7, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(model->params[0].name, ==, "flow");
+    g_assert_true(nerv_shape_equal(model->params[0].shape, nerv_shape(4, 4, 9, 16)));
+    g_assert_cmpint(model->input_floats, ==, 5);
+    nerv_model_free(model);
+
     /* about as many weights as asked for, at all sizes where grids leave a choice */
     static const int sizes[][4] = {
         { 320, 180, 132, 100000 }, { 320, 180, 132, 300000 },    { 320, 180, 132, 1000000 },
@@ -200,6 +211,11 @@ static void test_errors(void)
         { "nerv-grid", "{'grids': <'99999999999999999999x4'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'2x1////////////2x1'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'65536x1024'>}", "too many weights", 1280, 720 },
+        { "nerv-grid", "{'grids': <'4x4/2x2'>, 'flow-rows': <3>}", "flow-rows", 64, 64 },
+        { "nerv-grid", "{'grids': <'1x4'>, 'flow-rows': <3>}", "flow-rows", 64, 64 },
+        { "nerv-grid", "{'flow-rows': <-1>}", "flow-rows", 64, 64 },
+        { "nerv-grid", "{'grids': <'1x4///1x1'>, 'flow-rows': <3>, 'strides': <[5,5,5]>}", "64 times", 640,
+          640 },
         { "nerv-grid", "{'head-kernel': <2>}", "kernels", 64, 64 },
         { "nerv-grid", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
         { "nerv-grid", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },

@@ -48,8 +48,9 @@ static Fit fit_new(const NervTrainSettings *settings)
     Fit fit;
     uint8_t *rgb = paint();
     fit.be = backend;
-    GVariant *options = g_variant_ref_sink(g_variant_new_parsed(
-        "{'grids': <'3x4/2x2/1x2'>, 'strides': <[4, 2]>, 'widths': <[10, 8]>, 'kernels': <[1, 3]>}"));
+    GVariant *options =
+        g_variant_ref_sink(g_variant_new_parsed("{'grids': <'3x4/2x2/1x2+1x1'>, 'flow-rows': <2>, 'strides': "
+                                                "<[4, 2]>, 'widths': <[10, 8]>, 'kernels': <[1, 3]>}"));
     fit.model = nerv_model_new("nerv-grid", options, &clip, &error);
     g_assert_no_error(error);
     g_variant_unref(options);
