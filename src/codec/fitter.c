@@ -15,15 +15,17 @@
 #define SIZE_TOLERANCE 0.015
 #define SIZE_MISSED    0.03
 #define PSNR_MISSED    0.1  /* dB */
+#define PSNR_SHORT     0.07 /* dB that may be missing without another try */
 #define PSNR_SHIFTED   0.15 /* dB too good that coarser steps may take away */
 #define PSNR_TOLERANCE 0.03
 #define SHIFT_PARTS    16
 #define MAX_SHIFT      (32 * SHIFT_PARTS)
 #define FIRST_SHIFT    (2 * SHIFT_PARTS)
 /* Where a forecast was wrong: so many times a part of the fit again, at a part of its rate. */
-#define EXTENSIONS       4
+#define EXTENSIONS       6
 #define EXTENSION_PART   0.12
 #define EXTENSION_EPOCHS 1.
+#define MISSING_WEIGHT   3.
 #define EXTENSION_RATE   0.3
 /* What coding takes beside a deadline: seconds a weight, and a part of a scorer's pass for all that surrounds it. */
 #define CODING_SECONDS 2.5e-6
@@ -278,6 +280,12 @@ static void take_best(Fit *fit)
     memcpy(fit->steps, fit->best_steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
 }
 
+/* From the target: what is missing weighs more than what is too much, which coarser steps may still take away. */
+static double distance(double off)
+{
+    return off < 0. ? -MISSING_WEIGHT * off : off;
+}
+
 /* Goes on with the fit where its end was not the one that was forecast, with a weight that follows from how far off it was. */
 static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitResult *result, GError **error)
 {
@@ -293,7 +301,7 @@ static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitR
     fit->correcting = true;
     for (int i = 0; i < EXTENSIONS; i++) {
         const double off = now.psnr_frames - f->target_psnr;
-        if (off >= 0. && off <= PSNR_SHIFTED)
+        if (off >= -PSNR_SHORT && off <= PSNR_SHIFTED)
             break;
         nerv_rate_correct(&fit->rate, now.psnr_frames);
         nerv_trainer_extend(tr, (uint32_t)steps, EXTENSION_RATE);
@@ -301,7 +309,7 @@ static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitR
             !score_written(fit, scorer, fit->steps, &now, error))
             return false;
         g_debug("rate weight %g: %.2f dB, %.2f dB wanted", fit->rate.weight, now.psnr_frames, f->target_psnr);
-        if (fabs(now.psnr_frames - f->target_psnr) < fabs(best.psnr_frames - f->target_psnr)) {
+        if (distance(now.psnr_frames - f->target_psnr) < distance(best.psnr_frames - f->target_psnr)) {
             best = now;
             keep_best(fit);
         }

@@ -33,6 +33,9 @@
 /* After a fit: the first correction, a multiple; the largest, of a logarithm. */
 #define FIRST_CORRECTION 2.
 #define MAX_CORRECTION   1.5
+/* A slope that was seen is believed within these multiples: more training alone moves the PSNR as well. */
+#define LEAST_SLOPE 0.75
+#define MOST_SLOPE  3.
 /* Given up at this position when so many dB are missing though the weight has fallen to so small a part of the first. */
 #define HOPELESS_FROM    0.35
 #define HOPELESS_MISSING 0.7
@@ -92,7 +95,7 @@ void nerv_rate_correct(NervRate *r, double psnr)
     if (r->last_psnr > 0.) {
         const double slope = (at - r->last_log) / (r->last_psnr - psnr);
         if (isfinite(slope))
-            per_db = fmin(fmax(slope, LOG_PER_DB / 2.), LOG_PER_DB * 6.);
+            per_db = fmin(fmax(slope, LOG_PER_DB * LEAST_SLOPE), LOG_PER_DB * MOST_SLOPE);
     }
     r->last_log = at;
     r->last_psnr = psnr;
