@@ -29,16 +29,20 @@ bool nerv_field_init(NervField *f, const NervParam *param, GError **error)
     *f = (NervField){ .n_slabs = 0 };
     set_shape(f, param);
     const size_t n_values = (size_t)MIN(f->n_slabs, 2) + 1, n_errors = 2;
-    f->n_cells = (n_values + n_errors + 2) * f->slab + f->plane;
+    const size_t n_far = f->plane + NERV_FIELD_LANES;
+    f->n_cells = (n_values + n_errors + 2) * f->slab + n_far;
     f->memory = g_try_new(int16_t, f->n_cells);
     f->plane_mean = g_try_new(int32_t, (gsize)f->n_planes);
-    if (!f->memory || !f->plane_mean) {
+    f->far_errors = g_try_new(int32_t, 3 * n_far);
+    if (!f->memory || !f->plane_mean || !f->far_errors) {
         nerv_field_clear(f);
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "no memory for what lies around the weights of %s: %zu bytes", param->name,
                     f->n_cells * sizeof(int16_t));
         return false;
     }
+    f->far_values[0] = f->far_errors + n_far;
+    f->far_values[1] = f->far_values[0] + n_far;
     int16_t *at = f->memory;
     for (size_t i = 0; i < 3; i++, at += i < n_values ? f->slab : 0)
         f->value[i] = at;
@@ -55,8 +59,10 @@ void nerv_field_clear(NervField *f)
 {
     g_free(f->memory);
     g_free(f->plane_mean);
+    g_free(f->far_errors);
     f->memory = NULL;
     f->plane_mean = NULL;
+    f->far_errors = NULL;
 }
 
 void nerv_field_begin(NervField *f)
@@ -80,11 +86,24 @@ static void next_slab(NervField *f)
     f->plane_at = 0;
 }
 
+/* Over n cells of the newest slab from `first`; those between lines and planes stay 0. */
+static void learn_means(NervField *f, size_t first, size_t n)
+{
+    const int16_t *restrict value = f->value[0] + first, *restrict error = f->error[0] + first;
+    int16_t *restrict mean_value = f->mean_value + first, *restrict mean_error = f->mean_error + first;
+    for (size_t i = 0; i < n; i++) {
+        mean_value[i] = (int16_t)(mean_value[i] + ((value[i] * 8 - mean_value[i] + 2) >> 2));
+        mean_error[i] = (int16_t)(mean_error[i] + ((error[i] - mean_error[i] + 2) >> 2));
+    }
+}
+
 /* A row is over: the next ones' errors are expected to be like its own. */
 static void end_row(NervField *f)
 {
     if (!f->in_row)
         return;
+    const size_t planes = f->grid ? 1 : (size_t)f->n_planes;
+    learn_means(f, f->grid ? (size_t)f->plane_at * f->plane : 0, planes * f->plane);
     f->tensor_mean = (3 * f->tensor_mean + f->mean + 2) >> 2;
     if (f->grid)
         f->plane_mean[f->row] = f->mean;

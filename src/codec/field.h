@@ -37,9 +37,15 @@ typedef struct {
     size_t first_cell;
     const int16_t *beside_value, *beside_error; /* the previous plane: cell number less `beside` */
     size_t beside;
+    /* For coders: what neighbours in other planes and slabs add to the sums of a plane's cells, counted from the first one. */
+    int32_t *far_errors, *far_values[2];
 } NervField;
 
-/* Memory for any tensor of the shape and role; false with NERV_ERROR_MEMORY. About 14 bytes a scalar of up to three slabs. */
+#define NERV_FIELD_LANES                                                                                     \
+    8 /* far sums are made for so many cells at once: there is room for that many beyond a plane */
+
+/* Memory for any tensor of the shape and role; false with NERV_ERROR_MEMORY. About 14 bytes a scalar of up to three slabs, and 12 of
+ * one plane. */
 bool nerv_field_init(NervField *f, const NervParam *param, GError **error);
 void nerv_field_clear(NervField *f);
 /* Back before the first plane, everything forgotten. */
@@ -95,14 +101,13 @@ static inline void nerv_field_errors(const NervField *f, size_t cell, int32_t ne
     near[7] = f->mean >> 6;
 }
 
-/* Arithmetic shifts of negative numbers round down, in every compiler that builds this. */
+/* The means over slabs learn of it when the row is over. Arithmetic shifts of negative numbers round down, in every compiler that builds
+ * this. */
 static inline void nerv_field_put(NervField *f, size_t cell, int32_t value, int32_t prediction)
 {
     const int32_t error = MIN(ABS(value - prediction), NERV_ERROR_MAX) * 16;
     f->value[0][cell] = (int16_t)value;
     f->error[0][cell] = (int16_t)error;
-    f->mean_value[cell] = (int16_t)(f->mean_value[cell] + ((value * 8 - f->mean_value[cell] + 2) >> 2));
-    f->mean_error[cell] = (int16_t)(f->mean_error[cell] + ((error - f->mean_error[cell] + 2) >> 2));
     f->mean += (int32_t)(((int64_t)(error * 64 - f->mean) * nerv_prob_rate[f->count]) >> 16);
     f->count += f->count < NERV_ROW_WINDOW;
 }
