@@ -12,6 +12,9 @@
 #include "codec/weights.h"
 
 #define TINY "{'stem': <2>, 'base-channels': <1>, 'widths': <[2,1]>, 'strides': <[2,4]>, 'pe-levels': <3>}"
+#define GRIDS                                                                                                \
+    "{'grids': <'2x1/2x1+1x2/1x1'>, 'flow-rows': <2>, 'strides': <[2,2]>, 'widths': <[4,3]>, 'kernels': "    \
+    "<[1,3]>}"
 #define WIDE                                                                                                 \
     "{'stem': <4>, 'base-channels': <2>, 'widths': <[3]>, 'strides': <[5]>, 'kernels': <[5]>, 'pe-levels': " \
     "<4>, 'activation': <'sin'>}"
@@ -51,7 +54,7 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     NervBitWriter w = { .bytes = out };
     NervRng rng;
     g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
-    NervModel *model = nerv_model_new("nerv-mlp", v, clip, &error);
+    NervModel *model = nerv_model_new(strstr(options, "'grids'") ? "nerv" : "nerv-mlp", v, clip, &error);
     if (!model)
         g_error("%s", error->message);
     g_autofree float *params = g_new(float, model->n_weights);
@@ -123,6 +126,8 @@ static void weights_seeds(void)
                   { "ok-steps", TINY, STEPS, 1 },
                   { "ok-steps-pruned", WIDE, STEPS, .2f },
                   { "ok-steps-zero", TINY, STEPS, 0 },
+                  { "ok-grids", GRIDS, STEPS, 1 },
+                  { "ok-grids-8", GRIDS, 8, 1 },
                   { "ok-wide-3", WIDE, 3, 1 },
                   { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },
                   { "ok-huffman-2", TINY, HUFFMAN + 2, 1 },
@@ -236,6 +241,12 @@ static void stream_seeds(void)
     append_frame(a, 0, 0, 0);
     append_frame(a, 0, 1, 0);
     save("decoder", "ok-huffman", a);
+    g_byte_array_set_size(a, 0);
+    append_sync(a, GRIDS, STEPS, 0, 3, 25);
+    append_frame(a, 0, 0, 0);
+    append_frame(a, 0, 1, 0);
+    append_frame(a, 0, 2, 0);
+    save("decoder", "ok-grids", a);
     g_byte_array_set_size(a, 0);
     append_frame(a, 200, 65535, INT64_C(-1000000000000));
     save("units", "ok-frame", a);

@@ -388,10 +388,102 @@ ACTIVATIONS = [
 ]
 
 
+def block(x, layer, stride, kernel, act):
+    """x: channels of rows."""
+    w, b, n = layer
+    h, width, pad = len(x[0]), len(x[0][0]), (kernel - 1) // 2
+    out = [[[0.0] * (width * stride) for _ in range(h * stride)] for _ in range(len(b) // stride**2)]
+    taps = [(c, i - pad, j - pad) for c in range(len(x)) for i in range(kernel) for j in range(kernel)]
+    for o, bias in enumerate(b):
+        c, i, j = o // stride**2, o // stride % stride, o % stride
+        for y in range(h):
+            for z in range(width):
+                v = bias + sum(w[o * n + k] * x[ci][y + dy][z + dx] for k, (ci, dy, dx) in enumerate(taps)
+                               if 0 <= y + dy < h and 0 <= z + dx < width)
+                out[c][y * stride + i][z * stride + j] = act(v)
+    return out
+
+
+def maps(flat, h, w):
+    rows = [flat[i:i + w] for i in range(0, len(flat), w)]
+    return [rows[i:i + h] for i in range(0, len(rows), h)]
+
+
+def picture(x, s):
+    return bytes(math.floor(255 * min(max(x[c][y][z], 0), 1) + .5) for y in range(s['height'])
+                 for z in range(s['width']) for c in range(3))
+
+
+def bilinear(m, y, x):
+    """Held to the map's first and last row and column."""
+    y, x = min(max(y, 0), len(m) - 1), min(max(x, 0), len(m[0]) - 1)
+    i, j = math.floor(y), math.floor(x)
+    below, right = min(i + 1, len(m) - 1), min(j + 1, len(m[0]) - 1)
+    f, g = y - i, x - j
+    return (1 - f) * ((1 - g) * m[i][j] + g * m[i][right]) + f * ((1 - g) * m[below][j] + g * m[below][right])
+
+
+class GridNetwork:
+    def __init__(self, r, s):
+        self.s = s
+        self.act, self.out_act = ACTIVATIONS[r.u8()], ACTIVATIONS[r.u8()]
+        head = r.u8()
+        blocks = [(r.varint(), r.u8(), r.u8()) for _ in range(r.u8())]
+        self.grids = [(r.u8(), r.varint(), r.varint()) for _ in range(r.u8())]
+        self.flow_rows = r.varint()
+        require(r.varint() == 1, 'coding')
+        r.take(r.varint())
+        scale = math.prod(stride for _, stride, _ in blocks)
+        self.h0, self.w0 = -(-s['height'] // scale), -(-s['width'] // scale)
+        self.levels = blocks + [(3, 1, head)]
+        moved = sum(rows == 1 and level > 0 for level, rows, _ in self.grids)
+        tensors, channels, size = [], 0, 1
+        if self.flow_rows:
+            tensors.append(('grid', (self.flow_rows, 2 * moved, self.h0, self.w0)))
+        for i, (width, stride, kernel) in enumerate(self.levels):
+            for level, rows, g in self.grids:
+                if level == i:
+                    tensors.append(('grid', (rows, g, self.h0 * size, self.w0 * size)))
+                    channels += g
+            tensors += [('weight', (width * stride**2, channels, kernel, kernel)), ('bias', (1, width * stride**2, 1, 1))]
+            channels, size = width, size * stride
+        flat = read_context_weights(r.take(len(r.data) - r.pos), tensors)
+        self.tensors = list(zip(flat, (shape for _, shape in tensors)))
+
+    def lookup(self, tensor, index):
+        flat, (rows, channels, h, w) = tensor
+        last = self.s['n_frames'] - 1
+        p = struct.unpack('<f', struct.pack('<f', index * (rows - 1) / last))[0] if last else 0.0
+        k = math.floor(p)
+        f, n = p - k, channels * h * w
+        return maps([(1 - f) * flat[k * n + i] + (f * flat[k * n + n + i] if f else 0) for i in range(n)], h, w)
+
+    def move(self, still, flow, h, w):
+        r = w // self.w0
+        d = [[[bilinear(m, (y + .5) / r - .5, (x + .5) / r - .5) * r / 4 for x in range(w)] for y in range(h)] for m in flow]
+        return [[[bilinear(m, y + d[1][y][x], x + d[0][y][x]) for x in range(w)] for y in range(h)] for m in still]
+
+    def frame(self, index):
+        tensors, x, moved = iter(self.tensors), [], 0
+        flow = self.lookup(next(tensors), index) if self.flow_rows else None
+        for i, (_, stride, kernel) in enumerate(self.levels):
+            for level, rows, _ in self.grids:
+                if level != i:
+                    continue
+                tensor = next(tensors)
+                m = self.lookup(tensor, index)
+                if flow and rows == 1 and level > 0:
+                    m = self.move(m, flow[2 * moved:2 * moved + 2], tensor[1][2], tensor[1][3])
+                    moved += 1
+                x = x + m
+            (w, shape), (b, _) = next(tensors), next(tensors)
+            x = block(x, (w, b, shape[1] * kernel**2), stride, kernel, self.out_act if i == len(self.levels) - 1 else self.act)
+        return picture(x, self.s)
+
+
 class Network:
     def __init__(self, r, s):
         self.s = s
-        require(r.u8() == 1, 'model')
         self.b, self.levels, self.stem, self.c0 = r.f32(), r.varint(), r.varint(), r.varint()
         self.act, self.out_act = ACTIVATIONS[r.u8()], ACTIVATIONS[r.u8()]
         self.blocks = [(r.varint(), r.u8(), r.u8()) for _ in range(r.u8())]
@@ -422,21 +514,6 @@ class Network:
         w, b, n = layer
         return [self.act(b[o] + sum(w[o * n + i] * x[i] for i in range(n))) for o in range(len(b))]
 
-    def block(self, x, layer, stride, kernel, act):
-        """x: channels of rows."""
-        w, b, n = layer
-        h, width, pad = len(x[0]), len(x[0][0]), (kernel - 1) // 2
-        out = [[[0.0] * (width * stride) for _ in range(h * stride)] for _ in range(len(b) // stride**2)]
-        taps = [(c, i - pad, j - pad) for c in range(len(x)) for i in range(kernel) for j in range(kernel)]
-        for o, bias in enumerate(b):
-            c, i, j = o // stride**2, o // stride % stride, o % stride
-            for y in range(h):
-                for z in range(width):
-                    v = bias + sum(w[o * n + k] * x[ci][y + dy][z + dx] for k, (ci, dy, dx) in enumerate(taps)
-                                   if 0 <= y + dy < h and 0 <= z + dx < width)
-                    out[c][y * stride + i][z * stride + j] = act(v)
-        return out
-
     def frame(self, index):
         t, power, x = index / self.s['n_frames'], 1.0, []
         for _ in range(self.levels):
@@ -444,13 +521,11 @@ class Network:
             x += [math.sin(phase), math.cos(phase)]
             power *= self.b
         flat = self.linear(self.linear(x, self.layers[0]), self.layers[1])
-        rows = [flat[i:i + self.w0] for i in range(0, len(flat), self.w0)]
-        x = [rows[i:i + self.h0] for i in range(0, len(rows), self.h0)]
+        x = maps(flat, self.h0, self.w0)
         for layer, (_, stride, kernel) in zip(self.layers[2:], self.blocks):
-            x = self.block(x, layer, stride, kernel, self.act)
-        x = self.block(x, self.layers[-1], 1, 1, self.out_act)
-        return bytes(math.floor(255 * min(max(x[c][y][z], 0), 1) + .5) for y in range(self.s['height'])
-                     for z in range(self.s['width']) for c in range(3))
+            x = block(x, layer, stride, kernel, self.act)
+        x = block(x, self.layers[-1], 1, 1, self.out_act)
+        return picture(x, self.s)
 
 
 def decode(data):
@@ -459,7 +534,9 @@ def decode(data):
         if kind == 1:
             sequence = read_sequence(r)
         elif kind == 2:
-            network = Network(r, sequence)
+            model = r.u8()
+            require(model in (1, 2), 'model')
+            network = (Network if model == 1 else GridNetwork)(r, sequence)
         elif kind == 3:
             require(r.u8() == sequence['segment_id'] % 256, 'segment of a frame')
             out += network.frame(r.varint())
