@@ -32,6 +32,7 @@ enum
   PROP_TARGET_SIZE,
   PROP_TARGET_PSNR,
   PROP_TUNE,
+  PROP_WARM_START,
   PROP_DEVICE,
   PROP_THREADS,
 };
@@ -91,6 +92,24 @@ gst_nerv_coding_get_type (void)
 
   if (g_once_init_enter (&type))
     g_once_init_leave (&type, g_enum_register_static ("GstNervCoding", values));
+  return type;
+}
+
+GType
+gst_nerv_warm_start_get_type (void)
+{
+  static GType type;
+  static const GEnumValue values[] = {
+    {NERV_WARM_START_NONE, "Random weights", "none"},
+    {NERV_WARM_START_WEIGHTS,
+        "Half the weights of the segment before, where its "
+          "network has the same configuration", "weights"},
+    {0, NULL, NULL}
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNervWarmStart",
+            values));
   return type;
 }
 
@@ -190,6 +209,10 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
+  g_object_class_install_property (klass, PROP_WARM_START,
+      g_param_spec_enum ("warm-start", "Warm start",
+          "What a segment's fit begins with", GST_TYPE_NERV_WARM_START,
+          d.warm_start, flags));
   g_object_class_install_property (klass, PROP_DEVICE,
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
@@ -280,6 +303,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_TUNE:
       s->tune = g_value_get_enum (value);
       break;
+    case PROP_WARM_START:
+      s->warm_start = g_value_get_enum (value);
+      break;
     case PROP_DEVICE:
       set_string (&s->device, value, "auto");
       break;
@@ -353,6 +379,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_TUNE:
       g_value_set_enum (value, s->tune);
+      break;
+    case PROP_WARM_START:
+      g_value_set_enum (value, s->warm_start);
       break;
     case PROP_DEVICE:
       g_value_set_string (value, s->device);

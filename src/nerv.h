@@ -67,6 +67,13 @@ typedef enum {
     NERV_CODING_N,
 } NervCoding;
 
+/* What a segment's fit begins with. */
+typedef enum {
+    NERV_WARM_START_NONE,    /* random weights */
+    NERV_WARM_START_WEIGHTS, /* halves of the last segment's, where the network has the same configuration */
+    NERV_WARM_START_N,
+} NervWarmStart;
+
 typedef struct {
     char *model;               /* "nerv", "nerv-s", ...; not NULL */
     GVariant *model_options;   /* a{sv} or NULL */
@@ -95,6 +102,7 @@ typedef struct {
     double rate_weight;
     double quality; /* 0..100: constant quality, 10 are about 3 dB; 50 by default */
     NervTune tune;
+    NervWarmStart warm_start;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
 } NervEncoderSettings;
@@ -150,7 +158,8 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error);
 const char *nerv_encoder_warning(const NervEncoder *enc);
 /* Any thread: makes a running or the next nerv_encoder_fit() return within one training step. Cleared by nerv_encoder_reset(). */
 void nerv_encoder_cancel(NervEncoder *enc);
-/* Drops pending frames and queued packets and clears cancellation. Numbering of frames and segments goes on. */
+/* Drops pending frames and queued packets, forgets the last network (warm_start) and clears cancellation. Numbering of frames and segments
+ * goes on. */
 void nerv_encoder_reset(NervEncoder *enc);
 /* Any thread. */
 void nerv_encoder_get_stats(NervEncoder *enc, NervEncoderStats *stats);

@@ -10,6 +10,7 @@
 #include "codec/fitter.h"
 #include "codec/settings.h"
 #include "codec/units.h"
+#include "codec/warm.h"
 #include "nerv.h"
 
 #define MAX_SECONDS_PER_FRAME 32768u
@@ -38,6 +39,7 @@ struct NervEncoder {
     uint64_t n_sent;     /* frames in all finished segments */
     uint64_t n_expected; /* frames of the whole stream, 0: not known */
     double growth;       /* of the network's weights, after a target_psnr that it did not reach */
+    NervWarm warm;       /* the last segment's network, where the next one begins with it */
 
     gint64 start_us; /* of the first frame sent, 0 before it */
     gint64 fit_start_us, published_us;
@@ -272,6 +274,7 @@ void nerv_encoder_free(NervEncoder *enc)
     drop_frames(enc);
     drop_packets(enc);
     g_array_unref(enc->frames);
+    nerv_warm_clear(&enc->warm);
     nerv_backend_free(enc->be);
     nerv_encoder_settings_clear(&enc->settings);
     g_free(enc->warning);
@@ -504,6 +507,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .progress = publish,
         .user = enc,
     };
+    g_autofree float *initial = NULL;
     NervBitWriter network;
     NervSequence s;
 
@@ -511,11 +515,16 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = deadline(enc);
     set_target(enc, &s, &fitter);
+    if (!nerv_warm_start(&enc->warm, model, fitter.train.seed, &initial, error))
+        return false;
+    fitter.initial = initial;
     nerv_writer_init(&network);
     const bool ok = nerv_fitter_run(&fitter, &network, result, error);
     if (ok && !result->gave_up) {
         warn_of(enc, &s, result, network.bytes->len);
         queue_packets(enc, &s, &network);
+        if (enc->settings.warm_start != NERV_WARM_START_NONE)
+            nerv_warm_keep(&enc->warm, network.bytes->data, network.bytes->len, &model->clip);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;
@@ -573,6 +582,8 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
         enc->segment_id++;
         enc->n_sent += enc->frames->len;
         drop_frames(enc);
+    } else {
+        nerv_warm_clear(&enc->warm);
     }
     nerv_buffer_free(store);
     return ok;
@@ -592,6 +603,7 @@ void nerv_encoder_reset(NervEncoder *enc)
 {
     drop_frames(enc);
     drop_packets(enc);
+    nerv_warm_clear(&enc->warm);
     g_atomic_int_set(&enc->cancel, 0);
     enc->start_us = 0;
 }

@@ -341,7 +341,8 @@ static bool train(Fit *fit, NervFitResult *result, GError **error)
     if (!reserve_time(f, &settings, error))
         return false;
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &settings, error);
-    const bool ok = tr && run_steps(fit, tr, controlled, &result->gave_up, error) && take(fit, tr, error) &&
+    const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
+                    run_steps(fit, tr, controlled, &result->gave_up, error) && take(fit, tr, error) &&
                     meet_target(fit, tr, result, error);
     nerv_trainer_free(tr);
     return ok;

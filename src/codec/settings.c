@@ -55,6 +55,7 @@ void nerv_encoder_settings_init(NervEncoderSettings *s)
         .bits = 8,
         .rate_weight = -1.,
         .quality = QUALITY_MIDDLE,
+        .warm_start = NERV_WARM_START_WEIGHTS,
         .device = g_strdup("auto"),
     };
 }
@@ -119,6 +120,8 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "max-encode-seconds goes from 0 to 1000000000";
     else if ((unsigned)s->tune >= NERV_TUNE_N)
         why = "unknown tune";
+    else if ((unsigned)s->warm_start >= NERV_WARM_START_N)
+        why = "unknown warm-start";
     else if (!(s->pruning >= 0. && s->pruning <= .99))
         why = "pruning goes from 0 to 0.99";
     else if ((unsigned)s->coding >= NERV_CODING_N)
