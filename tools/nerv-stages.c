@@ -18,9 +18,9 @@
 #include "bench/stages.h"
 #include "codec/settings.h"
 
-#define MAX_LIST  16
-#define MOST_BITS 8
-#define NO_RATE   1e-9 /* a weight of the rate that changes nothing */
+#define MAX_LIST   16
+#define MOST_BITS  8
+#define LEAST_RATE 1e-9 /* a weight of the rate that changes nothing */
 
 static char *opt_net = "small", *opt_model, *opt_options, *opt_bits = "8,6,4",
             *opt_rate_weights = "0.0005,0.001,0.002,0.004", *opt_learned_bits = "", *opt_tune = "psnr",
@@ -48,7 +48,9 @@ static const GOptionEntry options[] = {
     { "rate-weights", 0, 0, G_OPTION_ARG_STRING, &opt_rate_weights,
       "Of fits that quantise while they learn (default 0.0005,0.001,0.002,0.004); empty: none", "LIST" },
     { "learned-bits", 0, 0, G_OPTION_ARG_STRING, &opt_learned_bits,
-      "Of fits that quantise while they learn to so many bits, whatever that takes (default: none)", "LIST" },
+      "Of fits that quantise while they learn to so many bits, with the first of --rate-weights (default: "
+      "none)",
+      "LIST" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &opt_seed, "Of all fits (default 1)", "N" },
     { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames,
       "The first N of the clip, 2 to 65536 (default: 0, all)", "N" },
@@ -213,8 +215,9 @@ static bool measure_all(Run *run, GError **error)
     for (guint i = 0; i < run->n_rate_weights; i++)
         if (!add_quantised(run, run->rate_weights[i], 0, error))
             return false;
+    const double rate_weight = run->n_rate_weights ? run->rate_weights[0] : LEAST_RATE;
     for (guint i = 0; i < run->n_learned_bits; i++)
-        if (!add_quantised(run, NO_RATE, (uint32_t)run->learned_bits[i], error))
+        if (!add_quantised(run, rate_weight, (uint32_t)run->learned_bits[i], error))
             return false;
     return true;
 }

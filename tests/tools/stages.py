@@ -60,7 +60,7 @@ def measured(directory):
             check(huffman["bytes"] < fixed["bytes"] + 2**bits, f"{fit}, {bits} bits: {huffman['bytes']} coded, {fixed['bytes']} of fixed length")
     check(4 * n <= by["plain", "float", 32]["bytes"] < 4 * n + 1000, "32 bits a weight")
     six = by["quantised", "context", 6]
-    check(six["bytes"] > by["quantised", "context", 0.001]["bytes"], "6 bits without a rate are fewer than with one")
+    check(six["bytes"] < 1.1 * by["quantised", "context", 0.001]["bytes"], "6 learned bits are fewer than 8")
     check(six["psnr_rgb"] > by["plain", "float", 32]["psnr_rgb"] - 1.5, "6 learned bits cost more than 1.5 dB")
     check(by["pruned", "huffman", 8]["bytes"] < .75 * by["plain", "huffman", 8]["bytes"], "pruning saves no bytes")
     check(by["quantised", "context", .1]["bytes"] < by["quantised", "context", .001]["bytes"], "the rate's weight weighs nothing")
