@@ -205,6 +205,7 @@ update_expected (GstNervEnc * self)
 {
   gint64 duration;
 
+  nerv_encoder_expect (self->enc, 0);
   if (!self->frame_duration
       || !gst_pad_peer_query_duration (GST_VIDEO_ENCODER_SINK_PAD (self),
           GST_FORMAT_TIME, &duration) || duration <= 0)
@@ -473,6 +474,7 @@ gst_nerv_enc_handle_frame (GstVideoEncoder * encoder,
       && nerv_encoder_pending (self->enc) > 0) {
     GST_DEBUG_OBJECT (self, "a key unit is asked for: segment ends after %u "
         "frames", nerv_encoder_pending (self->enc));
+    update_expected (self);
     ret = end_segment (self);
     if (ret != GST_FLOW_OK)
       goto done;
@@ -501,7 +503,7 @@ gst_nerv_enc_finish (GstVideoEncoder * encoder)
 
   /* whatever upstream said, no more is to come */
   if (self->enc)
-    nerv_encoder_expect (self->enc, 0);
+    nerv_encoder_expect (self->enc, NERV_EXPECT_END);
   return end_segment (self);
 }
 

@@ -131,7 +131,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: weights (about how "
-          "many), grids (rows x channels by stage), widths (channels by "
+          "many), grids (rows x channels by stage), flow-rows, widths (channels by "
           "stage), strides, kernels (samples by stage), head-kernel, "
           "activation, out-activation; for nerv-mlp: stem (units), "
           "base-channels, widths, strides, kernels, activation, "
@@ -184,7 +184,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_QUALITY,
       g_param_spec_double ("quality", "Quality",
           "Constant quality where no size, bitrate, PSNR or rate-weight is asked "
-          "for: 10 more are about 3 dB and twice the bytes", 0.0, 100.0,
+          "for: 10 more halve what a bit counts beside an error", 0.0, 100.0,
           d.quality, flags));
   g_object_class_install_property (klass, PROP_RATE_WEIGHT,
       g_param_spec_double ("rate-weight", "Rate weight",

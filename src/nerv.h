@@ -80,7 +80,9 @@ typedef struct {
     uint32_t segment_frames;   /* frames per segment at most, fewer where memory holds no more; 0 = 65536 */
     uint64_t max_memory_bytes; /* bound on stored frames plus the training plan; 0 = 2 GiB */
     NervPreset preset;
-    uint32_t epochs;     /* passes over a segment's frames; 0 = the preset's */
+    uint32_t
+        epochs; /* passes over a segment's frames; 0 = the preset's, and more where those are few steps */
+    bool own_epochs;     /* not to be set: whether the caller has given epochs, in an encoder's copy */
     uint32_t batch_size; /* 1..65536; at most segment_frames are used */
     /* Seconds that the whole encode takes, from the first frame sent to the last packet; the fit then ends with the time and not with
      * the epochs. 0: no limit. See nerv_encoder_expect(). */
@@ -144,8 +146,9 @@ uint32_t nerv_encoder_max_frames(const NervEncoder *enc);
 /* Numbers segments and frames on from where `previous` stands, for a change of format in mid-stream. To be called before the
  * first send, on the thread that used `previous`. */
 void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous);
-/* How many frames the whole stream will have, as far as the caller knows; 0: not at all. Decides how max_seconds is divided among segments:
- * without it each takes half of what is left, and the last, one that is not full, the rest. */
+/* How many frames the whole stream will have, as far as the caller knows; 0: not at all; NERV_EXPECT_END: no more than were sent. Decides how
+ * max_seconds is divided among segments: by their frames, or half of what is left to each, and the rest to the last. */
+#define NERV_EXPECT_END UINT64_MAX
 void nerv_encoder_expect(NervEncoder *enc, uint64_t n_frames);
 /* Frames in the open segment; whether it must be fitted before the next nerv_encoder_send(). */
 uint32_t nerv_encoder_pending(const NervEncoder *enc);

@@ -19,7 +19,8 @@
 #define MOST_RESTARTS         3
 #define RESTART_GROWTH        2.5
 /* Of the time that is left, for a segment of a stream of unknown length. */
-#define UNKNOWN_PART 0.5
+#define UNKNOWN_PART   0.5
+#define TIME_TOLERANCE 0.05
 
 typedef struct {
     uint8_t *pixels; /* canonical layout, frame_bytes */
@@ -81,17 +82,18 @@ static uint32_t wanted_frames(const NervEncoder *enc)
     return enc->settings.segment_frames ? enc->settings.segment_frames : NERV_MAX_SEGMENT_FRAMES;
 }
 
-/* Seconds that n_frames last: at the constant rate, or n times the stored frames' mean distance; 0 if neither says. */
+/* Seconds that n_frames last: at the constant rate, more where frames were left out, or n times the stored frames' mean distance; 0 if
+ * neither says. */
 static double seconds_of(const NervEncoder *enc, uint32_t n_frames)
 {
     const uint32_t n = enc->frames->len;
-    if (enc->info.fps_n)
-        return (double)n_frames * enc->info.fps_d / enc->info.fps_n;
+    const double frame = enc->info.fps_n ? (double)enc->info.fps_d / enc->info.fps_n : 0.;
     if (n < 2)
-        return 0.;
+        return n_frames * frame;
     const int64_t span = g_array_index(enc->frames, StoredFrame, n - 1).pts_ns -
                          g_array_index(enc->frames, StoredFrame, 0).pts_ns;
-    return MAX((double)span, 0.) * 1e-9 * n_frames / (n - 1);
+    const double seen = MAX((double)span, 0.) * 1e-9;
+    return frame > 0. ? MAX(n_frames * frame, seen + frame) : seen * n_frames / (n - 1);
 }
 
 /* Bytes for n_frames with all that belongs to them; 0: no size is asked for. */
@@ -112,10 +114,10 @@ static gint64 deadline(const NervEncoder *enc)
 {
     const gint64 now = g_get_monotonic_time();
     const double n = enc->frames->len;
-    double part = nerv_encoder_is_full(enc) ? UNKNOWN_PART : 1.;
+    double part = enc->n_expected == NERV_EXPECT_END ? 1. : UNKNOWN_PART;
     if (enc->settings.max_seconds <= 0.)
         return 0;
-    if (enc->n_expected >= enc->n_sent + enc->frames->len)
+    if (part < 1. && enc->n_expected >= enc->n_sent + enc->frames->len)
         part = n / (double)(enc->n_expected - enc->n_sent);
     const double left = (double)(enc->start_us - now) + enc->settings.max_seconds * 1e6;
     return now + (gint64)(MAX(left, 1.) * part);
@@ -328,6 +330,7 @@ void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous)
     enc->segment_id = previous->segment_id;
     enc->n_sent = previous->n_sent;
     enc->start_us = previous->start_us;
+    enc->growth = previous->growth;
     enc->stats.segment = previous->stats.segment;
 }
 
@@ -476,15 +479,24 @@ static void set_target(NervEncoder *enc, const NervSequence *s, NervFitter *f)
 
 static void warn_of(NervEncoder *enc, const NervSequence *s, const NervFitResult *r, uint32_t network_bytes)
 {
+    const double seconds = (double)(g_get_monotonic_time() - enc->start_us) * 1e-6,
+                 most = enc->settings.max_seconds;
     g_clear_pointer(&enc->warning, g_free);
+    if (most > 0. && seconds > most * (1. + TIME_TOLERANCE))
+        enc->warning = g_strdup_printf(
+            "segment %u was ready %.2f s after the first frame, not within the %.2f s asked for: "
+            "a step for each weight's quantisation and the coding take that long",
+            enc->segment_id, seconds, most);
     if (!r->missed)
         return;
+    g_clear_pointer(&enc->warning, g_free);
     if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
         enc->warning = g_strdup_printf("segment %u has %.2f dB, not the %.2f dB asked for: %s",
                                        enc->segment_id, r->score.psnr_frames, enc->settings.target_psnr,
                                        r->score.psnr_frames < enc->settings.target_psnr
                                            ? "more epochs, a slower preset or a larger network may reach it"
-                                           : "no coarser weights came nearer");
+                                           : "no coarser weights came nearer; a network that small jumps. "
+                                             "Another seed or preset may do");
     else
         enc->warning =
             g_strdup_printf("segment %u takes %.0f bytes, not the %.0f asked for: the network does not "

@@ -3,7 +3,7 @@
  * Rate control, see rate.h. A proportional and integral controller on the logarithm of the weight: bits answer to the weight within an
  * epoch or two while the learning rate is high, and hardly at its end, so that errors must be gone early enough. The
  * estimate of the loss is of a plain code; the coder with its contexts needs less, by a ratio that changes slowly and
- * is measured some twenty times.
+ * is measured some fifty times.
  */
 #include "codec/rate.h"
 

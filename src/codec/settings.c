@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * An encoder's settings, see settings.h: defaults, checks, and what they mean for a network's size and its fit. Where numbers were
- * measured, docs/design.md says how ("Rate control", "Presets").
+ * measured, docs/design.md says how ("Defaults", "Rate control").
  */
 #include "codec/settings.h"
 
@@ -12,6 +12,8 @@
 #define QUANTISE_FROM 0.1
 /* Of a network whose size is chosen for a rate. */
 #define BITS_PER_WEIGHT 3.5
+/* Of a fit whose epochs are a preset's, however few frames there are. */
+#define LEAST_STEPS 500
 /* The rate's weight at quality 50, where bits and errors weigh alike; it halves every 10, for about 3 dB more. */
 #define QUALITY_MIDDLE 50.
 #define QUALITY_OCTAVE 10.
@@ -75,6 +77,7 @@ void nerv_settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src
     dst->model_options = src->model_options ? g_variant_ref_sink(src->model_options) : NULL;
     if (!dst->max_memory_bytes)
         dst->max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
+    dst->own_epochs = src->epochs > 0;
     if (!dst->epochs)
         dst->epochs = presets[dst->preset].epochs;
 }
@@ -177,6 +180,13 @@ NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervC
     return size;
 }
 
+/* A preset's epochs are made for many frames; a short segment, a stream's end for instance, takes more of them. */
+static uint32_t least_epochs(const NervEncoderSettings *s, uint32_t n_frames)
+{
+    const uint32_t batches = (n_frames + s->batch_size - 1) / s->batch_size;
+    return s->own_epochs ? 0 : (LEAST_STEPS + batches - 1) / batches;
+}
+
 static void loss_weights(NervTune tune, NervTrainSettings *t)
 {
     switch (tune) {
@@ -197,7 +207,7 @@ void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, u
                          NervTrainSettings *t)
 {
     nerv_train_settings_default(t);
-    t->epochs = s->epochs;
+    t->epochs = MAX(s->epochs, least_epochs(s, (uint32_t)model->clip.n_frames));
     t->batch_size = s->batch_size;
     t->learning_rate = s->learning_rate > 0. ? s->learning_rate : model->learning_rate;
     t->beta1 = model->beta1;

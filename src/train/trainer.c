@@ -496,13 +496,17 @@ static void guess_steps(const NervTrainer *tr, const float *w, float *s)
         /* rows of a weight lie one after the other, a grid's channels return with each of its rows */
         const int64_t run = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : n / n_steps;
         for (int64_t k = 0; k < n_steps; k++) {
-            double sum = 0;
+            double sum = 0, largest = 0;
             for (int64_t at = k * run; at < n; at += n_steps * run)
-                for (int64_t j = 0; j < run; j++)
+                for (int64_t j = 0; j < run; j++) {
                     sum += (double)w[at + j] * w[at + j];
+                    largest = fmax(largest, fabs(w[at + j]));
+                }
             const double deviation = sqrt(sum * (double)n_steps / (double)n) + 1e-9;
             const int32_t most = p->role == NERV_PARAM_BIAS ? INT32_MAX : STEPS_INDICES;
-            s[k] = (float)log2(deviation * STEPS_SPREAD / MIN(max_index(tr, p) + 1, most));
+            /* nothing is clipped at first: what is, comes back only by steps that grow */
+            s[k] = (float)log2(
+                fmax(deviation * STEPS_SPREAD / MIN(max_index(tr, p) + 1, most), largest / max_index(tr, p)));
         }
         w += n;
         s += n_steps;

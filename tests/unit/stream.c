@@ -313,6 +313,48 @@ static void test_sync_points(void)
     nerv_encoder_settings_clear(&es);
 }
 
+/* Six frames in two segments that end early, as at a forced key unit: each takes its part of the time by what is expected, half of it if
+ * nothing is, and the last one the rest. */
+static void test_seconds(void)
+{
+    static const struct {
+        uint64_t expected;
+        double least, most; /* of the first segment's end */
+    } cases[] = { { 6, .35, .75 }, { 0, .35, .75 }, { 12, .15, .5 } };
+    const NervVideoInfo info = video(NERV_PIXELS_RGB);
+    uint8_t rgb[W * H * 3];
+    const NervFrame frame = { .data = { rgb }, .stride = { W * 3 } };
+    for (size_t c = 0; c < G_N_ELEMENTS(cases); c++) {
+        NervEncoderSettings s;
+        NervPacket packet;
+        GError *error = NULL;
+        small_settings(&s);
+        s.max_seconds = 1.;
+        NervEncoder *enc = nerv_encoder_new(&info, &s, &error);
+        g_assert_no_error(error);
+        const gint64 start = g_get_monotonic_time();
+        double seconds[2];
+        for (int i = 0; i < 6; i++) {
+            paint(rgb, i);
+            g_assert_true(nerv_encoder_send(enc, &frame, (int64_t)i * 33366667, &error));
+            if (i % 3 < 2)
+                continue;
+            nerv_encoder_expect(enc, i == 5 ? NERV_EXPECT_END : cases[c].expected);
+            g_assert_true(nerv_encoder_fit(enc, &error));
+            seconds[i / 3] = (double)(g_get_monotonic_time() - start) * 1e-6;
+            while (nerv_encoder_get(enc, &packet))
+                g_bytes_unref(packet.data);
+        }
+        g_test_message("%.2f s, %.2f s", seconds[0], seconds[1]);
+        g_assert_cmpfloat(seconds[0], >, cases[c].least);
+        g_assert_cmpfloat(seconds[0], <, cases[c].most);
+        g_assert_cmpfloat(seconds[1], >, .85);
+        g_assert_cmpfloat(seconds[1], <, 1.3);
+        nerv_encoder_free(enc);
+        nerv_encoder_settings_clear(&s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -321,6 +363,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/cancel", test_cancel);
     g_test_add_func("/stream/memory-limit", test_memory_limit);
     g_test_add_func("/stream/continue", test_continue);
+    g_test_add_func("/stream/seconds", test_seconds);
     g_test_add_func("/stream/sync-points", test_sync_points);
     return g_test_run();
 }
