@@ -115,6 +115,38 @@ gst_nerv_warm_start_get_type (void)
 
 /* --- properties ----------------------------------------------------------- */
 
+/* What decides how many bytes there are. */
+static void
+install_rate_properties (GObjectClass * klass, const NervEncoderSettings * d,
+    GParamFlags flags)
+{
+  g_object_class_install_property (klass, PROP_QUALITY,
+      g_param_spec_double ("quality", "Quality",
+          "Constant quality where no size, bitrate, PSNR or rate-weight is asked "
+          "for: 10 more halve what a bit counts beside an error", 0.0, 100.0,
+          d->quality, flags));
+  g_object_class_install_property (klass, PROP_RATE_WEIGHT,
+      g_param_spec_double ("rate-weight", "Rate weight",
+          "What a bit per pixel of weights counts in the fit beside the error "
+          "that tune chooses; more makes smaller files of lower quality "
+          "(0 = quantise after the fit, -1 = from quality, or 0 with pruning or "
+          "coding=huffman)", -1.0, 1e6, d->rate_weight, flags));
+  g_object_class_install_property (klass, PROP_BITRATE,
+      g_param_spec_uint ("bitrate", "Bitrate",
+          "Bitrate of the stream in kbit/s, met by every segment; chooses the "
+          "network's size and moves rate-weight (0 = none asked for)",
+          0, G_MAXINT32 / 1000, d->bitrate, flags));
+  g_object_class_install_property (klass, PROP_TARGET_SIZE,
+      g_param_spec_uint64 ("target-size-bytes", "Target size",
+          "Bytes of each segment, whatever its duration; goes before bitrate "
+          "(0 = none asked for)", 0, G_MAXINT32, d->target_size_bytes, flags));
+  g_object_class_install_property (klass, PROP_TARGET_PSNR,
+      g_param_spec_double ("target-psnr", "Target PSNR",
+          "dB in R'G'B', mean of a segment's frames, with as few bytes as they "
+          "take; chooses the network's size and moves rate-weight (0 = none "
+          "asked for)", 0.0, 100.0, d->target_psnr, flags));
+}
+
 void
 gst_nerv_settings_install_properties (GObjectClass * klass)
 {
@@ -181,31 +213,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_enum ("coding", "Coding",
           "How weights that are quantised after the fit are written",
           GST_TYPE_NERV_CODING, d.coding, flags));
-  g_object_class_install_property (klass, PROP_QUALITY,
-      g_param_spec_double ("quality", "Quality",
-          "Constant quality where no size, bitrate, PSNR or rate-weight is asked "
-          "for: 10 more halve what a bit counts beside an error", 0.0, 100.0,
-          d.quality, flags));
-  g_object_class_install_property (klass, PROP_RATE_WEIGHT,
-      g_param_spec_double ("rate-weight", "Rate weight",
-          "What a bit per pixel of weights counts in the fit beside the error "
-          "that tune chooses; more makes smaller files of lower quality "
-          "(0 = quantise after the fit, -1 = from quality, or 0 with pruning or "
-          "coding=huffman)", -1.0, 1e6, d.rate_weight, flags));
-  g_object_class_install_property (klass, PROP_BITRATE,
-      g_param_spec_uint ("bitrate", "Bitrate",
-          "Bitrate of the stream in kbit/s, met by every segment; chooses the "
-          "network's size and moves rate-weight (0 = none asked for)",
-          0, G_MAXINT32 / 1000, d.bitrate, flags));
-  g_object_class_install_property (klass, PROP_TARGET_SIZE,
-      g_param_spec_uint64 ("target-size-bytes", "Target size",
-          "Bytes of each segment, whatever its duration; goes before bitrate "
-          "(0 = none asked for)", 0, G_MAXINT32, d.target_size_bytes, flags));
-  g_object_class_install_property (klass, PROP_TARGET_PSNR,
-      g_param_spec_double ("target-psnr", "Target PSNR",
-          "dB in R'G'B', mean of a segment's frames, with as few bytes as they "
-          "take; chooses the network's size and moves rate-weight (0 = none "
-          "asked for)", 0.0, 100.0, d.target_psnr, flags));
+  install_rate_properties (klass, &d, flags);
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));

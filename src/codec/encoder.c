@@ -485,7 +485,7 @@ static void warn_of(NervEncoder *enc, const NervSequence *s, const NervFitResult
     if (most > 0. && seconds > most * (1. + TIME_TOLERANCE))
         enc->warning = g_strdup_printf(
             "segment %u was ready %.2f s after the first frame, not within the %.2f s asked for: "
-            "a step for each weight's quantisation and the coding take that long",
+            "few steps, the coding and the last look at the pictures take that long",
             enc->segment_id, seconds, most);
     if (!r->missed)
         return;
