@@ -82,7 +82,6 @@ typedef struct {
     NervPreset preset;
     uint32_t
         epochs; /* passes over a segment's frames; 0 = the preset's, and more where those are few steps */
-    bool own_epochs;     /* not to be set: whether the caller has given epochs, in an encoder's copy */
     uint32_t batch_size; /* 1..65536; at most segment_frames are used */
     /* Seconds that the whole encode takes, from the first frame sent to the last packet; the fit then ends with the time and not with
      * the epochs. 0: no limit. See nerv_encoder_expect(). */

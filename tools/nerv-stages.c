@@ -135,7 +135,6 @@ static NervTrainSettings train_settings(const NervModel *model, double pruning, 
     NervTrainSettings t;
     nerv_encoder_settings_init(&s);
     s.epochs = (uint32_t)opt_epochs;
-    s.own_epochs = true;
     s.batch_size = (uint32_t)opt_batch;
     s.learning_rate = opt_learning_rate;
     s.tune = g_str_equal(opt_tune, "psnr") ? NERV_TUNE_PSNR : NERV_TUNE_SSIM;

@@ -77,9 +77,6 @@ void nerv_settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src
     dst->model_options = src->model_options ? g_variant_ref_sink(src->model_options) : NULL;
     if (!dst->max_memory_bytes)
         dst->max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
-    dst->own_epochs = src->epochs > 0;
-    if (!dst->epochs)
-        dst->epochs = presets[dst->preset].epochs;
 }
 
 /* Of settings in their ranges: what contradicts the paper's pipeline, or NULL. */
@@ -181,10 +178,10 @@ NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervC
 }
 
 /* A preset's epochs are made for many frames; a short segment, a stream's end for instance, takes more of them. */
-static uint32_t least_epochs(const NervEncoderSettings *s, uint32_t n_frames)
+static uint32_t preset_epochs(const NervEncoderSettings *s, uint32_t n_frames)
 {
     const uint32_t batches = (n_frames + s->batch_size - 1) / s->batch_size;
-    return s->own_epochs ? 0 : (LEAST_STEPS + batches - 1) / batches;
+    return MAX(presets[s->preset].epochs, (LEAST_STEPS + batches - 1) / batches);
 }
 
 static void loss_weights(NervTune tune, NervTrainSettings *t)
@@ -207,7 +204,7 @@ void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, u
                          NervTrainSettings *t)
 {
     nerv_train_settings_default(t);
-    t->epochs = MAX(s->epochs, least_epochs(s, (uint32_t)model->clip.n_frames));
+    t->epochs = s->epochs ? s->epochs : preset_epochs(s, (uint32_t)model->clip.n_frames);
     t->batch_size = s->batch_size;
     t->learning_rate = s->learning_rate > 0. ? s->learning_rate : model->learning_rate;
     t->beta1 = model->beta1;

@@ -203,6 +203,17 @@ static bool check_bits(uint32_t bits, GError **error)
     return false;
 }
 
+/* What stands before the weights; bits 0: the coding has none. Returns where they begin. */
+static guint begin_unit(const NervModel *model, uint32_t coding, uint32_t bits, NervBitWriter *w)
+{
+    nerv_model_write(model, w);
+    nerv_write_varint(w, coding);
+    if (bits)
+        nerv_write_varint(w, bits);
+    nerv_write_varint(w, 0); /* no extension */
+    return w->bytes->len;
+}
+
 bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
                         GError **error)
 {
@@ -212,11 +223,7 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
     if (!index)
         return false;
     const guint start = w->bytes->len;
-    nerv_model_write(model, w);
-    nerv_write_varint(w, CODING_ADAPTIVE);
-    nerv_write_varint(w, bits);
-    nerv_write_varint(w, 0); /* no extension */
-    const guint coded = w->bytes->len;
+    const guint coded = begin_unit(model, CODING_ADAPTIVE, bits, w);
     write_weights(model, params, bits, index, w->bytes);
     return end_unit(model, w->bytes, start, coded, error);
 }
@@ -227,10 +234,7 @@ bool nerv_network_write_steps(const NervModel *model, const float *params, const
     if (!check_params(model, params, error) || !nerv_tensors_check_steps(model, steps, error))
         return false;
     const guint start = w->bytes->len;
-    nerv_model_write(model, w);
-    nerv_write_varint(w, CODING_CONTEXT);
-    nerv_write_varint(w, 0); /* no extension */
-    const guint coded = w->bytes->len;
+    const guint coded = begin_unit(model, CODING_CONTEXT, 0, w);
     NervRangeEncoder e;
     nerv_range_encode_begin(&e, w->bytes);
     if (!nerv_tensors_write(model, params, steps, cancel, &e, error)) {
@@ -247,11 +251,7 @@ bool nerv_network_write_huffman(const NervModel *model, const float *params, uin
     if (!check_bits(bits, error) || !check_params(model, params, error))
         return false;
     const guint start = w->bytes->len;
-    nerv_model_write(model, w);
-    nerv_write_varint(w, CODING_HUFFMAN);
-    nerv_write_varint(w, bits);
-    nerv_write_varint(w, 0); /* no extension */
-    const guint coded = w->bytes->len;
+    const guint coded = begin_unit(model, CODING_HUFFMAN, bits, w);
     if (nerv_minmax_write(model, params, bits, w->bytes, error))
         return end_unit(model, w->bytes, start, coded, error);
     g_byte_array_set_size(w->bytes, start);

@@ -87,41 +87,48 @@ static void fill(const NervTensor *leaf, NervRng *rng, void *data)
 
 static const int bench_sizes[][5] = { { 1, 1, 8, 90, 160 }, { 1, 1, 8, 180, 320 }, { 1, 1, 3, 180, 320 } };
 
-/* The op's own operands, the flow a constant of some pixels. */
-static bool bench(NervTape *tape, uint32_t which, double *macs)
+/* The size numbered `which` and its flow, a constant of some pixels, the ops' own operand; NULL behind the last. */
+static const int *bench_case(NervTape *tape, uint32_t which, NervTensor **flow)
 {
     NervRng rng;
     if (which >= G_N_ELEMENTS(bench_sizes))
-        return false;
-    const int *s = bench_sizes[which];
+        return NULL;
     nerv_rng_init(&rng, which);
+    *flow = constant_flow(tape, &rng, bench_sizes[which]);
+    return bench_sizes[which];
+}
+
+static bool bench(NervTape *tape, uint32_t which, double *macs)
+{
+    NervTensor *flow;
+    const int *s = bench_case(tape, which, &flow);
+    if (!s)
+        return false;
     NervTensor *x = check_param(tape, "x", s[0], s[2], s[3], s[4]);
-    nerv_tape_output(tape, nerv_warp(tape, x, constant_flow(tape, &rng, s)), "y");
+    nerv_tape_output(tape, nerv_warp(tape, x, flow), "y");
     return true;
 }
 
 static bool bench_dflow(NervTape *tape, uint32_t which, double *macs)
 {
-    NervRng rng;
-    if (which >= G_N_ELEMENTS(bench_sizes))
+    NervTensor *flow;
+    const int *s = bench_case(tape, which, &flow);
+    if (!s)
         return false;
-    const int *s = bench_sizes[which];
-    nerv_rng_init(&rng, which);
     NervTensor *dy = check_param(tape, "dy", s[1], s[2], s[3], s[4]);
     NervTensor *x = check_param(tape, "x", s[0], s[2], s[3], s[4]);
-    nerv_tape_output(tape, nerv_warp_dflow(tape, dy, x, constant_flow(tape, &rng, s)), "dflow");
+    nerv_tape_output(tape, nerv_warp_dflow(tape, dy, x, flow), "dflow");
     return true;
 }
 
 static bool bench_dx(NervTape *tape, uint32_t which, double *macs)
 {
-    NervRng rng;
-    if (which >= G_N_ELEMENTS(bench_sizes))
+    NervTensor *flow;
+    const int *s = bench_case(tape, which, &flow);
+    if (!s)
         return false;
-    const int *s = bench_sizes[which];
-    nerv_rng_init(&rng, which);
     NervTensor *dy = check_param(tape, "dy", s[1], s[2], s[3], s[4]);
-    nerv_tape_output(tape, nerv_warp_dx(tape, dy, constant_flow(tape, &rng, s), s[0]), "dx");
+    nerv_tape_output(tape, nerv_warp_dx(tape, dy, flow, s[0]), "dx");
     return true;
 }
 
