@@ -59,7 +59,8 @@ void store_dw(uint g, uint piece, float sum, bool on)
     uint end = min(piece * NERV_SUM_RANGE + NERV_SUM_RANGE, pc.size);
     for (uint i = piece * NERV_SUM_RANGE + gl_LocalInvocationIndex; i < end; i += NERV_LOCAL) {
         uint at = g * pc.size + i;
-        dw[at] = (!on || abs(w[at]) <= limit ? dy[at] : 0.0) + rate * sign(w[at]);
+        bool returns = (floatBitsToUint(dy[at]) ^ floatBitsToUint(w[at])) >> 31 == 0u;
+        dw[at] = (!on || abs(w[at]) <= limit || returns ? dy[at] : 0.0) + rate * sign(w[at]);
     }
 }
 

@@ -67,7 +67,7 @@ typedef struct {
     double (*quantise)(float *y, const float *w, size_t n, const NervQuantStep *q);
     /* sums[0]: of |w|; sums[1]: of dy (y - w), or dy y where |w| > limit. */
     void (*quantise_sums)(const float *dy, const float *w, size_t n, const NervQuantStep *q, double sums[2]);
-    /* dw = dy, or 0 where |w| > limit, plus rate sign(w) */
+    /* dw = dy, or 0 where |w| > limit and the signs of dy and w differ, plus rate sign(w) */
     void (*quantise_dx)(float *dw, const float *dy, const float *w, size_t n, const NervQuantStep *q,
                         float rate);
     /* Sum of SSIM over the tile's windows. */

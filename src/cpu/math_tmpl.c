@@ -356,7 +356,8 @@ static void quantise_sums(const float *dy, const float *w, size_t n, const NervQ
 INLINE vf passed(vf dy, vf x, const NervQuantStep *q, float rate)
 {
     const vf sign = (vf)((vi)vsplat(rate) ^ ((vi)x & INT32_MIN));
-    return (vf)((vi)dy & (vabs(x) <= vsplat(q->limit))) + (vf)((vi)sign & (x != vsplat(0.0f)));
+    const vi passes = (vabs(x) <= vsplat(q->limit)) | (((vi)dy ^ (vi)x) >= 0);
+    return (vf)((vi)dy & passes) + (vf)((vi)sign & (x != vsplat(0.0f)));
 }
 
 static void quantise_dx(float *dw, const float *dy, const float *w, size_t n, const NervQuantStep *q,

@@ -9,10 +9,11 @@
  *   H(m) = -log2((1-theta)/(1+theta)) - m log2(theta)
  *
  * H is the entropy of the two-sided geometric distribution p(k) = (1-theta)/(1+theta) theta^|k|, whose mean magnitude is m.
- * quantise_dx passes dy straight through the rounding where the index is not clipped (Bengio, Leonard & Courville 2013), learns s
- * as LSQ does (Esser et al. 2020), and differentiates bits exactly but for the step's codes, with dH/dm = -log2(theta):
+ * quantise_dx passes dy straight through the rounding where the index is not clipped (Bengio, Leonard & Courville 2013), and where it is but a
+ * descent along dy leads back: else what was clipped once would stay so. It learns s as LSQ does (Esser et al. 2020), and
+ * differentiates bits exactly but for the step's codes, with dH/dm = -log2(theta):
  *
- *   dw = (dy where not clipped) + dbits sign(w)/step dH/dm
+ *   dw = (dy where not clipped or of the sign of w) + dbits sign(w)/step dH/dm
  *   ds = ln 2 (sum of dy (y - w, or y where clipped) - dbits sum over the step's groups of L m dH/dm)
  *
  * While mode[0] is 0: y = w, bits = 0, dw = dy, ds = 0.
@@ -130,9 +131,10 @@ static void quantise_dx_ref(const NervNode *node, const NervArgs *args)
                 const double y = nerv_quant_index(w[i], step, 1 / step, max_index) * step;
                 const double sign = (w[i] > 0) - (w[i] < 0);
                 sum += dy[i] * (clipped ? y : y - w[i]);
+                const bool passes = !clipped || signbit(dy[i]) == signbit(w[i]);
                 if (dw)
                     dw[i] =
-                        mode[0] == 0 ? dy[i] : (float)((clipped ? 0 : dy[i]) + dbits * sign / step * slope);
+                        mode[0] == 0 ? dy[i] : (float)((passes ? dy[i] : 0) + dbits * sign / step * slope);
             }
             sum -= dbits * (double)n * m * slope;
         }

@@ -22,8 +22,12 @@
  * get used to it. */
 #define STEPS_FROZEN_FROM 0.8
 #define STEPS_PER_OCTAVE  4.f
-#define MAX_RATES         4
-#define SSIM_WINDOW       11
+/* A row with clipped weights takes steps coarser by a part of an octave, so many times in a fit: what its weights would grow to, a step's
+ * gradient does not see. */
+#define WIDENINGS   50.
+#define WIDENING    0.25f
+#define MAX_RATES   4
+#define SSIM_WINDOW 11
 
 /* Adam's numbers of the step for parameters of one rate. */
 typedef struct {
@@ -42,6 +46,7 @@ struct NervTrainer {
     bool finished;
     bool quantised, frozen;   /* what has begun */
     uint32_t first_quantised; /* step, once it has */
+    double widened_at;        /* position */
     bool pruned;
     uint32_t first_pruned; /* step, and the schedule's position then; 0 before */
     double pruned_at;
@@ -487,8 +492,22 @@ static bool collect(NervTrainer *tr, GError **error)
     return true;
 }
 
-/* Steps for weights as they are. */
-static void guess_steps(const NervTrainer *tr, const float *w, float *s)
+/* Moves a row's step, the logarithm: by its weights' deviation and their largest magnitude. */
+typedef float (*StepRule)(float s, double deviation, double largest, int32_t max_index);
+
+/* Nothing is clipped at first. */
+static float first_step(float s, double deviation, double largest, int32_t max_index)
+{
+    const int32_t most = max_index == NERV_TRAIN_BIAS_INDEX ? INT32_MAX : STEPS_INDICES;
+    return (float)log2(fmax(deviation * STEPS_SPREAD / MIN(max_index + 1, most), largest / max_index));
+}
+
+static float widened_step(float s, double deviation, double largest, int32_t max_index)
+{
+    return largest > max_index * exp2((double)s) ? s + WIDENING : s;
+}
+
+static void move_steps(const NervTrainer *tr, const float *w, float *s, StepRule rule)
 {
     for (uint32_t i = 0; i < tr->model->n_params; i++) {
         const NervParam *p = &tr->model->params[i];
@@ -503,29 +522,24 @@ static void guess_steps(const NervTrainer *tr, const float *w, float *s)
                     largest = fmax(largest, fabs(w[at + j]));
                 }
             const double deviation = sqrt(sum * (double)n_steps / (double)n) + 1e-9;
-            const int32_t most = p->role == NERV_PARAM_BIAS ? INT32_MAX : STEPS_INDICES;
-            /* nothing is clipped at first: what is, comes back only by steps that grow */
-            s[k] = (float)log2(
-                fmax(deviation * STEPS_SPREAD / MIN(max_index(tr, p) + 1, most), largest / max_index(tr, p)));
+            s[k] = rule(s[k], deviation, largest, max_index(tr, p));
         }
         w += n;
         s += n_steps;
     }
 }
 
-/* Steps that suit the weights, before the first quantised step. */
-static bool start_quantising(NervTrainer *tr, float *s, GError **error)
+/* Steps that suit the weights as they are. */
+static bool suit_steps(const NervTrainer *tr, float *s, StepRule rule, GError **error)
 {
     g_autofree float *w = g_try_new(float, (gsize)tr->model->n_weights);
     if (!w) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
         return false;
     }
-    if (!nerv_trainer_get_params(tr, w, error))
+    if (!nerv_params_download(tr->w, w, error))
         return false;
-    guess_steps(tr, w, s);
-    tr->quantised = true;
-    tr->first_quantised = tr->step;
+    move_steps(tr, w, s, rule);
     return true;
 }
 
@@ -547,30 +561,42 @@ static bool prune(NervTrainer *tr, GError **error)
            nerv_trainer_set_params(tr, w, error) && nerv_params_upload(tr->masks, mask, error);
 }
 
-/* What begins with the step to come: pruning; or quantisation, then the steps' rest at the nearest place of the lattice. */
-static bool begin_stages(NervTrainer *tr, GError **error)
+/* Moves the steps otherwise than by their gradient. */
+static bool change_steps(NervTrainer *tr, bool quantise, bool freeze, GError **error)
 {
     const int64_t n = nerv_model_steps(tr->model);
-    const double at = tr->schedule.position;
-    const bool last = tr->schedule.next >= 1.;
-    if (tr->masks && !tr->pruned && (at >= tr->settings.prune_at || last))
-        return prune(tr, error);
-    const bool quantise = tr->s && !tr->quantised && (at >= tr->settings.quantise_from || last);
-    const bool freeze = tr->s && !tr->frozen && (tr->quantised || quantise) && at >= STEPS_FROZEN_FROM;
-    if (!quantise && !freeze)
-        return true;
-    g_autofree float *s = g_try_new(float, (gsize)n);
+    g_autofree float *s = g_try_new0(float, (gsize)n);
     if (!s) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's steps");
         return false;
     }
-    if (!nerv_exec_wait(tr->exec, error) ||
-        !(quantise ? start_quantising(tr, s, error) : nerv_params_download(tr->s, s, error)))
+    if (!nerv_exec_wait(tr->exec, error) || (!quantise && !nerv_params_download(tr->s, s, error)) ||
+        ((quantise || !freeze) && !suit_steps(tr, s, quantise ? first_step : widened_step, error)))
         return false;
+    if (quantise)
+        tr->first_quantised = tr->step;
+    tr->quantised = true;
+    tr->widened_at = tr->schedule.position;
     for (int64_t i = 0; freeze && i < n; i++)
         s[i] = rintf(s[i] * STEPS_PER_OCTAVE) / STEPS_PER_OCTAVE;
     tr->frozen = tr->frozen || freeze;
     return nerv_params_upload(tr->s, s, error);
+}
+
+/* What begins with the step to come: pruning; or quantisation, coarser steps for clipped rows, then the steps' rest at the nearest place of
+ * the lattice. */
+static bool begin_stages(NervTrainer *tr, GError **error)
+{
+    const double at = tr->schedule.position;
+    const bool last = tr->schedule.next >= 1.;
+    if (tr->masks && !tr->pruned && (at >= tr->settings.prune_at || last))
+        return prune(tr, error);
+    if (!tr->s || tr->frozen)
+        return true;
+    const bool quantise = !tr->quantised && (at >= tr->settings.quantise_from || last);
+    const bool freeze = (tr->quantised || quantise) && at >= STEPS_FROZEN_FROM;
+    const bool widen = tr->quantised && at >= tr->widened_at + 1. / WIDENINGS;
+    return (!quantise && !freeze && !widen) || change_steps(tr, quantise, freeze, error);
 }
 
 bool nerv_trainer_step(NervTrainer *tr, GError **error)

@@ -204,6 +204,30 @@ static void test_rate(void)
     }
 }
 
+/* Few indices and no rate: what rows grow to in the fit still finds its place. From weights that are a tenth of the usual ones, so that all
+ * must grow. */
+static void test_narrow(void)
+{
+    NervTrainSettings s = settings_for(0.);
+    GError *error = NULL;
+    s.bits = 4;
+    s.epochs *= 2;
+    s.quantise_from = .01;
+    Fit fit = fit_new(&s);
+    g_autofree float *weights = g_new(float, fit.model->n_weights);
+    g_assert_true(nerv_trainer_get_params(fit.trainer, weights, &error));
+    for (int64_t i = 0; i < fit.model->n_weights; i++)
+        weights[i] *= .1f;
+    g_assert_true(nerv_trainer_set_params(fit.trainer, weights, &error));
+    run(&fit);
+    NervTrainProgress p;
+    nerv_trainer_progress(fit.trainer, &p);
+    g_test_message("%.2f dB", p.psnr);
+    g_assert_cmpfloat(p.psnr, >, s.epochs < 40 ? 30. : 37.3); /* rows that stay as wide as they were: 36.2 */
+    written(&fit, weights);
+    fit_free(&fit);
+}
+
 /* Quantised in its first step too: steps are there, before none. */
 static void test_early(void)
 {
@@ -371,6 +395,7 @@ int main(int argc, char **argv)
     if (!backend)
         return 77;
     g_test_add_func("/trainer/rate", test_rate);
+    g_test_add_func("/trainer/narrow", test_narrow);
     g_test_add_func("/trainer/early", test_early);
     g_test_add_func("/trainer/pruning", test_pruning);
     g_test_add_func("/trainer/pruning-begins", test_pruning_begins);
