@@ -38,15 +38,20 @@ static bool grid_accepts(const char *name)
     return g_str_equal(name, "nerv") || g_str_equal(name, "nerv-grid");
 }
 
-/* Shares of the weights: of one grid that all frames have in common, as fine as its share allows; of two in time, at the base and
- * in front of the second block. The rest is the blocks'. Found on one clip of 320x180 (docs/design.md, "Defaults"). */
+/* Shares of the weights: of a grid that all frames have in common, as fine as its share allows; of two in time, at the base and
+ * in front of the second block. The rest is the blocks'. Where the first is as fine as the last block's input, part of it goes into one as fine
+ * as the picture, whose many weights are mostly zero and come on top of the others. Found on one clip of 320x180 (docs/design.md, "Defaults"). */
 #define STILL_SHARE     0.37
+#define LAST_SHARE      0.23
+#define FINE_SHARE      0.54
 #define BASE_SHARE      0.12
 #define MIDDLE_SHARE    0.20
 #define STILL_CHANNELS  4 /* fewer are moved to a coarser level */
 #define MAX_SHARED      12
+#define FINE_LEAST      0.7 /* channels */
 #define FLOW_SHARE      0.03
-#define FRAMES_PER_FLOW 6
+#define FRAMES_PER_FLOW 19
+#define LEAST_MOVED     12 /* frames */
 
 /* Channels for a share of the weights in one grid. */
 static int32_t share_channels(double weights, int64_t cells, int32_t most)
@@ -74,17 +79,32 @@ static void choose_grids(NervGridConfig *c, const NervClip *clip, double weights
         c->grid[c->n_grids++] =
             (NervGridSpec){ 1, middle, share_channels(MIDDLE_SHARE * weights, cells * middle, 4) };
     }
-    c->grid[c->n_grids++] =
-        (NervGridSpec){ still, 1, share_channels(STILL_SHARE * weights, base * scale * scale, MAX_SHARED) };
-    /* what moves, as seldom as motion changes, where it takes a small part of the weights */
-    const int32_t flow = MIN(n / FRAMES_PER_FLOW, (int32_t)(FLOW_SHARE * weights / (2. * (double)base)));
-    c->flow_rows = still > 0 && scale <= NERV_GRID_MAX_WARP && flow > 1 ? flow : 0;
+    const double fine_cells = (double)base * product * product;
+    const bool fine = still == c->n_blocks - 1 && still > 0 && product <= NERV_GRID_MAX_WARP &&
+                      FINE_SHARE * weights >= FINE_LEAST * fine_cells;
+    c->grid[c->n_grids++] = (NervGridSpec){ still, 1,
+                                            share_channels((fine ? LAST_SHARE : STILL_SHARE) * weights,
+                                                           base * scale * scale, MAX_SHARED) };
+    if (fine)
+        c->grid[c->n_grids++] =
+            (NervGridSpec){ c->n_blocks, 1,
+                            share_channels(FINE_SHARE * weights, (int64_t)fine_cells, MAX_SHARED) };
+    /* what moves, as seldom as motion changes: more rows find it less well */
+    const int32_t rows_most = (int32_t)(FLOW_SHARE * weights / (2. * (1 + fine) * (double)base));
+    const int32_t flow = MIN(MAX(n / FRAMES_PER_FLOW, 2), rows_most);
+    c->flow_rows = still > 0 && scale <= NERV_GRID_MAX_WARP && n >= LEAST_MOVED && flow > 1 ? flow : 0;
 }
 
 /* One that all frames share, which a flow of its own moves. */
 static bool is_moved(const NervGridConfig *c, int32_t i)
 {
     return c->flow_rows > 0 && c->grid[i].rows == 1 && c->grid[i].level > 0;
+}
+
+/* One that is as fine as the picture: its weights don't count (choose_grids()). */
+static bool is_fine(const NervGridConfig *c, int32_t i)
+{
+    return c->grid[i].rows == 1 && c->grid[i].level == c->n_blocks;
 }
 
 /* Of the grids before grid i. */
@@ -110,7 +130,8 @@ static double count_weights(const NervGridConfig *c, const NervClip *clip, doubl
             if (c->grid[j].level != i)
                 continue;
             channels += c->grid[j].channels;
-            sum += h * w * c->grid[j].channels * c->grid[j].rows;
+            if (!is_fine(c, j))
+                sum += h * w * c->grid[j].channels * c->grid[j].rows;
         }
         sum += out * (channels * k * k + 1);
         macs += out * channels * k * k * h * w;

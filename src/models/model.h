@@ -19,8 +19,9 @@ typedef struct {
 
 /* How large a network should be, for models that may choose. Zeros leave it to the model. */
 typedef struct {
-    double weights; /* about so many scalars; 0: as many as suit the clip */
-    double growth;  /* times that many; 0 means 1 */
+    double
+        weights; /* about so many scalars, besides those that are mostly zero; 0: as many as suit the clip */
+    double growth; /* times that many; 0 means 1 */
     double
         macs_per_pixel; /* multiplications of one frame's evaluation over its luma samples, at most about so many */
 } NervModelSize;
