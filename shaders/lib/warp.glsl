@@ -9,7 +9,7 @@
 layout(push_constant) uniform Push {
     uint count;             /* elements of y or dy; warp_dflow: pixels of the flow */
     uint channels, h, w;    /* of the pictures */
-    uint pictures;          /* one for each flow, or 1 */
+    uint flows;             /* of each picture */
     uint count_dx;          /* warp_dx: elements of dx */
     uint pass, log2_terms;  /* warp_dx: which one; an element of dx has at most 2^log2_terms contributions */
 } pc;
@@ -34,10 +34,10 @@ Between between(float p, uint size)
     return b;
 }
 
-/* The offset of picture n's channel c. */
+/* The offset of channel c of the picture that flow n points into. */
 uint picture(uint n, uint c)
 {
-    return ((pc.pictures > 1u ? n : 0u) * pc.channels + c) * pc.h * pc.w;
+    return (n / pc.flows * pc.channels + c) * pc.h * pc.w;
 }
 
 #endif

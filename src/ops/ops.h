@@ -99,13 +99,13 @@ NervTensor *nerv_lookup_dx(NervTape *t, NervTensor *dy, NervTensor *pos, int row
 NervTensor *nerv_upsample(NervTape *t, NervTensor *x, int s);
 NervTensor *nerv_upsample_dx(NervTape *t, NervTensor *dy, int s);
 
-/* --- warp.c: bilinear samples where a flow points; x[M,C,H,W], M = N or 1 (one picture for all), flow[N,2,H,W] in pixels, x
- * displacements before y -> y[N,C,H,W], y[n,c,i,j] = x at column j + flow[n,0,i,j], row i + flow[n,1,i,j], clamped to the picture;
- * a coordinate that is no number samples line 0 --- */
+/* --- warp.c: bilinear samples where a flow points; x[M,C,H,W], M a divisor of N: picture m for flows m N/M .. (m+1) N/M - 1;
+ * flow[N,2,H,W] in pixels, x displacements before y -> y[N,C,H,W], y[n,c,i,j] = x at column j + flow[n,0,i,j], row
+ * i + flow[n,1,i,j], clamped to the picture; a coordinate that is no number samples line 0 --- */
 NervTensor *nerv_warp(NervTape *t, NervTensor *x, NervTensor *flow);
 /* dflow[N,2,H,W], 0 where the coordinate was clamped; not differentiable */
 NervTensor *nerv_warp_dflow(NervTape *t, NervTensor *dy, NervTensor *x, NervTensor *flow);
-/* dx[pictures,C,H,W], pictures = N or 1; not differentiable */
+/* dx[pictures,C,H,W], pictures a divisor of N; not differentiable */
 NervTensor *nerv_warp_dx(NervTape *t, NervTensor *dy, NervTensor *flow, int pictures);
 
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */

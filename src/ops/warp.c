@@ -3,10 +3,11 @@
  * Bilinear samples of a picture where a flow points, and the gradients in the picture and in the flow:
  *
  *   p = j + flow[n,0,i,j], clamped to 0..W-1,  j0 = floor(p), at most W-2,  f = p - j0;  rows alike with i, flow[n,1], H: i0, g
- *   y[n,c,i,j] = (1-g) ((1-f) x[i0,j0] + f x[i0,j0+1]) + g ((1-f) x[i0+1,j0] + f x[i0+1,j0+1])     of x[n,c] or x[0,c]
+ *   y[n,c,i,j] = (1-g) ((1-f) x[i0,j0] + f x[i0,j0+1]) + g ((1-f) x[i0+1,j0] + f x[i0+1,j0+1])     of x[m,c]
  *   dflow[n,0] = sum over c of dy ((1-g) (x[i0,j0+1] - x[i0,j0]) + g (x[i0+1,j0+1] - x[i0+1,j0])),  0 unless 0 < p < W-1
  *   dx[i0,j0] += (1-g) (1-f) dy, and so on: a scatter
  *
+ * where each of M pictures serves N/M flows in a row: m = floor(n / (N/M)). It is the same
  * as torch.nn.functional.grid_sample(padding_mode="border", align_corners=True), whose coordinates are scaled. All forms round
  * j + flow to float once, so that they agree on j0 even where the slope jumps. A NaN is clamped to 0: whatever a flow
  * holds, reads stay inside. The two gradients are not differentiable.
@@ -44,11 +45,10 @@ static bool check_flow(const NervNode *node, uint32_t flow, uint32_t like, GErro
 
 static bool check_pictures(const NervNode *node, int32_t pictures, int32_t n, GError **error)
 {
-    if (pictures == n || pictures == 1)
+    if (pictures >= 1 && n % pictures == 0)
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "op %s: there are %d pictures for %d flows, where one or as many would do", node->op->name,
-                pictures, n);
+                "op %s: %d flows cannot be shared out among %d pictures", node->op->name, n, pictures);
     return false;
 }
 
@@ -81,9 +81,10 @@ static Sample locate(const float *flow, NervShape s, int32_t i, int32_t j)
     return t;
 }
 
-static const float *picture_of(const float *x, NervShape xs, int32_t n, int32_t c)
+/* Channel c of the picture that flow n of n_flows points into. */
+static const float *picture_of(const float *x, NervShape xs, int32_t n_flows, int32_t n, int32_t c)
 {
-    return x + ((size_t)(xs.n > 1 ? n : 0) * xs.c + c) * xs.h * xs.w;
+    return x + ((size_t)(n / (n_flows / xs.n)) * xs.c + c) * xs.h * xs.w;
 }
 
 static void warp_ref(const NervNode *node, const NervArgs *args)
@@ -93,7 +94,7 @@ static void warp_ref(const NervNode *node, const NervArgs *args)
     float *y = args->out[0];
     for (int32_t n = 0; n < s.n; n++, flow += 2 * (size_t)s.h * s.w) {
         for (int32_t c = 0; c < s.c; c++) {
-            const float *x = picture_of(args->in[0], node->in[0]->shape, n, c);
+            const float *x = picture_of(args->in[0], node->in[0]->shape, s.n, n, c);
             for (int32_t i = 0; i < s.h; i++) {
                 for (int32_t j = 0; j < s.w; j++) {
                     const Sample t = locate(flow, s, i, j);
@@ -119,7 +120,7 @@ static void warp_dflow_ref(const NervNode *node, const NervArgs *args)
                 const size_t pixel = (size_t)i * s.w + j;
                 double along = 0, across = 0;
                 for (int32_t c = 0; c < s.c; c++) {
-                    const float *p = picture_of(args->in[1], node->in[1]->shape, n, c) + t.at;
+                    const float *p = picture_of(args->in[1], node->in[1]->shape, s.n, n, c) + t.at;
                     const double a = p[0], b = p[t.right], d = p[t.down], e = p[t.down + t.right];
                     const double g = ((const float *)args->in[0])[(n * s.c + c) * plane + pixel];
                     along += g * ((1 - t.fy) * (b - a) + t.fy * (e - d));
@@ -151,7 +152,7 @@ static void scatter(double *sum, const float *dy, const float *flow, NervShape s
 static void warp_dx_ref(const NervNode *node, const NervArgs *args)
 {
     const NervShape s = node->in[0]->shape;
-    const int32_t pictures = node->out[0]->shape.n;
+    const int32_t pictures = node->out[0]->shape.n, n_flows = s.n / pictures;
     const size_t plane = (size_t)s.h * s.w;
     const float *dy = args->in[0], *flow = args->in[1];
     float *dx = args->out[0];
@@ -159,7 +160,7 @@ static void warp_dx_ref(const NervNode *node, const NervArgs *args)
     for (int32_t m = 0; m < pictures; m++) {
         for (int32_t c = 0; c < s.c; c++) {
             memset(sum, 0, plane * sizeof *sum);
-            for (int32_t n = m; n < s.n; n += pictures)
+            for (int32_t n = m * n_flows; n < (m + 1) * n_flows; n++)
                 scatter(sum, dy + ((size_t)n * s.c + c) * plane, flow + 2 * n * plane, s);
             for (size_t k = 0; k < plane; k++)
                 *dx++ = (float)sum[k];
@@ -174,17 +175,18 @@ typedef struct {
     const NervWarpDsp *dsp;
     const float *x, *flow, *dy;
     float *y, *packed;
-    float *bands;     /* warp_dx: one per thread */
-    int32_t *touched; /* warp_dx: two rows for each of the flow's */
-    NervShape s;      /* N of the flows, C of the pictures */
-    int32_t pictures, band;
+    float *bands;              /* warp_dx: one per thread */
+    int32_t *touched;          /* warp_dx: two rows for each of the flow's */
+    NervShape s;               /* N of the flows, C of the pictures */
+    int32_t pictures, n_flows; /* n_flows: of each picture */
+    int32_t band;
     uint32_t n_blocks, n_bands;
     size_t plane;
 } WarpJob;
 
 static WarpJob job_new(const NervCpu *cpu, NervShape s, int32_t pictures)
 {
-    WarpJob job = { .dsp = &cpu->dsp->warp, .s = s, .pictures = pictures };
+    WarpJob job = { .dsp = &cpu->dsp->warp, .s = s, .pictures = pictures, .n_flows = s.n / pictures };
     job.plane = (size_t)s.h * s.w;
     job.band = MIN(MAX(BAND_PIXELS / s.w, 8), s.h);
     job.n_bands = (uint32_t)((s.h + job.band - 1) / job.band);
@@ -204,7 +206,7 @@ static NervWarpRow row_of(const WarpJob *job, int32_t n, int32_t i)
     NervWarpRow row = { .i = i, .h = job->s.h, .w = job->s.w, .c = job->s.c };
     row.flow = job->flow + 2 * n * job->plane + at;
     if (job->packed)
-        row.x = job->packed + (job->pictures > 1 ? n : 0) * packed_floats(job);
+        row.x = job->packed + (size_t)(n / job->n_flows) * packed_floats(job);
     if (job->dy)
         row.dy = job->dy + (size_t)n * job->s.c * job->plane + at;
     return row;
@@ -311,7 +313,7 @@ static void warp_dx_task(void *arg, uint32_t task, uint32_t thread)
                   count = MIN(job->s.c - c, lanes);
     float *band = job->bands + thread * ((size_t)job->band * job->s.w * lanes);
     memset(band, 0, (size_t)n_rows * job->s.w * lanes * sizeof *band);
-    for (int32_t n = m; n < job->s.n; n += job->pictures) {
+    for (int32_t n = m * job->n_flows; n < (m + 1) * job->n_flows; n++) {
         for (int32_t i = 0; i < job->s.h; i++) {
             const int32_t *touched = job->touched + 2 * ((size_t)n * job->s.h + i);
             if (touched[1] < first || touched[0] >= first + n_rows)
@@ -359,7 +361,7 @@ static void push_sizes(NervDispatch *d, NervShape s, int32_t pictures)
     nerv_dispatch_push(d, (uint32_t)s.c);
     nerv_dispatch_push(d, (uint32_t)s.h);
     nerv_dispatch_push(d, (uint32_t)s.w);
-    nerv_dispatch_push(d, (uint32_t)pictures);
+    nerv_dispatch_push(d, (uint32_t)(s.n / pictures));
 }
 
 static uint32_t warp_dispatch(const NervNode *node, const NervVkCaps *caps, NervDispatch *out)

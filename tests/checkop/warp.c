@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Cases of warp and its gradients: one picture for each flow and one for all, pictures of one pixel, one row and one column,
- * more and fewer channels than lanes, planes of several tasks. Flows that are parameters, whose gradients are checked, keep off
- * the kinks at whole coordinates; those that are inputs have whole and huge numbers, infinities and NaN.
+ * Cases of warp and its gradients: one picture for each flow, one for all and one for some in a row, pictures of one pixel, one
+ * row and one column, more and fewer channels than lanes, planes of several tasks. Flows that are parameters, whose gradients are
+ * checked, keep off the kinks at whole coordinates; those that are inputs have whole and huge numbers, infinities and NaN.
  */
 #include <math.h>
 
 #include "checkop.h"
 
 /* M, N, C, H, W. */
-static const int sizes[][5] = { { 1, 1, 1, 1, 1 },     { 1, 1, 2, 4, 5 },   { 2, 2, 1, 3, 4 },
-                                { 1, 3, 2, 3, 3 },     { 1, 1, 1, 1, 6 },   { 1, 2, 3, 7, 1 },
-                                { 1, 1, 8, 16, 24 },   { 2, 2, 11, 13, 9 }, { 1, 2, 4, 65, 131 },
-                                { 1, 1, 17, 90, 160 }, { 3, 3, 1, 40, 33 }, { 1, 1, 2, 9, 700 } };
+static const int sizes[][5] = { { 1, 1, 1, 1, 1 },    { 1, 1, 2, 4, 5 },     { 2, 2, 1, 3, 4 },
+                                { 1, 3, 2, 3, 3 },    { 1, 1, 1, 1, 6 },     { 1, 2, 3, 7, 1 },
+                                { 2, 4, 3, 5, 3 },    { 1, 1, 8, 16, 24 },   { 2, 2, 11, 13, 9 },
+                                { 1, 2, 4, 65, 131 }, { 1, 1, 17, 90, 160 }, { 3, 3, 1, 40, 33 },
+                                { 1, 1, 2, 9, 700 },  { 2, 6, 5, 17, 21 },   { 3, 6, 9, 33, 47 } };
 
 #define N_TRIALS      G_N_ELEMENTS(sizes)
-#define N_GRAD_TRIALS 6
+#define N_GRAD_TRIALS 7
 
 static NervTensor *flow_of(NervTape *tape, uint32_t trial)
 {
