@@ -13,6 +13,7 @@
     void nerv_math_dsp_init_##level(NervMathDsp *dsp);                                                       \
     void nerv_pixels_dsp_init_##level(NervPixelsDsp *dsp);                                                   \
     void nerv_warp_dsp_init_##level(NervWarpDsp *dsp);                                                       \
+    void nerv_clip_dsp_init_##level(NervClipDsp *dsp);                                                       \
     static void fill_##level(NervDsp *dsp)                                                                   \
     {                                                                                                        \
         nerv_conv_dsp_init_##level(&dsp->conv);                                                              \
@@ -20,6 +21,7 @@
         nerv_math_dsp_init_##level(&dsp->math);                                                              \
         nerv_pixels_dsp_init_##level(&dsp->pixels);                                                          \
         nerv_warp_dsp_init_##level(&dsp->warp);                                                              \
+        nerv_clip_dsp_init_##level(&dsp->clip);                                                              \
     }
 
 DECLARE(baseline)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/cpuid.h"
+#include "cpu/clip_dsp.h"
 #include "cpu/conv_dsp.h"
 #include "cpu/math_dsp.h"
 #include "cpu/pixels_dsp.h"
@@ -18,6 +19,7 @@ typedef struct {
     NervMathDsp math;     /* pointwise functions, sums, losses, SSIM, Adam */
     NervPixelsDsp pixels; /* colour conversion */
     NervWarpDsp warp;     /* samples where a flow points */
+    NervClipDsp clip;     /* weighted frames, modulation, normalisation, mixing in time */
 } NervDsp;
 
 /* The table of a level, built once; NULL for NERV_CPU_C or a level that this machine or build lacks. Any thread. */

@@ -13,6 +13,8 @@ extern const NervOp nerv_op_concat, nerv_op_lookup, nerv_op_lookup_dx, nerv_op_q
 extern const NervOp nerv_op_conv2d, nerv_op_conv2d_dw, nerv_op_conv2d_dx, nerv_op_linear, nerv_op_linear_dw,
     nerv_op_linear_dx, nerv_op_pixel_shuffle, nerv_op_pixel_unshuffle, nerv_op_upconv2d, nerv_op_upconv2d_dz,
     nerv_op_upconv2d_head;
+extern const NervOp nerv_op_modulate, nerv_op_modulate_dx, nerv_op_norm, nerv_op_norm_dx,
+    nerv_op_temporal_mix, nerv_op_temporal_mix_dw, nerv_op_weigh;
 
 const NervOp *const nerv_ops[] = {
     &nerv_op_act,
@@ -35,9 +37,13 @@ const NervOp *const nerv_ops[] = {
     &nerv_op_linear_dx,
     &nerv_op_lookup,
     &nerv_op_lookup_dx,
+    &nerv_op_modulate,
+    &nerv_op_modulate_dx,
     &nerv_op_mse,
     &nerv_op_mse_dx,
     &nerv_op_mul,
+    &nerv_op_norm,
+    &nerv_op_norm_dx,
     &nerv_op_pad,
     &nerv_op_pixel_shuffle,
     &nerv_op_pixel_unshuffle,
@@ -48,6 +54,8 @@ const NervOp *const nerv_ops[] = {
     &nerv_op_slice,
     &nerv_op_ssim,
     &nerv_op_ssim_dx,
+    &nerv_op_temporal_mix,
+    &nerv_op_temporal_mix_dw,
     &nerv_op_to_pixels,
     &nerv_op_upconv2d,
     &nerv_op_upconv2d_dz,
@@ -57,6 +65,7 @@ const NervOp *const nerv_ops[] = {
     &nerv_op_warp,
     &nerv_op_warp_dflow,
     &nerv_op_warp_dx,
+    &nerv_op_weigh,
     NULL,
 };
 

@@ -108,6 +108,31 @@ NervTensor *nerv_warp_dflow(NervTape *t, NervTensor *dy, NervTensor *x, NervTens
 /* dx[pictures,C,H,W], pictures a divisor of N; not differentiable */
 NervTensor *nerv_warp_dx(NervTape *t, NervTensor *dy, NervTensor *flow, int pictures);
 
+/* --- ops of clips (D-NeRV, He et al. 2023): frame t of clip b of B clips of T frames is picture n = bT+t --- */
+
+/* weigh.c: y[n] = ka[n] a[n] + kb[n] b[n]; a, b [N,C,H,W], ka, kb [N,1,1,1], not differentiable; b and kb may both be NULL */
+NervTensor *nerv_weigh(NervTape *t, NervTensor *a, NervTensor *ka, NervTensor *b, NervTensor *kb);
+
+/* modulate.c: y = x (1 + scale) + shift, spatially adaptive; x[N,C,H,W], sh[N,2C,H,W] = the scales, then the shifts */
+NervTensor *nerv_modulate(NervTape *t, NervTensor *x, NervTensor *sh);
+/* output 0: dx as x; output 1: dsh as sh; not differentiable */
+NervTensor *nerv_modulate_dx(NervTape *t, NervTensor *dy, NervTensor *x, NervTensor *sh);
+
+/* norm.c: torch.nn.InstanceNorm3d over clips of `frames` pictures, a divisor of N; x[N,C,H,W]. Output 0: y = (x - mean) r, as x;
+ * output 1: r[N/frames,C,1,1] = 1 / sqrt(variance + 1e-5), for the gradient */
+NervTensor *nerv_norm(NervTape *t, NervTensor *x, int frames);
+/* dx as y; not differentiable */
+NervTensor *nerv_norm_dx(NervTape *t, NervTensor *dy, NervTensor *y, NervTensor *r);
+
+/* temporal_mix.c: a matrix over the frames of a clip for each channel, beside what was there (GTMLP of D-NeRV); x[N,C,H,W],
+ * w[C,T,T,1], b[1,C,T,1], T <= NERV_MIX_MAX a divisor of N -> y[n=kT+t,c] = x[kT+t,c] + b[c,t] + sum over u of w[c,t,u] x[kT+u,c] */
+#define NERV_MIX_MAX 64
+NervTensor *nerv_temporal_mix(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b);
+/* dx as dy: the same with w[c,u,t] and no bias */
+NervTensor *nerv_temporal_mix_dx(NervTape *t, NervTensor *dy, NervTensor *w);
+/* output 0: dw[C,T,T,1]; output 1: db[1,C,T,1]; not differentiable */
+NervTensor *nerv_temporal_mix_dw(NervTape *t, NervTensor *dy, NervTensor *x, int frames);
+
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */
 enum { NERV_AXIS_N = 1, NERV_AXIS_C = 2, NERV_AXIS_H = 4, NERV_AXIS_W = 8, NERV_AXIS_ALL = 15 };
 NervTensor *nerv_reduce_sum(NervTape *t, NervTensor *x, int axes, float scale); /* scale * sum */

@@ -14,6 +14,8 @@ extern const CheckCase check_concat, check_lookup, check_lookup_dx, check_quanti
 extern const CheckCase check_conv2d, check_conv2d_dw, check_conv2d_dx, check_linear, check_linear_dw,
     check_linear_dx, check_pixel_shuffle, check_pixel_unshuffle, check_upconv2d, check_upconv2d_dz,
     check_upconv2d_head;
+extern const CheckCase check_modulate, check_modulate_dx, check_norm, check_norm_dx, check_temporal_mix,
+    check_temporal_mix_dw, check_weigh;
 
 const CheckCase *const check_cases[] = {
     &check_act,
@@ -36,9 +38,13 @@ const CheckCase *const check_cases[] = {
     &check_linear_dx,
     &check_lookup,
     &check_lookup_dx,
+    &check_modulate,
+    &check_modulate_dx,
     &check_mse,
     &check_mse_dx,
     &check_mul,
+    &check_norm,
+    &check_norm_dx,
     &check_pad,
     &check_pixel_shuffle,
     &check_pixel_unshuffle,
@@ -49,6 +55,8 @@ const CheckCase *const check_cases[] = {
     &check_slice,
     &check_ssim,
     &check_ssim_dx,
+    &check_temporal_mix,
+    &check_temporal_mix_dw,
     &check_to_pixels,
     &check_upconv2d,
     &check_upconv2d_dz,
@@ -58,5 +66,6 @@ const CheckCase *const check_cases[] = {
     &check_warp,
     &check_warp_dflow,
     &check_warp_dx,
+    &check_weigh,
     NULL,
 };

@@ -106,12 +106,12 @@ def make(name, config):
         arrays.append((label + ".losses", four(losses)))
         arrays += [(f"{label}.w." + k, four(v)) for k, v in numpy_parameters(fitted)]
         print(name, label, " ".join(f"{x:.6f}" for x in losses))
-    write(os.path.join(HERE, name + ".golden"), config, arrays)
+    write(os.path.join(HERE, name + ".golden"), dict(config, peak_rate=PEAK_RATE, warmup=WARMUP), arrays)
 
 
-def write(path, config, arrays):
+def write(path, options, arrays):
     head = ["nerv-golden 1"]
-    for key, value in dict(config, peak_rate=PEAK_RATE, warmup=WARMUP).items():
+    for key, value in options.items():
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         head.append(f"option {key.replace('_', '-')} {text}")
     blobs = []
