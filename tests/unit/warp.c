@@ -322,7 +322,8 @@ static void test_refused(void)
     refused(&r, nerv_warp(r.tape, leaf(&r, 2, 3, 8, 9), leaf(&r, 3, 2, 8, 9)), "op warp");
     refused(&r, nerv_warp(r.tape, leaf(&r, 1, 1, 1, (1 << 24) + 1), leaf(&r, 1, 2, 1, (1 << 24) + 1)),
             "op warp");
-    refused(&r, nerv_warp_dx(r.tape, leaf(&r, 4, 3, 8, 9), leaf(&r, 4, 2, 8, 9), 2), "op warp_dx");
+    refused(&r, nerv_warp_dx(r.tape, leaf(&r, 4, 3, 8, 9), leaf(&r, 4, 2, 8, 9), 3), "op warp_dx");
+    refused(&r, nerv_warp_dx(r.tape, leaf(&r, 4, 3, 8, 9), leaf(&r, 4, 2, 8, 9), 0), "op warp_dx");
     refused(&r, nerv_warp_dx(r.tape, leaf(&r, 4, 3, 8, 9), leaf(&r, 1, 2, 8, 9), 1), "op warp_dx");
     refused(&r, nerv_upsample(r.tape, leaf(&r, 1, 1, 8, 9), 0), "op upsample");
     refused(&r, nerv_upsample(r.tape, leaf(&r, 1, 1, 8, 9), 65), "op upsample");
