@@ -13,6 +13,32 @@
 
 void PASTE(nerv_clip_dsp_init_, NERV_ISA)(NervClipDsp *dsp);
 
+typedef float v4 __attribute__((vector_size(16)));
+typedef float v8 __attribute__((vector_size(32)));
+
+INLINE float lane_sum4(v4 v)
+{
+    return (v[0] + v[2]) + (v[1] + v[3]);
+}
+
+INLINE float lane_sum8(v8 v)
+{
+    return lane_sum4(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
+}
+
+/* The sum of a vector's elements, halves first. */
+INLINE float lane_sum(vf v)
+{
+#if defined(NERV_ISA_AVX512)
+    return lane_sum8(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                     __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+#elif defined(NERV_ISA_AVX2)
+    return lane_sum8(v);
+#else
+    return lane_sum4(v);
+#endif
+}
+
 static void weigh(float *y, const float *a, const float *b, size_t n, float p, float q)
 {
     for (size_t i = 0; i < n; i++)
@@ -51,7 +77,7 @@ static double squares(const float *x, size_t n, float mean)
             const vf d = vload(x + i) - mean;
             s += d * d;
         }
-        total += vsum(s);
+        total += lane_sum(s);
     }
     for (; i < n; i++)
         total += (double)(x[i] - mean) * (x[i] - mean);
@@ -75,8 +101,8 @@ static void norm_sums(const float *dy, const float *y, size_t n, double sums[2])
             s += d;
             p += d * vload(y + i);
         }
-        sums[0] += vsum(s);
-        sums[1] += vsum(p);
+        sums[0] += lane_sum(s);
+        sums[1] += lane_sum(p);
     }
     for (; i < n; i++) {
         sums[0] += dy[i];
@@ -127,14 +153,18 @@ INLINE void mix_block(const NervMixPiece *p, int32_t frames, int32_t width, int3
     }
 }
 
+/* A last vector that is not full begins earlier, among elements that it computes once more. */
 INLINE void mix_frames(const NervMixPiece *p, int32_t frames, int32_t width)
 {
-    size_t at = 0;
-    for (; at + LANES <= p->n; at += LANES)
-        for (int32_t t = 0; t < frames; t += NERV_MIX_BLOCK)
-            mix_block(p, frames, width, t, at, LANES);
-    for (int32_t t = 0; at < p->n && t < frames; t += NERV_MIX_BLOCK)
-        mix_block(p, frames, width, t, at, p->n - at);
+    for (size_t at = 0; at < p->n; at += LANES) {
+        const size_t from = p->n - at >= LANES ? at : p->n - LANES;
+        for (int32_t t = 0; t < frames; t += NERV_MIX_BLOCK) {
+            if (p->n >= LANES)
+                mix_block(p, frames, width, t, from, LANES);
+            else
+                mix_block(p, frames, width, t, 0, p->n);
+        }
+    }
 }
 
 static void mix(const NervMixPiece *piece)
@@ -149,45 +179,72 @@ static void mix(const NervMixPiece *piece)
 #define DW_COLUMNS 2
 #define STRIP      (BLOCK * LANES)
 
+/* The elements behind the last full vector of n, zeros before or after them. */
+INLINE vf load_rest(const float *p, size_t n)
+{
+    const int rest = (int)(n % LANES);
+    vi lane;
+    if (n < LANES)
+        return vload_part(p, n);
+    UNROLL
+    for (int i = 0; i < LANES; i++)
+        lane[i] = i;
+    return (vf)((vi)vload(p + n - LANES) & (lane >= (vi){ 0 } + (LANES - rest)));
+}
+
+INLINE void dw_vectors(vf sum[DW_ROWS][DW_COLUMNS], const vf d[DW_ROWS], const vf v[DW_COLUMNS])
+{
+    UNROLL
+    for (int i = 0; i < DW_ROWS; i++) {
+        UNROLL
+        for (int j = 0; j < DW_COLUMNS; j++)
+            sum[i][j] += d[i] * v[j];
+    }
+}
+
 /* Frames t.. of dy by frames u.. of x over n <= STRIP elements; those past the last frame are the last again, and not added. */
 INLINE void dw_block(double *dw, const float *dy, const float *x, size_t stride, size_t n, int32_t frames,
                      int32_t t, int32_t u)
 {
     const float *p[DW_ROWS], *q[DW_COLUMNS];
-    vf sum[DW_ROWS][DW_COLUMNS] = { { { 0 } } };
+    vf sum[DW_ROWS][DW_COLUMNS] = { { { 0 } } }, d[DW_ROWS], v[DW_COLUMNS];
     for (int i = 0; i < DW_ROWS; i++)
         p[i] = dy + (t + i < frames ? t + i : frames - 1) * stride;
     for (int j = 0; j < DW_COLUMNS; j++)
         q[j] = x + (u + j < frames ? u + j : frames - 1) * stride;
-    for (size_t at = 0; at < n; at += LANES) {
-        const size_t count = n - at < LANES ? n - at : LANES;
-        vf v[DW_COLUMNS];
+    for (size_t at = 0; at + LANES <= n; at += LANES) {
+        UNROLL
+        for (int i = 0; i < DW_ROWS; i++)
+            d[i] = vload(p[i] + at);
         UNROLL
         for (int j = 0; j < DW_COLUMNS; j++)
-            v[j] = load_some(q[j] + at, count);
-        UNROLL
-        for (int i = 0; i < DW_ROWS; i++) {
-            const vf d = load_some(p[i] + at, count);
-            UNROLL
-            for (int j = 0; j < DW_COLUMNS; j++)
-                sum[i][j] += d * v[j];
-        }
+            v[j] = vload(q[j] + at);
+        dw_vectors(sum, d, v);
+    }
+    if (n % LANES) {
+        for (int i = 0; i < DW_ROWS; i++)
+            d[i] = load_rest(p[i], n);
+        for (int j = 0; j < DW_COLUMNS; j++)
+            v[j] = load_rest(q[j], n);
+        dw_vectors(sum, d, v);
     }
     UNROLL
     for (int i = 0; i < DW_ROWS; i++) {
         UNROLL
         for (int j = 0; j < DW_COLUMNS; j++)
             if (t + i < frames && u + j < frames)
-                dw[(t + i) * frames + u + j] += vsum(sum[i][j]);
+                dw[(t + i) * frames + u + j] += lane_sum(sum[i][j]);
     }
 }
 
 static double strip_sum(const float *x, size_t n)
 {
     vf sum = { 0 };
-    for (size_t at = 0; at < n; at += LANES)
-        sum += load_some(x + at, n - at < LANES ? n - at : LANES);
-    return vsum(sum);
+    for (size_t at = 0; at + LANES <= n; at += LANES)
+        sum += vload(x + at);
+    if (n % LANES)
+        sum += load_rest(x, n);
+    return lane_sum(sum);
 }
 
 static void mix_dw(double *dw, double *db, const float *dy, const float *x, size_t stride, size_t n,
