@@ -259,9 +259,10 @@ typedef struct
   GstMapInfo map;
   guint64 start;                /* its offset */
 
-  gboolean have_sequence, have_network; /* of an access unit being read */
+  gboolean have_units, have_sequence, have_network;     /* of an access unit
+                                                         * being read */
   gboolean in_segment;          /* `current` is the segment of frames now */
-  guint64 sync_offset, network_bytes;
+  guint64 unit_offset, network_bytes;
   NervSequence next, current;
 } Walk;
 
@@ -311,7 +312,7 @@ walk_frame (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
   const gboolean is_sync = w->have_sequence && w->have_network;
   NervFrameHeader frame;
   GstClockTime pts, duration;
-  GstNervIndexUnit au = {.offset = is_sync ? w->sync_offset : pos,
+  GstNervIndexUnit au = {.offset = w->unit_offset,
     .end = pos + unit->unit_bytes,.is_sync = is_sync,
     .network_bytes = w->network_bytes,.sequence = &w->current,.frame = &frame
   };
@@ -325,12 +326,23 @@ walk_frame (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
       && frame.segment_id == (w->current.segment_id & 0xff)
       && frame.index < w->current.n_frames)
     gst_nerv_index_unit (index, &au, &pts, &duration, NULL);
-  w->have_sequence = w->have_network = FALSE;
+  w->have_units = w->have_sequence = w->have_network = FALSE;
 }
 
+/* A unit at `pos` begins an access unit unless it goes on with one. */
+static void
+walk_begin (Walk * w, guint64 pos, gboolean anew)
+{
+  if (!w->have_units || anew)
+    w->unit_offset = pos;
+  w->have_units = TRUE;
+}
+
+/* Without a sequence it is no part of an access unit. */
 static void
 walk_network (Walk * w, guint64 bytes)
 {
+  w->have_units = w->have_sequence;
   w->have_network = TRUE;
   w->network_bytes = bytes;
 }
@@ -339,13 +351,13 @@ walk_network (Walk * w, guint64 bytes)
 static void
 walk_unit (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
 {
+  walk_begin (w, pos, unit->type == NERV_UNIT_SEQUENCE && w->have_sequence);
   switch (unit->type) {
     case NERV_UNIT_SEQUENCE:
       w->have_network = FALSE;
       w->have_sequence =
           nerv_sequence_read (unit->payload, unit->payload_bytes, &w->next,
           NULL);
-      w->sync_offset = pos;
       break;
     case NERV_UNIT_NETWORK:
       walk_network (w, unit->unit_bytes);
@@ -362,7 +374,7 @@ walk_unit (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
 static GstFlowReturn
 walk_resync (Walk * w, guint64 * pos)
 {
-  w->have_sequence = w->have_network = FALSE;
+  w->have_units = w->have_sequence = w->have_network = FALSE;
   while (*pos < w->bytes) {
     const guint8 *data;
     gsize size, skip;
@@ -410,6 +422,7 @@ walk_step (Walk * w, GstNervIndex * index, guint64 * pos)
       if (ret != GST_FLOW_OK)
         return ret;
       if (size >= SYNC_BYTES && nerv_unit_find_sync (data, SYNC_BYTES, 0) == 0) {
+        walk_begin (w, *pos, FALSE);
         if (type == NERV_UNIT_NETWORK)
           walk_network (w, need);
         *pos += need;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Framing and headers of the stream, see units.h and docs/bitstream.md, sections "Units", "Access units",
- * "Sequence unit" and "Frame unit". Nothing here allocates by a size read from the stream.
+ * "Sequence unit", "Frame unit" and "Keyframe unit". Nothing here allocates by a size read from the stream.
  */
 #include "codec/units.h"
 
@@ -151,6 +151,32 @@ size_t nerv_unit_find_sync(const uint8_t *data, size_t size, size_t from)
     return size;
 }
 
+/* Takes a unit before the frame unit into its access unit; false if it must not be there. */
+static bool take_unit(NervAccessUnit *au, const NervUnit *unit)
+{
+    switch (unit->type) {
+    case NERV_UNIT_SEQUENCE:
+        if (au->sequence.type || au->network.type)
+            return false;
+        au->sequence = *unit;
+        return true;
+    case NERV_UNIT_NETWORK:
+        if (!au->sequence.type || au->network.type)
+            return false;
+        au->network = *unit;
+        return true;
+    case NERV_UNIT_KEYFRAME:
+        if (au->n_keyframes == NERV_ACCESS_UNIT_MAX_KEYFRAMES)
+            return false;
+        au->keyframes[au->n_keyframes++] = *unit;
+        return true;
+    default:
+        if (unit->type < NERV_UNIT_SKIPPABLE && !au->unknown_type)
+            au->unknown_type = unit->type;
+        return true;
+    }
+}
+
 NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit *au, size_t *need)
 {
     *au = (NervAccessUnit){ 0 };
@@ -168,24 +194,16 @@ NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit 
             return scan;
         }
         pos += unit.unit_bytes;
-        if (unit.type == NERV_UNIT_SEQUENCE) {
-            if (au->sequence.type || au->network.type)
-                return NERV_SCAN_DAMAGED;
-            au->sequence = unit;
-        } else if (unit.type == NERV_UNIT_NETWORK) {
-            if (!au->sequence.type || au->network.type)
-                return NERV_SCAN_DAMAGED;
-            au->network = unit;
-        } else if (unit.type == NERV_UNIT_FRAME) {
+        if (unit.type == NERV_UNIT_FRAME) {
             if (au->sequence.type && !au->network.type)
                 return NERV_SCAN_DAMAGED;
             au->frame = unit;
             au->is_sync = au->sequence.type != 0;
             au->bytes = pos;
             return NERV_SCAN_OK;
-        } else if (unit.type < NERV_UNIT_SKIPPABLE && !au->unknown_type) {
-            au->unknown_type = unit.type;
         }
+        if (!take_unit(au, &unit))
+            return NERV_SCAN_DAMAGED;
     }
     return NERV_SCAN_DAMAGED;
 }
@@ -297,6 +315,38 @@ bool nerv_frame_read(const uint8_t *payload, size_t bytes, NervFrameHeader *f, G
     /* Whatever follows is the extension: the payload's size is its length, and most frames have none. */
     if (r.failed || !within(f->pts_delta_ns, MAX_DELTA)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "frame header: a field is missing or out of range");
+        return false;
+    }
+    return true;
+}
+
+void nerv_keyframe_header_write(const NervKeyframeHeader *k, NervBitWriter *w)
+{
+    nerv_write_u8(w, (uint8_t)k->segment_id);
+    nerv_write_varint(w, k->index);
+    nerv_write_varint(w, k->codec);
+    nerv_write_varint(w, 0); /* no extension */
+    nerv_write_bytes(w, k->data, k->bytes);
+}
+
+bool nerv_keyframe_header_read(const uint8_t *payload, size_t bytes, NervKeyframeHeader *k, GError **error)
+{
+    NervBitReader r;
+    nerv_reader_init(&r, payload, bytes);
+    *k = (NervKeyframeHeader){ .segment_id = nerv_read_u8(&r) };
+    k->index = (uint32_t)nerv_read_range(&r, 0, MAX_FRAMES - 1);
+    k->codec = (uint32_t)nerv_read_range(&r, 0, UINT32_MAX);
+    if (!r.failed && k->codec != NERV_KEYFRAME_AV1) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                    "keyframe codec %u, this decoder knows 1 (AV1)", k->codec);
+        return false;
+    }
+    nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
+    k->bytes = nerv_reader_left(&r);
+    k->data = nerv_read_bytes(&r, k->bytes);
+    if (r.failed || k->bytes == 0) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
+                    "keyframe header: a field is missing or out of range");
         return false;
     }
     return true;

@@ -6,7 +6,8 @@
  *
  *   unit   := 'N' 0xE5 'V' 0x9C | header | payload | CRC-32 (LE) of header and payload
  *   header := type u8 | b0 u8 | check u8 | if b0 >> 6 is n > 0: n more bytes of the size | check u8
- *   access unit := [sequence network]  frame         (with sequence and network: a sync point)
+ *   access unit := [sequence network]  frame         (with sequence and network: a sync point; up to 8 keyframe units
+ *                                                     anywhere before the frame)
  *
  * The checks are CRC-8 of what precedes them in the header. The first stands at a fixed place and covers the length of
  * the size field, so one flipped bit in type or size is always found out at once: a reader never waits for the
@@ -22,16 +23,18 @@
 #define NERV_UNIT_MAX_PAYLOAD ((uint32_t)(1u << 28) - 1)
 #define NERV_UNIT_MIN_BYTES                                                                                  \
     11 /* sync word, type, b0, check, empty payload, CRC; every header fits in as many */
-#define NERV_UNIT_MAX_OVERHEAD     15
-#define NERV_ACCESS_UNIT_MAX_BYTES ((size_t)NERV_UNIT_MAX_PAYLOAD + 4096)
-#define NERV_ACCESS_UNIT_MAX_UNITS 64
+#define NERV_UNIT_MAX_OVERHEAD         15
+#define NERV_ACCESS_UNIT_MAX_BYTES     ((size_t)NERV_UNIT_MAX_PAYLOAD + 4096)
+#define NERV_ACCESS_UNIT_MAX_UNITS     64
+#define NERV_ACCESS_UNIT_MAX_KEYFRAMES 8
 
 typedef enum {
     NERV_UNIT_SEQUENCE = 1,
     NERV_UNIT_NETWORK = 2,
     NERV_UNIT_FRAME = 3,
+    NERV_UNIT_KEYFRAME = 4,
     NERV_UNIT_SKIPPABLE = 64,
-    /* 4..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
+    /* 5..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
 } NervUnitType;
 
 typedef struct {
@@ -78,12 +81,28 @@ typedef struct {
     int64_t pts_delta_ns; /* presentation time minus nerv_sequence_pts(), within +-2^60 */
 } NervFrameHeader;
 
+#define NERV_KEYFRAME_AV1 1
+
+typedef struct {
+    uint32_t segment_id; /* low 8 bits only */
+    uint32_t index; /* frame of the segment that it shows, 0..65535; the reader compares it with n_frames */
+    uint32_t codec; /* NERV_KEYFRAME_AV1 */
+    const uint8_t
+        *data; /* coded picture (codec/keyframe.h), at least one byte; inside the payload that was read */
+    size_t bytes;
+} NervKeyframeHeader;
+
 /* The writers take fields within the ranges above (a reader refuses others). */
 void nerv_sequence_write(const NervSequence *s, NervBitWriter *w);
 /* Checks every range. NERV_ERROR_DATA, or NERV_ERROR_UNSUPPORTED for another version or profile. */
 bool nerv_sequence_read(const uint8_t *payload, size_t bytes, NervSequence *s, GError **error);
 void nerv_frame_write(const NervFrameHeader *f, NervBitWriter *w);
 bool nerv_frame_read(const uint8_t *payload, size_t bytes, NervFrameHeader *f, GError **error);
+/* The whole payload of a keyframe unit, picture and all; data and bytes as well. */
+void nerv_keyframe_header_write(const NervKeyframeHeader *k, NervBitWriter *w);
+/* NERV_ERROR_DATA, or NERV_ERROR_UNSUPPORTED for another codec; segment_id and index are then read all the same. The picture is not
+ * looked at. */
+bool nerv_keyframe_header_read(const uint8_t *payload, size_t bytes, NervKeyframeHeader *k, GError **error);
 
 /* Nominal time of frame `index`: pts_ns + floor(index * fps_d * 1e9 / fps_n); pts_ns alone for a variable rate. Does not
  * overflow for index <= 65536, nor does adding a frame's delta. */
@@ -97,7 +116,9 @@ typedef struct {
     bool is_sync;
     uint32_t
         unknown_type; /* type of the first unit that a decoder had to understand and this one does not, 0: none */
-    NervUnit sequence, network, frame; /* type 0 where absent */
+    NervUnit sequence, network, frame;                  /* type 0 where absent */
+    NervUnit keyframes[NERV_ACCESS_UNIT_MAX_KEYFRAMES]; /* in the stream's order */
+    uint32_t n_keyframes;
 } NervAccessUnit;
 
 /* Looks for one access unit at the start of `data`: units up to and including a frame unit; skippable units before the

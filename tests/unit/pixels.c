@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "base/rng.h"
 #include "ops/ops.h"
+#include "tensor/convert.h"
 
 static const char *const format_names[] = { "RGB", "RGBx", "BGRx", "I420", "NV12" };
 
@@ -335,6 +337,96 @@ static void test_refused(void)
     nerv_tape_free(tape);
 }
 
+/* --- to I420 without ops --- */
+
+/* Waves of colour, finer than chroma's samples along one axis, in the layout p. */
+static uint8_t *colours(const NervPixels *p)
+{
+    const size_t pixel_bytes = p->format == NERV_PIXELS_RGB ? 3 : 4;
+    uint8_t *frame = g_malloc0(stride_of(p));
+    for (int y = 0; y < p->height; y++) {
+        for (int x = 0; x < p->width; x++) {
+            uint8_t *at = frame + ((size_t)y * p->width + x) * pixel_bytes;
+            for (int k = 0; k < 3; k++)
+                at[p->format == NERV_PIXELS_BGRX ? 2 - k : k] =
+                    (uint8_t)(128 + 100 * sin((.3 + .2 * k) * x) * cos((.2 - .05 * k) * y + k));
+        }
+    }
+    return frame;
+}
+
+/* Mean squared error in R'G'B' of an I420 frame as from_pixels sees it. */
+static double rgb_error(const NervPixels *yuv, const uint8_t *frame, const NervPixels *rgb,
+                        const uint8_t *want)
+{
+    const size_t area = (size_t)yuv->width * yuv->height;
+    g_autofree uint8_t *padded = g_malloc0(stride_of(yuv));
+    g_autofree float *planes = g_new(float, 3 * area);
+    double sum = 0;
+    memcpy(padded, frame, nerv_pixels_bytes(yuv));
+    run(&(Trip){ .from = yuv, .frame = padded, .rgb = planes });
+    for (size_t i = 0; i < 3 * area; i++) {
+        const double d = 255 * planes[i % 3 * area + i / 3] - want[i];
+        sum += d * d / (double)(3 * area);
+    }
+    return sum;
+}
+
+/* Nearer than the filters come, in every siting; the three layouts are one picture. */
+static void test_i420_of_rgb(void)
+{
+    for (int i = 0; i < 8; i++) {
+        const NervPixels rgb = video(NERV_PIXELS_RGB, 97 - (i & 1), 60 + (i & 1));
+        NervPixels to = video(NERV_PIXELS_I420, rgb.width, rgb.height), other = rgb;
+        to.h_cosited = i & 1;
+        to.v_cosited = i >> 1 & 1;
+        to.full_range = i >> 2;
+        g_autofree uint8_t *frame = colours(&rgb), *filtered = g_malloc(stride_of(&to));
+        g_autofree uint8_t *got = g_malloc(nerv_pixels_bytes(&to)), *again = g_malloc(nerv_pixels_bytes(&to));
+        run(&(Trip){ .from = &rgb, .to = &to, .frame = frame, .out = filtered });
+        g_assert_true(nerv_pixels_to_i420(&rgb, frame, &to, got));
+        for (int y = 0; y < rgb.width * rgb.height; y++)
+            g_assert_cmpint(abs(got[y] - filtered[y]), <=, 1); /* a sum's order may decide the rounding */
+        const double a = rgb_error(&to, filtered, &rgb, frame), b = rgb_error(&to, got, &rgb, frame);
+        g_test_message("siting %d%d: %.3f filtered, %.3f fitted", to.h_cosited, to.v_cosited, a, b);
+        g_assert_cmpfloat(b, <, .7 * a);
+        for (other.format = NERV_PIXELS_RGBX; other.format <= NERV_PIXELS_BGRX; other.format++) {
+            g_autofree uint8_t *same = colours(&other);
+            g_assert_true(nerv_pixels_to_i420(&other, same, &to, again));
+            g_assert_cmpmem(got, nerv_pixels_bytes(&to), again, nerv_pixels_bytes(&to));
+        }
+    }
+}
+
+/* Equal samples are copied; of another matrix they are the same colours. */
+static void test_i420_of_yuv(void)
+{
+    NervRng rng;
+    nerv_rng_init(&rng, 1);
+    for (int format = NERV_PIXELS_I420; format <= NERV_PIXELS_NV12; format++) {
+        const NervPixels from = video(format, 33, 35);
+        NervPixels to = video(NERV_PIXELS_I420, 33, 35);
+        const size_t bytes = nerv_pixels_bytes(&from), luma = 33 * 35, chroma = (bytes - luma) / 2;
+        g_autofree uint8_t *frame = g_malloc0(stride_of(&from)), *got = g_malloc(bytes),
+                           *back = g_malloc(bytes);
+        for (size_t i = 0; i < bytes; i++)
+            frame[i] = (uint8_t)(i < luma ? 100 + nerv_rng_below(&rng, 8) : 120 + 30 * i / bytes);
+        g_assert_true(nerv_pixels_to_i420(&from, frame, &to, got));
+        g_assert_cmpmem(frame, luma, got, luma);
+        for (size_t i = 0; i < 2 * chroma; i++)
+            g_assert_cmpint(got[luma + i], ==,
+                            frame[luma + (format == NERV_PIXELS_NV12 ? i % chroma * 2 + i / chroma : i)]);
+        NervPixels full = to;
+        full.full_range = 1; /* more codes: the way back is exact */
+        memcpy(back, got, bytes);
+        g_assert_true(nerv_pixels_to_i420(&from, frame, &full, got));
+        g_autofree uint8_t *again = g_malloc(bytes);
+        g_assert_true(nerv_pixels_to_i420(&full, got, &to, again));
+        for (size_t i = 0; i < bytes; i++)
+            g_assert_cmpint(abs(again[i] - back[i]), <=, i < luma ? 0 : 1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -348,5 +440,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pixels/siting", test_siting);
     g_test_add_func("/pixels/not-finite", test_not_finite);
     g_test_add_func("/pixels/refused", test_refused);
+    g_test_add_func("/pixels/i420/of-rgb", test_i420_of_rgb);
+    g_test_add_func("/pixels/i420/of-yuv", test_i420_of_yuv);
     return g_test_run();
 }
