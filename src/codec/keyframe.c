@@ -208,7 +208,7 @@ bool nerv_keyframe_encode(const NervPixels *pixels, const uint8_t *frame, uint32
 /* What libdav1d takes for one picture on one thread, measured and rounded up: its tables and tile states, and per pixel of
  * whole superblocks the picture, its lines for filters, and what blocks leave to be known. */
 #define DECODER_BYTES       (UINT64_C(4) << 20)
-#define DECODER_PIXEL_BYTES 8
+#define DECODER_PIXEL_BYTES 12
 
 static void log_message(void *cookie, const char *format, va_list args)
 {

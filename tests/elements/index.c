@@ -124,6 +124,31 @@ GST_START_TEST(test_walk)
 }
 GST_END_TEST;
 
+/* An access unit begins with its first unit, whatever that is; units in front of a frame without a network are the frame's. */
+GST_START_TEST(test_keyframes)
+{
+    static const guint segments[] = { 0, 1 }, frames[] = { 0, 5 };
+    const NervSequence seq = sequence(0, 0, 5);
+    Stream s;
+    GstNervIndex index;
+
+    begin(&s);
+    append_sync(&s, &seq, 100);
+    nerv_unit_write(s.bytes, NERV_UNIT_KEYFRAME, "first", 5);
+    for (guint i = 0; i < 5; i++) {
+        append_frame_unit(s.bytes, &seq, i);
+        nerv_unit_write(s.bytes, NERV_UNIT_KEYFRAME, "next", 4);
+    }
+    append_segment(&s, 1, 5, 5, 40000);
+    g_array_index(s.syncs, gsize, 1) -= 4 + 11;
+    gst_nerv_index_init(&index);
+    fail_unless_equals_int(gst_nerv_index_walk(&index, s.bytes->len, read_stream, &s), GST_FLOW_OK);
+    expect_entries(&index, &s, segments, frames, 2);
+    gst_nerv_index_clear(&index);
+    end(&s);
+}
+GST_END_TEST;
+
 /* A sequence header that is damaged hides its segment and nothing else; so does a network whose end is missing. */
 GST_START_TEST(test_damage)
 {
@@ -327,6 +352,7 @@ static Suite *index_suite(void)
     TCase *tc = tcase_create("index");
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_walk);
+    tcase_add_test(tc, test_keyframes);
     tcase_add_test(tc, test_damage);
     tcase_add_test(tc, test_shrinking);
     tcase_add_test(tc, test_parts);

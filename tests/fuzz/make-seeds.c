@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Writes the fuzz targets' seeds: fuzz-make-seeds DIR. Run it again whenever the bitstream changes, and commit the result
- * (tests/fuzz/seeds). Everything is drawn from fixed seeds: the same program writes the same files.
+ * (tests/fuzz/seeds). Everything is drawn from fixed seeds: the same program writes the same files, keyframes with the same libaom.
  */
 #include <string.h>
 
 #include "base/rng.h"
+#include "codec/keyframe.h"
 #include "codec/quant.h"
 #include "codec/tensors.h"
 #include "codec/units.h"
@@ -109,7 +110,64 @@ static void append_frame(GByteArray *out, uint32_t segment, uint32_t index, int6
     nerv_writer_clear(&w);
 }
 
+static void append_keyframe_unit(GByteArray *out, uint32_t segment, uint32_t index, const char *data)
+{
+    const NervKeyframeHeader k = { .segment_id = segment & 255,
+                                   .index = index,
+                                   .codec = NERV_KEYFRAME_AV1,
+                                   .data = (const uint8_t *)data,
+                                   .bytes = strlen(data) };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_keyframe_header_write(&k, &w);
+    nerv_unit_write(out, NERV_UNIT_KEYFRAME, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
 /* --- seeds --- */
+
+/* Size, then a keyframe unit's payload: smooth pictures and rough ones, of many and of few colours. */
+static void keyframe_seeds(void)
+{
+    static const struct {
+        const char *name;
+        uint8_t w, h; /* plus 16 */
+        uint32_t quant, speed, noise;
+    } seeds[] = { { "ok-16x16", 0, 0, 50, 4, 4 },    { "ok-odd", 17, 30, 30, 2, 10 },
+                  { "ok-lossless", 4, 9, 0, 6, 3 },  { "ok-coarse", 63, 63, 63, 3, 20 },
+                  { "ok-fast", 48, 32, 40, 9, 5 },   { "ok-flat", 63, 20, 35, 4, 0 },
+                  { "ok-rough", 50, 60, 45, 2, 200 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
+        const NervPixels p = { .format = NERV_PIXELS_I420,
+                               .width = 16 + seeds[i].w,
+                               .height = 16 + seeds[i].h };
+        const size_t bytes = nerv_pixels_bytes(&p);
+        const uint8_t head[2] = { seeds[i].w, seeds[i].h };
+        g_autofree uint8_t *frame = g_malloc(bytes);
+        GByteArray *coded = g_byte_array_new(), *out = g_byte_array_new();
+        NervBitWriter w = { .bytes = out };
+        GError *error = NULL;
+        NervRng rng;
+        nerv_rng_init(&rng, i);
+        for (size_t j = 0; j < bytes; j++)
+            frame[j] = (uint8_t)(20 + j % (size_t)p.width + j / (size_t)p.width / 2 +
+                                 (seeds[i].noise ? nerv_rng_below(&rng, seeds[i].noise) : 0));
+        if (!nerv_keyframe_encode(&p, frame, seeds[i].quant, seeds[i].speed, NULL, coded, &error))
+            g_error("%s", error->message);
+        const NervKeyframeHeader k = {
+            .index = (uint32_t)i, .codec = NERV_KEYFRAME_AV1, .data = coded->data, .bytes = coded->len
+        };
+        g_byte_array_append(out, head, sizeof head);
+        nerv_keyframe_header_write(&k, &w);
+        save("keyframe", seeds[i].name, out);
+        if (i == 1) {
+            g_byte_array_set_size(out, out->len / 2);
+            save("keyframe", "truncated", out);
+        }
+        g_byte_array_unref(coded);
+        g_byte_array_unref(out);
+    }
+}
 
 static void weights_seeds(void)
 {
@@ -248,6 +306,15 @@ static void stream_seeds(void)
     append_frame(a, 0, 2, 0);
     save("decoder", "ok-grids", a);
     g_byte_array_set_size(a, 0);
+    append_keyframe_unit(a, 0, 0, "of a network that needs none");
+    append_sync(a, TINY, 4, 0, 2, 25);
+    append_keyframe_unit(a, 0, 8, "another");
+    append_frame(a, 0, 0, 0);
+    append_keyframe_unit(a, 0, 16, "a third");
+    append_frame(a, 0, 1, 0);
+    save("decoder", "ok-keyframes", a);
+    save("units", "ok-keyframes", a);
+    g_byte_array_set_size(a, 0);
     append_frame(a, 200, 65535, INT64_C(-1000000000000));
     save("units", "ok-frame", a);
     append_frame(a, 200, 1, 0);
@@ -272,5 +339,6 @@ int main(int argc, char **argv)
     tensor_seeds();
     config_seeds();
     stream_seeds();
+    keyframe_seeds();
     return 0;
 }

@@ -59,6 +59,21 @@ static bool read_frame(const NervUnit *unit)
     return ok;
 }
 
+/* Another codec's are read as far as the index, and are none the worse. */
+static bool read_keyframe(const NervUnit *unit)
+{
+    NervKeyframeHeader k;
+    GError *error = NULL;
+    uint8_t *copy = g_memdup2(unit->payload, unit->payload_bytes);
+    const bool ok = nerv_keyframe_header_read(copy, unit->payload_bytes, &k, &error);
+    require(ok == !error);
+    require(!ok || (k.bytes > 0 && k.data > copy && k.data + k.bytes == copy + unit->payload_bytes));
+    const bool other = error && error->code == NERV_ERROR_UNSUPPORTED;
+    g_clear_error(&error);
+    g_free(copy);
+    return ok || other;
+}
+
 static void walk(const uint8_t *data, size_t size)
 {
     size_t pos = 0;
@@ -73,6 +88,11 @@ static void walk(const uint8_t *data, size_t size)
             inside(&au.sequence, data + pos, au.bytes);
             inside(&au.network, data + pos, au.bytes);
             inside(&au.frame, data + pos, au.bytes);
+            require(au.n_keyframes <= NERV_ACCESS_UNIT_MAX_KEYFRAMES);
+            for (uint32_t i = 0; i < au.n_keyframes; i++) {
+                inside(&au.keyframes[i], data + pos, au.bytes);
+                all &= read_keyframe(&au.keyframes[i]);
+            }
             all &= read_frame(&au.frame) && (!au.is_sync || read_sequence(&au.sequence));
             found = true;
             pos += au.bytes;

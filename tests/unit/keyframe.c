@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Coded keyframes: distance and bytes at several quantisers, odd sizes, equal bytes from equal arguments, other
- * sizes and depths refused, damaged pictures. The pictures are drawn here.
+ * sizes and depths refused, damaged pictures; the unit's header. The pictures are drawn here.
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "codec/keyframe.h"
+#include "codec/units.h"
 
 #define FAST 8
 
@@ -243,6 +244,71 @@ static void test_flipped(void)
     g_byte_array_unref(coded);
 }
 
+/* --- the unit's header --- */
+
+static void test_unit_round_trip(void)
+{
+    NervRng rng;
+    nerv_rng_init(&rng, 4);
+    for (int i = 0; i < 500; i++) {
+        uint8_t picture[100];
+        const NervKeyframeHeader k = { .segment_id = nerv_rng_below(&rng, 256),
+                                       .index = nerv_rng_below(&rng, 65536),
+                                       .codec = NERV_KEYFRAME_AV1,
+                                       .data = picture,
+                                       .bytes = 1 + nerv_rng_below(&rng, 100) };
+        NervKeyframeHeader got;
+        NervBitWriter w;
+        for (size_t j = 0; j < sizeof picture; j++)
+            picture[j] = (uint8_t)nerv_rng_below(&rng, 256);
+        nerv_writer_init(&w);
+        nerv_keyframe_header_write(&k, &w);
+        const guint header = w.bytes->len - (guint)k.bytes;
+        for (guint n = 0; n <= w.bytes->len; n++) {
+            uint8_t *copy = n ? g_memdup2(w.bytes->data, n) : NULL;
+            g_assert_true(nerv_keyframe_header_read(copy, n, &got, NULL) == (n > header));
+            g_free(copy);
+        }
+        g_assert_true(nerv_keyframe_header_read(w.bytes->data, w.bytes->len, &got, NULL));
+        g_assert_cmpuint(got.segment_id, ==, k.segment_id);
+        g_assert_cmpuint(got.index, ==, k.index);
+        g_assert_cmpuint(got.codec, ==, k.codec);
+        g_assert_cmpmem(got.data, got.bytes, k.data, k.bytes);
+        nerv_writer_clear(&w);
+    }
+}
+
+/* Segment, index, codec, extension. */
+static void test_unit_refusals(void)
+{
+    static const struct {
+        const char *bytes;
+        guint n;
+        int code; /* -1: none */
+    } cases[] = { { "\7\1\1\0x", 5, -1 },
+                  { "\7\1\1\2xxy", 7, -1 }, /* an extension is skipped */
+                  { "\7\1\1\2xx", 6, NERV_ERROR_DATA },
+                  { "\7\1\1\3xx", 6, NERV_ERROR_DATA },
+                  { "\7\1\1\377\377\377\377\377\377\377\377\377\1x", 14, NERV_ERROR_DATA },
+                  { "\7\377\377\3\1\0x", 7, -1 },
+                  { "\7\200\200\4\1\0x", 7, NERV_ERROR_DATA },
+                  { "\7\1\2\0x", 5, NERV_ERROR_UNSUPPORTED },
+                  { "\7\1\0\0x", 5, NERV_ERROR_UNSUPPORTED } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        NervKeyframeHeader got;
+        GError *error = NULL;
+        const bool ok = nerv_keyframe_header_read((const uint8_t *)cases[i].bytes, cases[i].n, &got, &error);
+        g_assert_true(ok == (cases[i].code < 0));
+        if (ok)
+            g_assert_cmpuint(got.bytes, ==, 1);
+        else
+            g_assert_error(error, NERV_ERROR, cases[i].code);
+        if (g_error_matches(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED))
+            g_assert_true(got.segment_id == 7 && got.index == 1);
+        g_clear_error(&error);
+    }
+}
+
 /* --- layouts --- */
 
 static void test_layouts(void)
@@ -279,5 +345,7 @@ int main(int argc, char **argv)
     g_test_add_func("/keyframe/truncated", test_truncated);
     g_test_add_func("/keyframe/flipped", test_flipped);
     g_test_add_func("/keyframe/layouts", test_layouts);
+    g_test_add_func("/keyframe/unit/round-trip", test_unit_round_trip);
+    g_test_add_func("/keyframe/unit/refusals", test_unit_refusals);
     return g_test_run();
 }

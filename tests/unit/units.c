@@ -459,6 +459,37 @@ static void test_access_units(void)
     g_byte_array_unref(a);
 }
 
+/* As many as may be, in order, wherever they stand; one more is damage. */
+static void test_access_unit_keyframes(void)
+{
+    for (size_t before = 0; before <= NERV_ACCESS_UNIT_MAX_KEYFRAMES; before++) {
+        GByteArray *a = g_byte_array_new();
+        NervAccessUnit au;
+        for (size_t i = 0; i < NERV_ACCESS_UNIT_MAX_KEYFRAMES; i++) {
+            if (i == before)
+                append_sequence(a, 1);
+            append_unit(a, NERV_UNIT_KEYFRAME, 10 + i);
+        }
+        if (before == NERV_ACCESS_UNIT_MAX_KEYFRAMES)
+            append_sequence(a, 1);
+        append_unit(a, NERV_UNIT_NETWORK, 30);
+        const guint head = a->len;
+        append_frame(a, 1, 0);
+        g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
+        g_assert_true(au.is_sync);
+        g_assert_cmpuint(au.bytes, ==, a->len);
+        g_assert_cmpuint(au.unknown_type, ==, 0);
+        g_assert_cmpuint(au.n_keyframes, ==, NERV_ACCESS_UNIT_MAX_KEYFRAMES);
+        for (size_t i = 0; i < NERV_ACCESS_UNIT_MAX_KEYFRAMES; i++)
+            g_assert_cmpuint(au.keyframes[i].payload_bytes, ==, 10 + i);
+        g_byte_array_set_size(a, head);
+        append_unit(a, NERV_UNIT_KEYFRAME, 1);
+        append_frame(a, 1, 0);
+        g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_DAMAGED);
+        g_byte_array_unref(a);
+    }
+}
+
 static void test_access_unit_order(void)
 {
     static const char *const bad[] = { "nf", "sf", "ssnf", "snnf", "nsf", "snsf" };
@@ -601,6 +632,7 @@ int main(int argc, char **argv)
     g_test_add_func("/units/frame/round-trip", test_frame_round_trip);
     g_test_add_func("/units/times", test_times);
     g_test_add_func("/units/access-unit/kinds", test_access_units);
+    g_test_add_func("/units/access-unit/keyframes", test_access_unit_keyframes);
     g_test_add_func("/units/access-unit/order", test_access_unit_order);
     g_test_add_func("/units/access-unit/bounds", test_access_unit_bounds);
     g_test_add_func("/units/sync-point/truncated", test_sync_point_truncated);
