@@ -22,9 +22,10 @@
 void nerv_keyframe_pixels(const NervPixels *source, NervPixels *pixels);
 
 /* Appends the coded picture to `out`. `pixels`: I420, 16..8192 each way, odd sizes too; `frame`: nerv_pixels_bytes() bytes.
- * quant: 0..63, 0 is lossless, 6 more are about 2 dB less. speed: libaom's, 0 best and slowest, 9 fastest. It runs on the caller's thread alone
- * (with more libaom's bytes depend on their number, and are more): several pictures at once, on a thread each, is the way to use them. *cancel (may be NULL) is looked at before the work, which then cannot be stopped: .3 s for 320x180 with speed 4,
- * in proportion to the picture's area. Equal arguments give equal bytes. On failure `out` is as it was.
+ * quant: 0..63, 0 is lossless, 6 more are about 2 dB less. speed: libaom's, 0 best and slowest, 9 fastest. It runs on the caller's
+ * thread alone (with more, libaom's bytes depend on their number, and are more): for several, code several pictures at once.
+ * *cancel (may be NULL) is looked at before the work, which then cannot be stopped: 0.3 s for 320x180 with speed 4 and 0.06 s
+ * with 6, in proportion to the picture's area. Equal arguments give equal bytes. On failure `out` is as it was.
  * NERV_ERROR_INVALID, NERV_ERROR_MEMORY, NERV_ERROR_CANCELLED; NERV_ERROR_UNSUPPORTED if libaom cannot do it. Any thread. */
 bool nerv_keyframe_encode(const NervPixels *pixels, const uint8_t *frame, uint32_t quant, uint32_t speed,
                           const gint *cancel, GByteArray *out, GError **error);
