@@ -494,6 +494,7 @@ create_stats (GstNervDec * self)
       "model", G_TYPE_STRING, s.model,
       "parameters", G_TYPE_INT64, (gint64) s.parameters,
       "network-bytes", G_TYPE_UINT64, (guint64) s.network_bytes,
+      "concealed", G_TYPE_UINT64, (guint64) s.concealed,
       "peak-bytes", G_TYPE_UINT64, (guint64) s.peak_bytes, NULL);
 }
 
@@ -607,7 +608,7 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   g_object_class_install_property (gobject_class, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "What was decoded so far: segment, frames, render-seconds, fps, "
-          "device, model, parameters, network-bytes, peak-bytes",
+          "device, model, parameters, network-bytes, concealed, peak-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   nerv_decoder_settings_clear (&d);
 

@@ -254,9 +254,10 @@ end_segment (GstNervEnc * self)
             nerv_encoder_warning (self->enc)));
   nerv_encoder_get_stats (self->enc, &stats);
   text = g_strdup_printf ("segment %u: %u frames, %" G_GUINT64_FORMAT
-      " network bytes, %.2f dB, %.1f s on %s", self->segment, stats.frames,
-      (guint64) stats.network_bytes, stats.psnr, stats.fit_seconds,
-      stats.device);
+      " network bytes, %" G_GUINT64_FORMAT " keyframe bytes, %.2f dB, "
+      "%.1f s on %s", self->segment, stats.frames,
+      (guint64) stats.network_bytes, (guint64) stats.keyframe_bytes,
+      stats.psnr, stats.fit_seconds, stats.device);
   GST_INFO_OBJECT (self, "%s", text);
   post_progress (self, GST_PROGRESS_TYPE_COMPLETE, text);
   g_free (text);

@@ -159,7 +159,10 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_string ("model", "Model",
           "Network: nerv (temporal grids, sized to what is asked for), nerv-mlp "
           "(positional encoding and MLP, as the paper has it), nerv-s, nerv-m, "
-          "nerv-l (the paper's sizes)", d.model, flags));
+          "nerv-l (the paper's sizes); dnerv (coded keyframes and what moves "
+          "between them), dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, "
+          "dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l (that paper's sizes)", d.model,
+          flags));
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: weights (about how "
@@ -172,28 +175,28 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_uint ("segment-frames", "Segment frames",
           "Frames per segment, each with a network of its own; fewer where "
           "max-memory holds no more "
-          "(0 = one segment up to the end, as far as max-memory allows)",
-          0, 65536, d.segment_frames, flags));
+          "(0 = one segment up to the end, as far as max-memory allows)", 0,
+          65536, d.segment_frames, flags));
   g_object_class_install_property (klass, PROP_MAX_MEMORY,
       g_param_spec_uint64 ("max-memory", "Maximum memory",
-          "Bound on stored frames and training state, in bytes (0 = 2 GiB)",
-          0, G_MAXUINT64, d.max_memory_bytes, flags));
+          "Bound on stored frames and training state, in bytes (0 = 2 GiB)", 0,
+          G_MAXUINT64, d.max_memory_bytes, flags));
   g_object_class_install_property (klass, PROP_PRESET,
       g_param_spec_enum ("preset", "Preset",
           "Time for quality: passes over the frames, and multiplications of the "
           "network per pixel", GST_TYPE_NERV_PRESET, d.preset, flags));
   g_object_class_install_property (klass, PROP_EPOCHS,
       g_param_spec_uint ("epochs", "Epochs",
-          "Passes over a segment's frames while fitting (0 = the preset's)",
-          0, 1000000, d.epochs, flags));
+          "Passes over a segment's frames while fitting (0 = the preset's)", 0,
+          1000000, d.epochs, flags));
   g_object_class_install_property (klass, PROP_MAX_SECONDS,
       g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
           "Seconds from the first frame to the end of the stream; the fits take "
           "them all, and epochs is not used (0 = no limit)", 0.0, 1e9,
           d.max_seconds, flags));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
-      g_param_spec_uint ("batch-size", "Batch size",
-          "Frames per training step", 1, 65536, d.batch_size, flags));
+      g_param_spec_uint ("batch-size", "Batch size", "Frames per training step",
+          1, 65536, d.batch_size, flags));
   g_object_class_install_property (klass, PROP_LEARNING_RATE,
       g_param_spec_double ("learning-rate", "Learning rate",
           "Peak learning rate of Adam (0 = what suits the model)", 0.0, 10.0,
@@ -207,8 +210,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_PRUNING,
       g_param_spec_double ("pruning", "Pruning",
           "Share of the weights that become zero for the last quarter of the "
-          "fit, NeRV's way; weights are then quantised after it",
-          0.0, 0.99, d.pruning, flags));
+          "fit, NeRV's way; weights are then quantised after it", 0.0, 0.99,
+          d.pruning, flags));
   g_object_class_install_property (klass, PROP_CODING,
       g_param_spec_enum ("coding", "Coding",
           "How weights that are quantised after the fit are written",
@@ -234,7 +237,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "Progress of the fit and facts about the network: segment, frames, "
           "step, steps, loss, psnr and psnr-frames (dB), steps-per-second, "
           "eta-seconds, "
-          "fit-seconds, device, model, parameters, network-bytes, peak-bytes",
+          "fit-seconds, device, model, parameters, network-bytes, keyframe-bytes, peak-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   nerv_encoder_settings_clear (&d);
 }
@@ -430,6 +433,7 @@ gst_nerv_stats_to_structure (const NervEncoderStats * s)
       "model", G_TYPE_STRING, s->model,
       "parameters", G_TYPE_INT64, (gint64) s->parameters,
       "network-bytes", G_TYPE_UINT64, (guint64) s->network_bytes,
+      "keyframe-bytes", G_TYPE_UINT64, (guint64) s->keyframe_bytes,
       "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes, NULL);
   return stats;
 }

@@ -123,11 +123,12 @@ typedef struct {
     double
         weight_bits; /* estimated length of the coded weights; 0 before they are quantised, and without rate_weight */
     double steps_per_second, eta_seconds, fit_seconds;
-    int64_t parameters;     /* scalars in the network */
-    uint64_t network_bytes; /* last finished segment's network unit; 0 before the first */
-    uint64_t peak_bytes;    /* device memory */
-    char device[128];       /* description of the device in use */
-    char model[256];        /* nerv_model_describe() */
+    int64_t parameters;      /* scalars in the network */
+    uint64_t network_bytes;  /* last finished segment's network unit; 0 before the first */
+    uint64_t keyframe_bytes; /* its coded keyframes */
+    uint64_t peak_bytes;     /* device memory */
+    char device[128];        /* description of the device in use */
+    char model[256];         /* nerv_model_describe() */
 } NervEncoderStats;
 
 /* Called on the thread that is inside nerv_encoder_fit(), at most ten times a second and at the end. */
@@ -205,7 +206,8 @@ typedef struct {
     int64_t parameters;
     uint64_t network_bytes; /* of the present segment */
     uint64_t peak_bytes;
-    uint64_t networks; /* read so far; one that is sent again while it is here is not read again */
+    uint64_t concealed; /* runs of frames that were made from one keyframe where the other was lost */
+    uint64_t networks;  /* read so far; one that is sent again while it is here is not read again */
     uint64_t
         plans; /* made so far: one serves all networks of one configuration in succession, in one layout */
     char device[128];

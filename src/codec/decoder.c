@@ -26,6 +26,7 @@ struct NervDecoder {
     /* The last network, kept through a reset; NULL: none. */
     NervModel *model;
     NervParams *params;
+    NervKeyring *keyring; /* the present segment's keyframes */
     uint8_t *unit; /* a copy of the unit's payload, to know it again; NULL: there is no memory for that */
     size_t unit_bytes;
     uint8_t *
@@ -62,6 +63,7 @@ NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **erro
     if (!dec->settings.max_memory_bytes)
         dec->settings.max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
     be->limit_bytes = (size_t)MIN(dec->settings.max_memory_bytes, SIZE_MAX);
+    dec->keyring = nerv_keyring_new(be);
     g_mutex_init(&dec->lock);
     g_strlcpy(dec->stats.device, be->description, sizeof(dec->stats.device));
     return dec;
@@ -97,6 +99,7 @@ void nerv_decoder_free(NervDecoder *dec)
     if (!dec)
         return;
     drop_network(dec);
+    nerv_keyring_free(dec->keyring);
     nerv_backend_free(dec->be);
     nerv_decoder_settings_clear(&dec->settings);
     g_mutex_clear(&dec->lock);
@@ -215,22 +218,35 @@ static bool new_network(NervDecoder *dec, const NervClip *clip, const NervUnit *
     return ok;
 }
 
-/* Another network than the last. On failure the caller drops what is there. */
-static bool read_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+/* Whether keyframes are laid out as those of the last network. */
+static bool same_keys(const NervDecoder *dec, const NervPixels *keys)
 {
-    const bool ok = plan_serves(dec, clip, unit) ? replace_network(dec, clip, unit, error)
-                                                 : new_network(dec, clip, unit, error);
-    if (ok)
-        remember_unit(dec, unit);
-    return ok;
+    return !memcmp(nerv_keyring_pixels(dec->keyring), keys, sizeof(*keys));
+}
+
+/* Another network than the last, and an empty keyring for it. On failure the caller drops what is there. */
+static bool read_network(NervDecoder *dec, const NervClip *clip, const NervPixels *keys, const NervUnit *unit,
+                         GError **error)
+{
+    const bool serves = same_keys(dec, keys) && plan_serves(dec, clip, unit);
+    const bool ok = serves ? replace_network(dec, clip, unit, error) : new_network(dec, clip, unit, error);
+    if (!ok || !nerv_keyring_reset(dec->keyring, dec->model, keys, error))
+        return false;
+    remember_unit(dec, unit);
+    return true;
 }
 
 /* Takes over a sync point's network. */
 static bool take_network(NervDecoder *dec, const NervSequence *s, const NervUnit *unit, GError **error)
 {
     const NervClip clip = { (int32_t)s->width, (int32_t)s->height, (int32_t)s->n_frames };
-    const bool is_new = !is_last_unit(dec, &clip, unit);
-    if (is_new && !read_network(dec, &clip, unit, error))
+    NervVideoInfo info;
+    NervPixels keys;
+    sequence_info(s, &info);
+    memset(&keys, 0, sizeof(keys));
+    nerv_keyframe_pixels(&info.pixels, &keys);
+    const bool is_new = !same_keys(dec, &keys) || !is_last_unit(dec, &clip, unit);
+    if (is_new && !read_network(dec, &clip, &keys, unit, error))
         return false;
     dec->is_synced = true;
 
@@ -261,6 +277,23 @@ static bool units_known(const NervAccessUnit *au, GError **error)
     g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
                 "the stream has units of type %u, which this version does not know", au->unknown_type);
     return false;
+}
+
+/* Those of the present segment; others, and damaged ones, are as good as lost. */
+static bool take_keyframes(NervDecoder *dec, const NervAccessUnit *au, GError **error)
+{
+    for (uint32_t i = 0; i < au->n_keyframes; i++) {
+        NervKeyframeHeader k;
+        GError *why = NULL;
+        if (!nerv_keyframe_header_read(au->keyframes[i].payload, au->keyframes[i].payload_bytes, &k, &why)) {
+            g_debug("keyframe: %s", why->message);
+            g_error_free(why);
+        } else if (k.segment_id == (dec->sequence.segment_id & 0xff) &&
+                   !nerv_keyring_put(dec->keyring, (int32_t)k.index, k.data, k.bytes, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out,
@@ -298,6 +331,8 @@ bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, Nerv
                     dec->sequence.n_frames);
         return false;
     }
+    if (!take_keyframes(dec, &au, error))
+        return false;
     dec->frame = frame;
     dec->frame_valid = true;
     out->index = frame.index;
@@ -349,10 +384,11 @@ static bool make_renderer(NervDecoder *dec, GError **error)
     g_clear_pointer(&dec->renderer, nerv_renderer_free);
     dec->rendered = dec->output;
     const bool is_spare = dec->unit || dec->image;
-    dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, is_spare ? NULL : error);
+    dec->renderer =
+        nerv_renderer_new(dec->be, dec->params, dec->keyring, &dec->output, is_spare ? NULL : error);
     if (!dec->renderer && is_spare) {
         drop_spare(dec); /* its memory may be what is missing */
-        dec->renderer = nerv_renderer_new(dec->be, dec->params, &dec->output, error);
+        dec->renderer = nerv_renderer_new(dec->be, dec->params, dec->keyring, &dec->output, error);
     }
     if (!dec->renderer)
         return false;
@@ -378,6 +414,7 @@ bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **erro
     dec->stats.frames++;
     dec->stats.render_seconds += (double)(g_get_monotonic_time() - start_us) * 1e-6;
     dec->stats.peak_bytes = dec->be->peak_bytes;
+    dec->stats.concealed = nerv_keyring_concealed(dec->keyring);
     g_mutex_unlock(&dec->lock);
     return true;
 }

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "codec/cuts.h"
 #include "codec/fitter.h"
+#include "codec/keys.h"
+#include "codec/segment.h"
 #include "codec/settings.h"
-#include "codec/units.h"
 #include "codec/warm.h"
 #include "nerv.h"
 
@@ -33,6 +35,7 @@ struct NervEncoder {
     NervBackend *be;
     size_t frame_bytes;  /* one stored frame, a multiple of 4 */
     uint32_t max_frames; /* of a segment */
+    double keys_per_frame;
 
     GArray *frames; /* StoredFrame: the open segment */
     GQueue packets; /* NervPacket * */
@@ -41,6 +44,11 @@ struct NervEncoder {
     uint64_t n_expected; /* frames of the whole stream, 0: not known */
     double growth;       /* of the network's weights, after a target_psnr that it did not reach */
     NervWarm warm;       /* the last segment's network, where the next one begins with it */
+
+    /* Of the segment that is being fitted. */
+    int32_t *videos; /* frames between cuts */
+    uint32_t n_videos;
+    NervKeys keys;
 
     gint64 start_us; /* of the first frame sent, 0 before it */
     gint64 fit_start_us, published_us;
@@ -123,12 +131,22 @@ static gint64 deadline(const NervEncoder *enc)
     return now + (gint64)(MAX(left, 1.) * part);
 }
 
-static NervModel *new_model(const NervEncoder *enc, uint32_t n_frames, GError **error)
+/* For the fit of frames that were sent: with the segment's videos, if they are known, and so many bytes; 0: not said. */
+static NervModel *new_model(const NervEncoder *enc, uint32_t n_frames, double bytes, GError **error)
 {
     const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)n_frames };
-    const NervModelSize size =
-        nerv_settings_model_size(&enc->settings, &clip, target_bytes(enc, n_frames), enc->growth);
+    NervModelSize size = nerv_settings_model_size(&enc->settings, &clip, bytes, enc->growth);
+    size.videos = enc->videos;
+    size.n_videos = enc->n_videos;
     return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, &size, error);
+}
+
+/* Of one keyframe on the device. */
+static size_t key_bytes(const NervEncoder *enc)
+{
+    NervPixels pixels;
+    nerv_keyframe_pixels(&enc->info.pixels, &pixels);
+    return (nerv_pixels_bytes(&pixels) + 3) / 4 * 4;
 }
 
 /* Makes the training plan of a whole segment's network, with frames for one batch, to learn before any frame comes whether the
@@ -137,18 +155,28 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
 {
     const size_t before = enc->be->live_bytes;
     NervTrainSettings train;
-    NervBuffer *store = NULL;
+    NervBuffer *store = NULL, *keys = NULL;
     NervTrainer *tr = NULL;
-    NervModel *model = new_model(enc, wanted_frames(enc), error);
+    const uint32_t wanted = wanted_frames(enc);
+    NervModel *model = new_model(enc, wanted, target_bytes(enc, wanted), error);
+    NervFootage footage = { .pixels = &enc->info.pixels };
 
     if (model) {
+        batch_size = MAX(batch_size, (uint32_t)model->run_frames);
         model->clip.n_frames = (int32_t)batch_size;
+        model->n_runs = MIN(model->n_runs, (int32_t)batch_size);
+        enc->keys_per_frame = (double)model->n_keys / wanted;
+        model->n_keys = MIN(model->n_keys, 2);
         nerv_settings_train(&enc->settings, model, enc->segment_id, &train);
         train.batch_size = batch_size;
         store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
     }
-    if (store)
-        tr = nerv_trainer_new(enc->be, model, store, &enc->info.pixels, &train, error);
+    footage.frames = store;
+    nerv_keyframe_pixels(&enc->info.pixels, &footage.key_pixels);
+    if (store && model->n_keys > 0)
+        footage.keys = keys = nerv_buffer_new(enc->be, 2 * key_bytes(enc), error);
+    if (store && (keys || model->n_keys == 0))
+        tr = nerv_trainer_new(enc->be, model, &footage, &train, error);
     if (tr) {
         *fit_bytes = enc->be->live_bytes - before;
         describe_model(enc, model);
@@ -156,6 +184,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
     const bool ok = tr != NULL;
     nerv_trainer_free(tr);
     nerv_buffer_free(store);
+    nerv_buffer_free(keys);
     nerv_model_free(model);
     return ok;
 }
@@ -201,12 +230,13 @@ static bool plan_batch(NervEncoder *enc, size_t *fit_bytes, GError **error)
     return false;
 }
 
-/* Frames are held twice during a fit: as sent, and on the device. A segment is as long as was asked for, or shorter where memory
+/* Frames are held twice during a fit: as sent, and on the device; so is what keyframes there are. A segment is as long as was asked for, or shorter where memory
  * holds no more. */
 static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
 {
     const uint64_t left = enc->settings.max_memory_bytes - fit_bytes;
-    const uint64_t capacity = left / (2 * (uint64_t)enc->frame_bytes);
+    const double each = 2. * (double)enc->frame_bytes + enc->keys_per_frame * (double)key_bytes(enc);
+    const uint64_t capacity = (uint64_t)((double)left / each);
     const uint32_t wanted = wanted_frames(enc);
 
     enc->max_frames = (uint32_t)MIN(capacity, wanted);
@@ -269,12 +299,21 @@ static void drop_packets(NervEncoder *enc)
         g_bytes_unref(packet.data);
 }
 
+/* What is known of the segment that was fitted. */
+static void drop_scenes(NervEncoder *enc)
+{
+    g_clear_pointer(&enc->videos, g_free);
+    enc->n_videos = 0;
+    nerv_keys_clear(&enc->keys);
+}
+
 void nerv_encoder_free(NervEncoder *enc)
 {
     if (!enc)
         return;
     drop_frames(enc);
     drop_packets(enc);
+    drop_scenes(enc);
     g_array_unref(enc->frames);
     nerv_warm_clear(&enc->warm);
     nerv_backend_free(enc->be);
@@ -414,70 +453,44 @@ static void describe_sequence(const NervEncoder *enc, NervSequence *s)
     };
 }
 
-static void append_frame_unit(const NervEncoder *enc, const NervSequence *s, uint32_t i, GByteArray *out)
+/* What all of the segment's access units are written from. pts: of each frame, freed by the caller. */
+static NervSegment describe_segment(const NervEncoder *enc, const NervModel *model, const NervSequence *s,
+                                    int64_t **pts)
 {
-    const int64_t pts = g_array_index(enc->frames, StoredFrame, i).pts_ns;
-    const NervFrameHeader header = { s->segment_id & 0xff, i, pts - nerv_sequence_pts(s, i) };
-    NervBitWriter w;
-    nerv_writer_init(&w);
-    nerv_frame_write(&header, &w);
-    nerv_unit_write(out, NERV_UNIT_FRAME, w.bytes->data, w.bytes->len);
-    nerv_writer_clear(&w);
+    *pts = g_new(int64_t, enc->frames->len);
+    for (guint i = 0; i < enc->frames->len; i++)
+        (*pts)[i] = g_array_index(enc->frames, StoredFrame, i).pts_ns;
+    return (NervSegment){ .sequence = s, .pts_ns = *pts, .model = model, .keys = &enc->keys };
 }
 
-static void append_sequence_unit(const NervSequence *s, GByteArray *out)
-{
-    NervBitWriter w;
-    nerv_writer_init(&w);
-    nerv_sequence_write(s, &w);
-    nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
-    nerv_writer_clear(&w);
-}
-
-/* Queues one access unit per frame; the first carries `sequence` and `network`. */
-static void queue_packets(NervEncoder *enc, const NervSequence *s, const NervBitWriter *network)
+static void queue_packets(NervEncoder *enc, const NervSegment *segment, const NervBitWriter *network)
 {
     for (uint32_t i = 0; i < enc->frames->len; i++) {
         GByteArray *out = g_byte_array_new();
         NervPacket *packet = g_new0(NervPacket, 1);
-        if (i == 0) {
-            append_sequence_unit(s, out);
-            nerv_unit_write(out, NERV_UNIT_NETWORK, network->bytes->data, network->bytes->len);
-        }
-        append_frame_unit(enc, s, i, out);
+        nerv_segment_append(segment, i, network, out);
         packet->data = g_byte_array_free_to_bytes(out);
-        packet->pts_ns = g_array_index(enc->frames, StoredFrame, i).pts_ns;
-        packet->duration_ns = nerv_sequence_duration(s, i);
+        packet->pts_ns = segment->pts_ns[i];
+        packet->duration_ns = nerv_sequence_duration(segment->sequence, i);
         packet->is_sync = i == 0;
         g_queue_push_tail(&enc->packets, packet);
     }
 }
 
-/* What the segment's units take besides the network's payload. */
-static uint64_t overhead_bytes(const NervEncoder *enc, const NervSequence *s)
-{
-    GByteArray *out = g_byte_array_new();
-    append_sequence_unit(s, out);
-    for (uint32_t i = 0; i < enc->frames->len; i++)
-        append_frame_unit(enc, s, i, out);
-    const uint64_t bytes = out->len + NERV_UNIT_MAX_OVERHEAD;
-    g_byte_array_unref(out);
-    return bytes;
-}
-
 /* The size or quality that the segment's network has to meet. */
-static void set_target(NervEncoder *enc, const NervSequence *s, NervFitter *f)
+static void set_target(NervEncoder *enc, const NervSegment *segment, NervFitter *f)
 {
     const double bytes = target_bytes(enc, enc->frames->len);
     if (bytes > 0.) {
         const double least = (double)f->model->n_weights / NERV_WEIGHTS_PER_BYTE;
-        f->target_bytes = (uint64_t)MAX(bytes - (double)overhead_bytes(enc, s), least);
+        f->target_bytes = (uint64_t)MAX(bytes - (double)nerv_segment_overhead(segment), least);
     }
     if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
         f->target_psnr = enc->settings.target_psnr;
 }
 
-static void warn_of(NervEncoder *enc, const NervSequence *s, const NervFitResult *r, uint32_t network_bytes)
+static void warn_of(NervEncoder *enc, const NervSegment *segment, const NervFitResult *r,
+                    uint32_t network_bytes)
 {
     const double seconds = (double)(g_get_monotonic_time() - enc->start_us) * 1e-6,
                  most = enc->settings.max_seconds;
@@ -501,7 +514,7 @@ static void warn_of(NervEncoder *enc, const NervSequence *s, const NervFitResult
         enc->warning =
             g_strdup_printf("segment %u takes %.0f bytes, not the %.0f asked for: the network does not "
                             "get there; shorter or longer segments or another model may",
-                            enc->segment_id, (double)(overhead_bytes(enc, s) + network_bytes),
+                            enc->segment_id, (double)(nerv_segment_overhead(segment) + network_bytes),
                             target_bytes(enc, enc->frames->len));
 }
 
@@ -511,8 +524,10 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervFitter fitter = {
         .be = enc->be,
         .model = model,
-        .frames = store,
-        .pixels = &enc->info.pixels,
+        .footage = { .frames = store,
+                     .pixels = &enc->info.pixels,
+                     .keys = enc->keys.store,
+                     .key_pixels = enc->keys.pixels },
         .bits = enc->settings.bits,
         .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
         .may_give_up = may_give_up,
@@ -520,26 +535,29 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .user = enc,
     };
     g_autofree float *initial = NULL;
+    g_autofree int64_t *pts = NULL;
     NervBitWriter network;
     NervSequence s;
 
     describe_sequence(enc, &s);
+    const NervSegment segment = describe_segment(enc, model, &s, &pts);
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = deadline(enc);
-    set_target(enc, &s, &fitter);
+    set_target(enc, &segment, &fitter);
     if (!nerv_warm_start(&enc->warm, model, fitter.train.seed, &initial, error))
         return false;
     fitter.initial = initial;
     nerv_writer_init(&network);
     const bool ok = nerv_fitter_run(&fitter, &network, result, error);
     if (ok && !result->gave_up) {
-        warn_of(enc, &s, result, network.bytes->len);
-        queue_packets(enc, &s, &network);
+        warn_of(enc, &segment, result, network.bytes->len);
+        queue_packets(enc, &segment, &network);
         if (enc->settings.warm_start != NERV_WARM_START_NONE)
             nerv_warm_keep(&enc->warm, network.bytes->data, network.bytes->len, &model->clip);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;
+        enc->stats.keyframe_bytes = enc->keys.bytes;
         enc->stats.psnr = result->score.psnr;
         enc->stats.psnr_frames = result->score.psnr_frames;
         enc->stats.fit_seconds = (double)(g_get_monotonic_time() - enc->fit_start_us) * 1e-6;
@@ -549,17 +567,44 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     return ok;
 }
 
+static const uint8_t *frame_at(void *user, uint32_t i)
+{
+    const NervEncoder *enc = user;
+    return g_array_index(enc->frames, StoredFrame, i).pixels;
+}
+
+/* A model of the present growth for the segment and, if it has keyframes, those, which come first: it takes what they leave of the bytes. */
+static NervModel *plan_segment(NervEncoder *enc, GError **error)
+{
+    const double bytes = target_bytes(enc, enc->frames->len);
+    NervModel *model = new_model(enc, enc->frames->len, bytes, error);
+    if (!model || model->n_keys == 0)
+        return model;
+    const NervKeysJob job = { .be = enc->be,
+                              .pixels = &enc->info.pixels,
+                              .frame_at = frame_at,
+                              .user = enc,
+                              .quant = nerv_settings_key_quant(&enc->settings),
+                              .target_bytes = bytes * NERV_KEYS_SHARE };
+    const bool ok = nerv_keys_make(&enc->keys, model, &job, error);
+    nerv_model_free(model);
+    if (!ok)
+        return NULL;
+    return new_model(enc, enc->frames->len, bytes > 0. ? MAX(bytes - (double)enc->keys.bytes, 1.) : 0.,
+                     error);
+}
+
 /* One try with a network of the present growth. *grown: whether a larger one is worth another. */
 static bool try_fit(NervEncoder *enc, NervBuffer *store, bool may_give_up, bool *again, GError **error)
 {
     NervFitResult result;
     const double growth = enc->growth;
-    NervModel *larger = NULL, *model = new_model(enc, enc->frames->len, error);
+    NervModel *larger = NULL, *model = plan_segment(enc, error);
     if (!model)
         return false;
     if (may_give_up) {
         enc->growth = growth * RESTART_GROWTH;
-        larger = new_model(enc, enc->frames->len, NULL);
+        larger = new_model(enc, enc->frames->len, 0., NULL);
         may_give_up = larger && larger->n_weights > model->n_weights;
         enc->growth = growth;
     }
@@ -586,6 +631,8 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     enc->stats.frames = enc->frames->len;
     g_mutex_unlock(&enc->lock);
     enc->fit_start_us = g_get_monotonic_time();
+    drop_scenes(enc);
+    enc->n_videos = nerv_cuts_find(&enc->info.pixels, enc->frames->len, frame_at, enc, &enc->videos);
     NervBuffer *store = upload_frames(enc, error);
     ok = store != NULL;
     for (int i = 0; ok && again; i++)
@@ -597,6 +644,7 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     } else {
         nerv_warm_clear(&enc->warm);
     }
+    drop_scenes(enc);
     nerv_buffer_free(store);
     return ok;
 }

@@ -147,7 +147,7 @@ static bool reserve_time(const NervFitter *f, NervTrainSettings *train, GError *
 {
     if (!train->deadline_us)
         return true;
-    NervScorer *scorer = nerv_scorer_new(f->be, f->model, f->frames, f->pixels, error);
+    NervScorer *scorer = nerv_scorer_new(f->be, f->model, &f->footage, error);
     g_autofree float *zeros = scorer ? g_try_new0(float, (gsize)f->model->n_weights) : NULL;
     const gint64 start = g_get_monotonic_time();
     NervScore score;
@@ -324,7 +324,7 @@ static bool meet_target(Fit *fit, NervTrainer *tr, NervFitResult *result, GError
     const NervFitter *f = fit->f;
     if (f->target_bytes && !meet_size(fit, result, error))
         return false;
-    NervScorer *scorer = nerv_scorer_new(f->be, f->model, f->frames, f->pixels, error);
+    NervScorer *scorer = nerv_scorer_new(f->be, f->model, &f->footage, error);
     bool ok = scorer && score_written(fit, scorer, fit->steps, &result->score, error);
     if (ok && f->target_psnr > 0.)
         ok = (f->train.deadline_us || correct_psnr(fit, tr, scorer, result, error)) &&
@@ -340,7 +340,7 @@ static bool train(Fit *fit, NervFitResult *result, GError **error)
     NervTrainSettings settings = f->train;
     if (!reserve_time(f, &settings, error))
         return false;
-    NervTrainer *tr = nerv_trainer_new(f->be, f->model, f->frames, f->pixels, &settings, error);
+    NervTrainer *tr = nerv_trainer_new(f->be, f->model, &f->footage, &settings, error);
     const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
                     run_steps(fit, tr, controlled, &result->gave_up, error) && take(fit, tr, error) &&
                     meet_target(fit, tr, result, error);

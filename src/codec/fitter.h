@@ -11,8 +11,7 @@
 typedef struct {
     NervBackend *be;
     const NervModel *model;
-    NervBuffer *frames; /* model->clip.n_frames, as nerv_trainer_new() takes them */
-    const NervPixels *pixels;
+    NervFootage footage;
     NervTrainSettings train; /* its deadline is of the whole fit, coding and all */
     uint32_t bits;           /* of weights that are quantised after the fit (train.bits = 0) */
     bool huffman;            /* those in coding 2 instead of 0 */

@@ -21,7 +21,7 @@ typedef enum { EMPTY, QUEUED, RUNNING, DONE } PlaceState;
 
 typedef struct {
     PlaceState state;
-    int32_t frame;
+    int32_t run;
     uint64_t turn; /* QUEUED: the lowest goes first */
     Lane *lane;    /* RUNNING */
     uint8_t *picture;
@@ -54,7 +54,7 @@ static Place *next_place(NervLanes *l)
 /* With the lock held, which is let go meanwhile. */
 static void compute(Lane *lane, Place *place)
 {
-    const int32_t frame = place->frame;
+    const int32_t run = place->run;
     GError *error = NULL;
     place->state = RUNNING;
     place->lane = lane;
@@ -62,7 +62,7 @@ static void compute(Lane *lane, Place *place)
     lane->all->n_busy++;
     g_mutex_unlock(&lane->all->lock);
 
-    if (nerv_evaluator_start(lane->ev, frame, &error))
+    if (nerv_evaluator_start(lane->ev, run, &error))
         nerv_evaluator_read(lane->ev, lane->picture, &error);
 
     g_mutex_lock(&lane->all->lock);
@@ -118,7 +118,7 @@ static uint8_t *picture_new(NervLanes *l, size_t bytes, GError **error)
     return picture;
 }
 
-static bool lane_init(Lane *lane, NervLanes *l, uint32_t n_threads, NervParams *params,
+static bool lane_init(Lane *lane, NervLanes *l, uint32_t n_threads, NervParams *params, NervKeyring *keyring,
                       const NervPixels *output, GError **error)
 {
     lane->all = l;
@@ -126,12 +126,12 @@ static bool lane_init(Lane *lane, NervLanes *l, uint32_t n_threads, NervParams *
     if (!lane->be)
         return false;
     lane->be->cancel = &lane->cancel;
-    lane->ev = nerv_evaluator_new(lane->be, params, output, error);
-    return lane->ev && (lane->picture = picture_new(l, lane->ev->frame_bytes, error));
+    lane->ev = nerv_evaluator_new(lane->be, params, keyring, output, error);
+    return lane->ev && (lane->picture = picture_new(l, lane->ev->run_bytes, error));
 }
 
 NervLanes *nerv_lanes_new(NervBackend *be, uint32_t n_lanes, uint32_t n_threads, NervParams *params,
-                          const NervPixels *output, GError **error)
+                          NervKeyring *keyring, const NervPixels *output, GError **error)
 {
     NervLanes *l = g_new0(NervLanes, 1);
     l->owner = be;
@@ -139,10 +139,10 @@ NervLanes *nerv_lanes_new(NervBackend *be, uint32_t n_lanes, uint32_t n_threads,
     g_cond_init(&l->wake);
     g_cond_init(&l->finished);
     for (uint32_t i = 0; i < n_lanes; i++)
-        if (!lane_init(&l->lanes[i], l, n_threads, params, output, error))
+        if (!lane_init(&l->lanes[i], l, n_threads, params, keyring, output, error))
             goto error;
     for (uint32_t i = 0; i < n_lanes * NERV_LANES_PLACES_OF_ONE; i++)
-        if (!(l->places[i].picture = picture_new(l, l->lanes[0].ev->frame_bytes, error)))
+        if (!(l->places[i].picture = picture_new(l, l->lanes[0].ev->run_bytes, error)))
             goto error;
     for (uint32_t i = 0; i < n_lanes; i++) {
         l->lanes[i].thread = g_thread_try_new("nerv-lane", lane_main, &l->lanes[i], error);
@@ -183,13 +183,13 @@ void nerv_lanes_free(NervLanes *l)
     g_free(l);
 }
 
-void nerv_lanes_start(NervLanes *l, uint32_t at, int32_t frame)
+void nerv_lanes_start(NervLanes *l, uint32_t at, int32_t run)
 {
     Place *place = &l->places[at];
     g_mutex_lock(&l->lock);
     empty(place);
     place->state = QUEUED;
-    place->frame = frame;
+    place->run = run;
     place->turn = l->next_turn++;
     g_cond_signal(&l->wake);
     g_mutex_unlock(&l->lock);

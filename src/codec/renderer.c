@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Which frames are computed ahead and where, see renderer.h. On a CPU frames are computed side by side, each in a lane with
- * a share of the threads: that scales better than threads that share a frame and meet after each op. On a device that
+ * Which runs are computed ahead and where, see renderer.h; a run is one frame, or a clip of a model that makes several at once. On a CPU runs are computed side by side, each in a lane with
+ * a share of the threads: that scales better than threads that share a run and meet after each op. On a device that
  * takes work in order and asynchronously they are runs in the slots of one exec, the next on the device while
  * one is read. Which of the two it is, the backend says.
  */
@@ -12,20 +12,21 @@
 
 #define MAX_PLACES (NERV_MAX_LANES * NERV_LANES_PLACES_OF_ONE)
 #define N_SLOTS    2  /* one is read, one runs */
-#define MAX_STRIDE 16 /* frames; what is further from the last one asked for is a jump */
+#define MAX_STRIDE 16 /* runs; what is further from the last one asked for is a jump */
 #define NONE       (-1)
 
 G_STATIC_ASSERT(N_SLOTS <= MAX_PLACES && N_SLOTS <= NERV_MAX_SLOTS);
 
-/* Where a frame is, will be or is being computed: the lanes' place or the exec's slot of this number. */
+/* Where a run is, will be or is being computed: the lanes' place or the exec's slot of this number. */
 typedef struct {
-    int32_t frame; /* or NONE */
-    GError *error; /* a slot's frame could not be started */
+    int32_t run;   /* or NONE */
+    GError *error; /* a slot's run could not be started */
 } Place;
 
 struct NervRenderer {
     NervBackend *be;
     NervParams *params;
+    NervKeyring *keyring;
     NervPixels output;
     NervEvaluator *ev;
 
@@ -34,10 +35,10 @@ struct NervRenderer {
     bool places_made; /* or given up */
     NervLanes *lanes; /* NULL: slots, if there are places */
 
-    int32_t last, difference; /* the last frame asked for, NONE; from the one before to it, 0: unknown */
+    int32_t last, difference; /* the last run asked for, NONE; from the one before to it, 0: unknown */
     int32_t stride;
     bool is_first;    /* nothing was asked for yet, or since a seek */
-    uint8_t *picture; /* frame `shown`, or NONE */
+    uint8_t *picture; /* the frames of run `shown`, or NONE */
     int32_t shown;
     NervRendererStats stats;
 };
@@ -47,19 +48,21 @@ static uint32_t number(const NervRenderer *r, const Place *place)
     return (uint32_t)(place - r->places);
 }
 
-NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, const NervPixels *output, GError **error)
+NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, NervKeyring *keyring,
+                                const NervPixels *output, GError **error)
 {
     NervRenderer *r = g_new0(NervRenderer, 1);
     r->be = be;
     r->params = params;
+    r->keyring = keyring;
     r->output = *output;
     r->last = r->shown = NONE;
     r->stride = 1;
     r->is_first = true;
-    r->ev = nerv_evaluator_new(be, params, output, error);
+    r->ev = nerv_evaluator_new(be, params, keyring, output, error);
     if (!r->ev)
         goto error;
-    r->picture = g_try_malloc(r->ev->frame_bytes);
+    r->picture = g_try_malloc(r->ev->run_bytes);
     if (!r->picture) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a frame");
         goto error;
@@ -77,7 +80,7 @@ static void drop_places(NervRenderer *r)
         if (r->lanes)
             nerv_lanes_drop(r->lanes, i);
         g_clear_error(&r->places[i].error);
-        r->places[i].frame = NONE;
+        r->places[i].run = NONE;
     }
 }
 
@@ -98,7 +101,7 @@ void nerv_renderer_free(NervRenderer *r)
 /* How many lanes there can be, at most one per thread. The plan for all threads needs no less memory than a lane's. */
 static uint32_t count_lanes(const NervRenderer *r)
 {
-    const size_t each = r->ev->device_bytes + (1 + NERV_LANES_PLACES_OF_ONE) * r->ev->frame_bytes;
+    const size_t each = r->ev->device_bytes + (1 + NERV_LANES_PLACES_OF_ONE) * r->ev->run_bytes;
     size_t bytes = NERV_RENDERER_AHEAD_BYTES;
     if (r->be->limit_bytes)
         bytes = MIN(bytes, r->be->limit_bytes - MIN(r->be->live_bytes, r->be->limit_bytes));
@@ -114,7 +117,7 @@ static uint32_t make_lanes(NervRenderer *r, GError **error)
     const uint32_t n = count_lanes(r);
     if (n < 2)
         return 0;
-    r->lanes = nerv_lanes_new(r->be, n, r->be->n_threads / n, r->params, &r->output, error);
+    r->lanes = nerv_lanes_new(r->be, n, r->be->n_threads / n, r->params, r->keyring, &r->output, error);
     if (!r->lanes)
         return 0;
     r->stats.n_lanes = n;
@@ -135,44 +138,44 @@ static uint32_t make_slots(NervRenderer *r, GError **error)
     return N_SLOTS;
 }
 
-/* Without places frames are computed all the same, so that a failure is none of a frame's. */
+/* Without places runs are computed all the same, so that a failure is none of a frame's. */
 static void make_places(NervRenderer *r)
 {
     GError *error = NULL;
     r->places_made = true;
     r->n_places = nerv_backend_has_lanes(r->be) ? make_lanes(r, &error) : make_slots(r, &error);
     for (uint32_t i = 0; i < r->n_places; i++)
-        r->places[i].frame = NONE;
+        r->places[i].run = NONE;
     if (error)
         g_debug("nothing is computed ahead: %s", error->message);
     g_clear_error(&error);
 }
 
-static Place *find(NervRenderer *r, int32_t frame)
+static Place *find(NervRenderer *r, int32_t run)
 {
     for (uint32_t i = 0; i < r->n_places; i++)
-        if (r->places[i].frame == frame)
+        if (r->places[i].run == run)
             return &r->places[i];
     return NULL;
 }
 
-/* Starts a frame in a place, whatever that has; a failure comes up when the frame is asked for. */
-static void start(NervRenderer *r, Place *place, int32_t frame)
+/* Starts a run in a place, whatever that has; a failure comes up when one of its frames is asked for. */
+static void start(NervRenderer *r, Place *place, int32_t run)
 {
-    place->frame = frame;
+    place->run = run;
     g_clear_error(&place->error);
     if (r->lanes) {
-        nerv_lanes_start(r->lanes, number(r, place), frame);
+        nerv_lanes_start(r->lanes, number(r, place), run);
         return;
     }
     nerv_exec_use_slot(r->ev->exec, number(r, place));
-    nerv_evaluator_start(r->ev, frame, &place->error);
+    nerv_evaluator_start(r->ev, run, &place->error);
 }
 
-/* Moves a place's frame into the picture. */
+/* Moves a place's run into the picture. */
 static bool take(NervRenderer *r, Place *place, GError **error)
 {
-    place->frame = NONE;
+    place->run = NONE;
     if (r->lanes)
         return nerv_lanes_take(r->lanes, number(r, place), &r->picture, error);
     if (place->error) {
@@ -215,13 +218,13 @@ bool nerv_renderer_idle(NervRenderer *r, GError **error)
 
 /* --- looking ahead --- */
 
-/* A new stride is believed when it comes twice, or first after a jump or another frame that was not foreseen: a frame left
+/* A new stride is believed when it comes twice, or first after a jump or another run that was not foreseen: one left
  * out changes nothing. */
-static void predict(NervRenderer *r, int32_t frame)
+static void predict(NervRenderer *r, int32_t run)
 {
     const bool is_next = r->last == NONE; /* of another network: the direction is likely to be the same */
-    const int32_t difference = is_next ? 0 : frame - r->last;
-    r->last = frame;
+    const int32_t difference = is_next ? 0 : run - r->last;
+    r->last = run;
     if (is_next)
         return;
     if (difference == 0 || ABS(difference) > MAX_STRIDE) {
@@ -231,18 +234,18 @@ static void predict(NervRenderer *r, int32_t frame)
     }
     if (r->difference == 0 || difference == r->difference)
         r->stride = difference;
-    r->difference = difference == r->stride || find(r, frame) ? difference : 0;
+    r->difference = difference == r->stride || find(r, run) ? difference : 0;
 }
 
-static bool is_wanted(const NervRenderer *r, int32_t frame)
+static bool is_wanted(const NervRenderer *r, int32_t run)
 {
-    for (int32_t k = 1; frame != NONE && k <= (int32_t)r->stats.n_ahead; k++)
-        if (frame == r->last + k * r->stride)
+    for (int32_t k = 1; run != NONE && k <= (int32_t)r->stats.n_ahead; k++)
+        if (run == r->last + k * r->stride)
             return true;
     return false;
 }
 
-/* A place without a frame, else one whose frame nobody is expected to ask for, other than `keep`. */
+/* A place without a run, else one whose run nobody is expected to ask for, other than `keep`. */
 static Place *free_place(NervRenderer *r, const Place *keep)
 {
     Place *stale = NULL;
@@ -250,103 +253,118 @@ static Place *free_place(NervRenderer *r, const Place *keep)
         Place *place = &r->places[i];
         if (place == keep)
             continue;
-        if (place->frame == NONE)
+        if (place->run == NONE)
             return place;
-        if (!is_wanted(r, place->frame))
+        if (!is_wanted(r, place->run))
             stale = place;
     }
     return stale;
 }
 
-static bool is_frame(const NervRenderer *r, int32_t frame)
+static bool is_run(const NervRenderer *r, int32_t run)
 {
-    return frame >= 0 && frame < r->params->model->clip.n_frames;
+    return run >= 0 && run < r->params->model->n_runs;
 }
 
-/* Starts what is likely to be asked for next. `keep` has the frame that is to be read first, or is NULL. After a seek one frame
+/* Whether all that it takes is here. */
+static bool can_start(const NervRenderer *r, int32_t run)
+{
+    if (!is_run(r, run))
+        return false;
+    const NervRun what = nerv_model_run(r->params->model, run);
+    return what.keys[0] < 0 || nerv_keyring_has(r->keyring, &what);
+}
+
+/* Starts what is likely to be asked for next. `keep` has the run that is to be read first, or is NULL. After a seek one frame
  * may be all that is wanted, and soon. */
 static void look_ahead(NervRenderer *r, const Place *keep)
 {
     if (r->is_first)
         return;
     for (int32_t k = 1; k <= (int32_t)r->stats.n_ahead; k++) {
-        const int32_t frame = r->last + k * r->stride;
-        if (!is_frame(r, frame) || frame == r->shown || find(r, frame))
+        const int32_t run = r->last + k * r->stride;
+        if (!can_start(r, run) || run == r->shown || find(r, run))
             continue;
         Place *place = free_place(r, keep);
         if (place)
-            start(r, place, frame);
+            start(r, place, run);
     }
 }
 
-/* --- frames --- */
+/* --- runs and frames --- */
 
 /* On all threads. What is under way elsewhere would only take cores from it, and was not foreseen well. */
-static bool compute_at_once(NervRenderer *r, int32_t frame, GError **error)
+static bool compute_at_once(NervRenderer *r, int32_t run, GError **error)
 {
     drop_places(r);
     nerv_exec_use_slot(r->ev->exec, 0);
-    return nerv_evaluator_start(r->ev, frame, error) && nerv_evaluator_read(r->ev, r->picture, error);
+    return nerv_evaluator_start(r->ev, run, error) && nerv_evaluator_read(r->ev, r->picture, error);
 }
 
-static bool from_lane(NervRenderer *r, Place *place, int32_t frame, GError **error)
+static bool from_lane(NervRenderer *r, Place *place, int32_t run, GError **error)
 {
-    const bool ok = place ? take(r, place, error) : compute_at_once(r, frame, error);
-    r->shown = ok ? frame : NONE;
+    const bool ok = place ? take(r, place, error) : compute_at_once(r, run, error);
+    r->shown = ok ? run : NONE;
     look_ahead(r, NULL);
     return ok;
 }
 
-/* The device takes the next frame before this one is waited for. */
-static bool from_slot(NervRenderer *r, Place *place, int32_t frame, GError **error)
+/* The device takes the next run before this one is waited for. */
+static bool from_slot(NervRenderer *r, Place *place, int32_t run, GError **error)
 {
     if (!place) {
         place = free_place(r, NULL);
-        start(r, place, frame);
+        start(r, place, run);
     }
     look_ahead(r, place);
     const bool ok = take(r, place, error);
-    r->shown = ok ? frame : NONE;
+    r->shown = ok ? run : NONE;
     return ok;
 }
 
-static bool compute(NervRenderer *r, int32_t frame, GError **error)
+static bool compute(NervRenderer *r, int32_t run, GError **error)
 {
-    Place *place = find(r, frame);
+    Place *place = find(r, run);
     const bool slots = r->n_places > 0 && !r->lanes;
     r->stats.n_foreseen += place != NULL;
     r->stats.n_at_once += place == NULL;
     r->shown = NONE;
-    return slots ? from_slot(r, place, frame, error) : from_lane(r, place, frame, error);
+    return slots ? from_slot(r, place, run, error) : from_lane(r, place, run, error);
 }
 
-static void copy_planes(const NervRenderer *r, const NervFrame *dst)
+/* The shown run's frame `at`. */
+static void copy_planes(const NervRenderer *r, int32_t at, const NervFrame *dst)
 {
+    const uint8_t *picture = r->picture + (size_t)at * r->ev->frame_bytes;
     NervPlane plane[3];
     const int n = nerv_pixels_planes(&r->output, plane);
     for (int i = 0; i < n; i++)
         for (int32_t y = 0; y < plane[i].rows; y++)
             memcpy(dst->data[i] + (ptrdiff_t)y * dst->stride[i],
-                   r->picture + plane[i].offset + (size_t)y * plane[i].stride, plane[i].row_bytes);
+                   picture + plane[i].offset + (size_t)y * plane[i].stride, plane[i].row_bytes);
 }
 
 bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error)
 {
-    if (!is_frame(r, frame)) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "frame %d of %d", frame,
-                    r->params->model->clip.n_frames);
+    const NervModel *model = r->params->model;
+    if (frame < 0 || frame >= model->clip.n_frames) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "frame %d of %d", frame, model->clip.n_frames);
         return false;
     }
-    predict(r, frame);
-    const bool ok = frame == r->shown || compute(r, frame, error), is_first = r->is_first;
+    const int32_t run = nerv_model_run_of(model, frame);
+    if (run != r->last || model->run_frames == 1)
+        predict(r, run);
+    const bool ok = run == r->shown || compute(r, run, error), is_first = r->is_first;
     r->is_first = false;
     if (!ok)
         return false;
-    copy_planes(r, dst);
-    if (!is_first && !r->places_made && is_frame(r, frame + r->stride)) {
+    copy_planes(r, frame - nerv_model_run(model, run).first, dst);
+    const bool make = !is_first && !r->places_made && is_run(r, run + r->stride);
+    if (make)
         make_places(r);
+    /* what the next run takes may have come while this one was shown */
+    if (make || (r->places_made && model->run_frames > 1))
         look_ahead(r, NULL);
-    }
     return true;
 }
 

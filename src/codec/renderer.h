@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Frames of one network in one layout of pixels, several at once. Any frame can be asked for at any time; because a
- * network is evaluated by number, the next ones are guessed from the last ones asked for and computed ahead, so that what
+ * Frames of one network in one layout of pixels, several at once. Any frame can be asked for at any time; a frame's run is evaluated
+ * once and serves the others of it that follow. Because a network is evaluated by number, the next ones are guessed from the last ones asked for and computed ahead, so that what
  * is waited for is mostly done. Belongs to one thread at a time; the threads that it starts end with it.
  */
 #pragma once
@@ -11,13 +11,13 @@
 
 typedef struct NervRenderer NervRenderer;
 
-/* `params`, their present model and `be` must outlive the renderer; for a change of them see nerv_renderer_idle(). What is computed ahead takes at most this much memory beyond the
+/* `params`, their present model, its keyring (NULL if it has no keyframes) and `be` must outlive the renderer; for a change of them see nerv_renderer_idle(). What is computed ahead takes at most this much memory beyond the
  * first plan, of the backend's memory and within its limit; where that is not enough for two frames, each is computed when it
  * is asked for. */
 #define NERV_RENDERER_AHEAD_BYTES ((size_t)96 << 20)
 
-NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, const NervPixels *output,
-                                GError **error);
+NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, NervKeyring *keyring,
+                                const NervPixels *output, GError **error);
 /* Gives up what is being computed and returns within some milliseconds on a CPU; a GPU ends the frame that it has begun. */
 void nerv_renderer_free(NervRenderer *r);
 
@@ -35,9 +35,9 @@ void nerv_renderer_restart(NervRenderer *r);
 bool nerv_renderer_idle(NervRenderer *r, GError **error);
 
 typedef struct {
-    uint32_t n_ahead;    /* frames that are computed ahead at most; 0: none, or not yet */
+    uint32_t n_ahead;    /* runs that are computed ahead at most; 0: none, or not yet */
     uint32_t n_lanes;    /* of them at the same time; 0: one, on a device that is free meanwhile */
-    uint64_t n_foreseen; /* frames that were queued, under way or done when they were asked for */
+    uint64_t n_foreseen; /* runs that were queued, under way or done when they were asked for */
     uint64_t n_at_once;  /* that were not */
 } NervRendererStats;
 

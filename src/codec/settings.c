@@ -19,8 +19,13 @@
 #define QUALITY_OCTAVE 10.
 #define PSNR_AT_MIDDLE 31.
 #define PSNR_OCTAVE    3.
-#define LEAST_GROWTH   0.125
-#define MOST_GROWTH    16.
+/* Keyframes' quantiser at that weight, and how much it falls for 3 dB. */
+#define MIDDLE_QUANT 45.
+#define QUANT_OCTAVE 9.
+#define LEAST_QUANT  4
+#define MOST_QUANT   63
+#define LEAST_GROWTH 0.125
+#define MOST_GROWTH  16.
 /* Multiplications per pixel at medium; in larger frames fewer, as with the square root of their area: details are larger there. */
 #define MACS_PER_PIXEL       10000.
 #define MACS_AT_PIXELS       57600.
@@ -175,6 +180,13 @@ NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervC
     if (target_bytes == 0. && weight > 0.)
         size.growth *= CLAMP(middle_weight[s->tune] / weight, LEAST_GROWTH, MOST_GROWTH);
     return size;
+}
+
+uint32_t nerv_settings_key_quant(const NervEncoderSettings *s)
+{
+    /* half of a rate's weight is worth 3 dB, and so are as many steps of the quantiser */
+    const double octaves = log2(middle_weight[s->tune] / fmax(rate_weight(s), 1e-9));
+    return (uint32_t)CLAMP(lrint(MIDDLE_QUANT - QUANT_OCTAVE * octaves), LEAST_QUANT, MOST_QUANT);
 }
 
 /* A preset's epochs are made for many frames; a short segment, a stream's end for instance, takes more of them. */

@@ -360,6 +360,8 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
 
     m->head.klass = &nerv_model_class_grid;
     m->head.clip = *clip;
+    m->head.run_frames = 1;
+    m->head.n_runs = clip->n_frames;
     m->head.input_floats = c->n_grids + (c->flow_rows > 0);
     m->head.learning_rate = LEARNING_RATE;
     m->head.beta1 = .9;
@@ -435,7 +437,8 @@ static NervTensor *join_grids(const NervGrid *m, NervTape *t, NervTensor *x, int
     return part[0];
 }
 
-static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input)
+static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
+                              NervTensor *keys)
 {
     const NervGrid *m = (const NervGrid *)model;
     const NervGridConfig *c = &m->config;

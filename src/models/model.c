@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "models/dnerv.h"
 #include "models/grid.h"
 #include "models/nerv.h"
 
 static const NervModelClass *const classes[] = {
     &nerv_model_class_nerv,
     &nerv_model_class_grid,
+    &nerv_model_class_dnerv,
 };
 
 static bool clip_valid(const NervClip *clip, NervErrorCode code, GError **error)
@@ -39,7 +41,9 @@ NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervC
         if (classes[i]->accepts(name))
             return classes[i]->configure(name, options, clip, size, error);
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "unknown model \"%s\"; known are nerv, nerv-mlp, nerv-s, nerv-m, nerv-l", name);
+                "unknown model \"%s\"; known are nerv, nerv-mlp, nerv-s, nerv-m, nerv-l, dnerv, "
+                "dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l",
+                name);
     return NULL;
 }
 
@@ -109,14 +113,31 @@ bool nerv_model_alike(const NervModel *a, const NervModel *b)
 }
 
 NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,
-                             NervTensor *input)
+                             NervTensor *input, NervTensor *keys)
 {
-    return tape->error ? NULL : model->klass->build(model, tape, params, input);
+    return tape->error ? NULL : model->klass->build(model, tape, params, input, keys);
 }
 
-void nerv_model_input(const NervModel *model, int32_t frame, float *dst)
+NervRun nerv_model_run(const NervModel *model, int32_t run)
 {
-    model->klass->input(model, frame, dst);
+    if (model->klass->run)
+        return model->klass->run(model, run);
+    return (NervRun){ .first = run, .n = 1, .keys = { -1, -1 } };
+}
+
+int32_t nerv_model_run_of(const NervModel *model, int32_t frame)
+{
+    int32_t low = 0, high = model->n_runs; /* the run is one of low..high-1 */
+    while (high - low > 1) {
+        const int32_t middle = low + (high - low) / 2;
+        *(nerv_model_run(model, middle).first > frame ? &high : &low) = middle;
+    }
+    return low;
+}
+
+void nerv_model_input(const NervModel *model, int32_t run, float *dst)
+{
+    model->klass->input(model, run, dst);
 }
 
 void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst)

@@ -17,6 +17,13 @@ typedef struct {
     int32_t n_frames;      /* frames of the segment, >= 1 */
 } NervClip;
 
+/* What one evaluation of a network gives: one frame, or a few in succession. */
+typedef struct {
+    int32_t first, n; /* frames of the segment; what is evaluated beyond n repeats the last one */
+    int32_t
+        keys[2]; /* places in the model's list of the keyframes before and behind; -1: the model has none */
+} NervRun;
+
 /* How large a network should be, for models that may choose. Zeros leave it to the model. */
 typedef struct {
     double
@@ -24,6 +31,9 @@ typedef struct {
     double growth; /* times that many; 0 means 1 */
     double
         macs_per_pixel; /* multiplications of one frame's evaluation over its luma samples, at most about so many */
+    /* The segment's videos, between cuts: how many frames each has. n_videos = 0: one. For models with keyframes. */
+    const int32_t *videos;
+    uint32_t n_videos;
 } NervModelSize;
 
 typedef enum {
@@ -51,9 +61,10 @@ typedef struct {
     void (*write)(const NervModel *model, NervBitWriter *w);
     NervModel *(*read)(NervBitReader *r, const NervClip *clip, GError **error);
     void (*free)(NervModel *model);
-    NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params,
-                         NervTensor *input);
-    void (*input)(const NervModel *model, int32_t frame, float *dst);
+    NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input,
+                         NervTensor *keys);
+    void (*input)(const NervModel *model, int32_t run, float *dst);
+    NervRun (*run)(const NervModel *model, int32_t run); /* NULL: run i is frame i */
     char *(*describe)(const NervModel *model);
 } NervModelClass;
 
@@ -68,6 +79,11 @@ struct NervModel {
     double beta1, beta2;  /* Adam's, that suit it */
     double warmup;        /* fraction of the steps, 0..1 */
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
+    int32_t run_frames;   /* frames that one evaluation gives: 1, or the length of a clip */
+    int32_t n_runs;
+    /* Frames of the segment that go beside the network as coded pictures, ascending. */
+    int32_t *keys;
+    int32_t n_keys;
 };
 
 /* Quantiser steps of a parameter by its role: N of a weight, 1 of a bias, C of a grid. */
@@ -96,14 +112,18 @@ NervModel *nerv_model_read(NervBitReader *r, const NervClip *clip, GError **erro
  * n_frames. */
 bool nerv_model_alike(const NervModel *a, const NervModel *b);
 
-/* Appends the network: `params` are n_params leaves of the params' shapes, `input` is [N,input_floats,1,1].
- * Returns RGB in [0,1], [N,3,height,width] (already cropped to the clip's size), or NULL with the tape's
- * error set. */
+/* Appends the network: `params` are n_params leaves of the params' shapes, `input` is [N,input_floats,1,1], N = run_frames, or for
+ * models with run_frames = 1 as many as there are frames. keys: [2,3,height,width], the run's keyframes in RGB; NULL if the model has
+ * none. Returns RGB in [0,1] (of a model with keyframes, about), [N,3,height,width] (already cropped to the clip's size), or NULL
+ * with the tape's error set. */
 NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,
-                             NervTensor *input);
+                             NervTensor *input, NervTensor *keys);
 
-/* Writes what goes in for one frame, 0 <= frame < clip.n_frames: input_floats floats. */
-void nerv_model_input(const NervModel *model, int32_t frame, float *dst);
+/* What run 0 <= run < n_runs is of, and the one that a frame is in. */
+NervRun nerv_model_run(const NervModel *model, int32_t run);
+int32_t nerv_model_run_of(const NervModel *model, int32_t frame);
+/* Writes what goes in for one run: run_frames * input_floats floats. */
+void nerv_model_input(const NervModel *model, int32_t run, float *dst);
 
 /* Initial weights of a seed: n_weights floats, each tensor uniform in its init_bound. */
 void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst);

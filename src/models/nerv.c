@@ -173,6 +173,8 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
 
     m->head.klass = &nerv_model_class_nerv;
     m->head.clip = *clip;
+    m->head.run_frames = 1;
+    m->head.n_runs = clip->n_frames;
     m->head.input_floats = 2 * c->pe_levels;
     m->head.beta1 = .5; /* these three are the paper's */
     m->head.beta2 = .999;
@@ -232,7 +234,8 @@ static NervModel *nerv_configure(const char *name, GVariant *options, const Nerv
 
 /* --- tape --- */
 
-static NervTensor *nerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input)
+static NervTensor *nerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
+                              NervTensor *keys)
 {
     const NervNerv *m = (const NervNerv *)model;
     const NervNervConfig *c = &m->config;

@@ -16,33 +16,30 @@ struct NervScorer {
     NervTape *tape;
     NervExec *exec;
     NervParams *params;
-    NervTensor *input, *index, *mse;
-    float *encoding;
+    NervScene scene;
+    NervTensor *mse; /* of each frame, [N,1,1,1] */
+    float *mse_data;
 };
 
-NervScorer *nerv_scorer_new(NervBackend *be, const NervModel *model, NervBuffer *frames,
-                            const NervPixels *pixels, GError **error)
+NervScorer *nerv_scorer_new(NervBackend *be, const NervModel *model, const NervFootage *footage,
+                            GError **error)
 {
-    const int32_t frame_bytes = (int32_t)((nerv_pixels_bytes(pixels) + 3) / 4 * 4);
     NervScorer *s = g_new0(NervScorer, 1);
     NervTape *t = s->tape = nerv_tape_new();
     g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params);
 
     s->be = be;
     s->model = model;
-    s->encoding = g_new0(float, model->input_floats);
-    NervTensor *store = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_U8,
-                                       nerv_shape(model->clip.n_frames, 1, 1, frame_bytes), "frames");
-    s->input =
-        nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, model->input_floats, 1, 1), "input");
-    s->index = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_I32, nerv_shape(1, 1, 1, 1), "index");
+    s->mse_data = g_new0(float, model->run_frames);
+    nerv_scene_init(&s->scene, t, model, footage, 1);
     nerv_params_leaves(model, t, "", leaves);
-    s->mse = nerv_mse(t, nerv_model_build(model, t, leaves, s->input),
-                      nerv_from_pixels(t, store, s->index, pixels));
+    NervTensor *rgb = nerv_model_build(model, t, leaves, s->scene.input, s->scene.keys);
+    NervTensor *error_of = nerv_add(t, rgb, nerv_affine(t, s->scene.target, -1.f, 0.f));
+    s->mse = nerv_reduce_mean(t, nerv_mul(t, error_of, error_of), NERV_AXIS_C | NERV_AXIS_H | NERV_AXIS_W);
     nerv_tape_output(t, s->mse, "mse");
     s->exec = nerv_exec_new(be, t, error);
     s->params = s->exec ? nerv_params_new(be, model, error) : NULL;
-    if (s->params && nerv_exec_bind(s->exec, store, frames, 0, error) &&
+    if (s->params && nerv_scene_bind(&s->scene, s->exec, footage, error) &&
         nerv_params_bind(s->params, s->exec, leaves, error))
         return s;
     nerv_scorer_free(s);
@@ -56,7 +53,8 @@ void nerv_scorer_free(NervScorer *s)
     nerv_exec_free(s->exec);
     nerv_params_free(s->params);
     nerv_tape_free(s->tape);
-    g_free(s->encoding);
+    nerv_scene_clear(&s->scene);
+    g_free(s->mse_data);
     g_free(s);
 }
 
@@ -66,17 +64,19 @@ bool nerv_scorer_run(NervScorer *s, const float *weights, int32_t n_frames, Nerv
     n_frames = CLAMP(n_frames, 1, s->model->clip.n_frames);
     if (!nerv_params_upload(s->params, weights, error))
         return false;
-    for (int32_t i = 0; i < n_frames; i++) {
-        float mse;
-        nerv_model_input(s->model, i, s->encoding);
-        if (nerv_backend_cancelled(s->be, error) || !nerv_exec_write(s->exec, s->input, s->encoding, error) ||
-            !nerv_exec_write(s->exec, s->index, &i, error) || !nerv_exec_run(s->exec, error) ||
-            !nerv_exec_read(s->exec, s->mse, &mse, error))
+    int32_t done = 0;
+    for (int32_t run = 0; done < n_frames; run++) {
+        const NervRun r = nerv_model_run(s->model, run);
+        nerv_scene_set(&s->scene, 0, run);
+        if (nerv_backend_cancelled(s->be, error) || !nerv_scene_write(&s->scene, s->exec, error) ||
+            !nerv_exec_run(s->exec, error) || !nerv_exec_read(s->exec, s->mse, s->mse_data, error))
             return false;
-        sum += mse;
-        decibels -= 10. * log10(fmax(mse, LEAST_MSE));
+        for (int32_t i = 0; i < r.n; i++, done++) {
+            sum += s->mse_data[i];
+            decibels -= 10. * log10(fmax(s->mse_data[i], LEAST_MSE));
+        }
     }
-    score->psnr_frames = decibels / n_frames;
-    score->psnr = -10. * log10(fmax(sum / n_frames, LEAST_MSE));
+    score->psnr_frames = decibels / done;
+    score->psnr = -10. * log10(fmax(sum / done, LEAST_MSE));
     return true;
 }

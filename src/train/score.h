@@ -5,8 +5,7 @@
  */
 #pragma once
 
-#include "backend/backend.h"
-#include "models/model.h"
+#include "train/footage.h"
 
 typedef struct {
     double psnr_frames; /* dB in R'G'B', the mean of the frames' */
@@ -15,10 +14,10 @@ typedef struct {
 
 typedef struct NervScorer NervScorer;
 
-/* `frames` and `pixels` as nerv_trainer_new() takes them; they and the model must outlive the scorer. */
-NervScorer *nerv_scorer_new(NervBackend *be, const NervModel *model, NervBuffer *frames,
-                            const NervPixels *pixels, GError **error);
+/* The footage, its pictures and the model must outlive the scorer. */
+NervScorer *nerv_scorer_new(NervBackend *be, const NervModel *model, const NervFootage *footage,
+                            GError **error);
 void nerv_scorer_free(NervScorer *s);
 
-/* All frames, or the first n of them. weights: model->n_weights floats. NERV_ERROR_CANCELLED when be->cancel is set, within a frame. */
+/* All frames, or the first n of them, up to a run's end. weights: model->n_weights floats. NERV_ERROR_CANCELLED when be->cancel is set, within a frame. */
 bool nerv_scorer_run(NervScorer *s, const float *weights, int32_t n_frames, NervScore *score, GError **error);

@@ -54,19 +54,18 @@ struct NervTrainer {
     NervTape *tape;
     NervExec *exec;
     NervParams *w, *m, *v;
-    NervParams *s, *sm, *sv;   /* the steps and their moments; NULL without quantisation */
-    NervParams *masks;         /* of prunable weights, 1 or 0; NULL without pruning */
-    NervTensor *input, *index; /* INPUT leaves: [B,input_floats,1,1], [B,1,1,1] */
-    Hyper hyper[MAX_RATES];    /* INPUT leaves [1,4,1,1] */
+    NervParams *s, *sm, *sv; /* the steps and their moments; NULL without quantisation */
+    NervParams *masks;       /* of prunable weights, 1 or 0; NULL without pruning */
+    NervScene scene;
+    Hyper hyper[MAX_RATES]; /* INPUT leaves [1,4,1,1] */
     uint32_t n_hyper;
     NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
     NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
 
     NervRng rng;
-    uint32_t *order; /* permutation of the clip's frames */
+    uint32_t *order; /* permutation of the clip's runs */
     uint32_t next;   /* position in it */
-    float *encoding; /* batch x input_floats */
-    int32_t *frames; /* batch */
+    double share;    /* of the last step's frames those that are not beyond a clip's end */
 
     double *loss_ring, *mse_ring, *psnr_ring; /* last epoch's worth of steps */
     uint32_t ring_size;
@@ -166,7 +165,7 @@ static NervTensor *build_loss(const NervTrainer *tr, NervTensor *rgb, NervTensor
 
 /* What the step's tape is made of: 3 n_params leaves each, the values and their two moments. */
 typedef struct {
-    NervTensor *store, **weights, **steps;
+    NervTensor **weights, **steps;
     NervTensor **masks; /* by parameter, NULL where it is not prunable; NULL without pruning */
 } Leaves;
 
@@ -238,19 +237,13 @@ static void build_descent(NervTrainer *tr, const Leaves *l, NervTensor *objectiv
                   &adam);
 }
 
-static void add_leaves(NervTrainer *tr, const NervPixels *pixels, Leaves *l)
+static void add_leaves(NervTrainer *tr, const NervFootage *footage, Leaves *l)
 {
-    const int32_t batch = (int32_t)tr->settings.batch_size;
-    const int32_t frame_bytes = (int32_t)((nerv_pixels_bytes(pixels) + 3) / 4 * 4);
     const NervModel *model = tr->model;
     const uint32_t n = model->n_params;
     NervTape *t = tr->tape;
 
-    l->store = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_U8,
-                              nerv_shape(model->clip.n_frames, 1, 1, frame_bytes), "frames");
-    tr->input =
-        nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(batch, model->input_floats, 1, 1), "input");
-    tr->index = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_I32, nerv_shape(batch, 1, 1, 1), "index");
+    nerv_scene_init(&tr->scene, t, model, footage, (int32_t)tr->settings.batch_size);
     l->weights = g_new0(NervTensor *, 3 * n);
     nerv_params_leaves(model, t, "", l->weights);
     nerv_params_leaves(model, t, "m.", l->weights + n);
@@ -270,16 +263,18 @@ static void add_leaves(NervTrainer *tr, const NervPixels *pixels, Leaves *l)
 }
 
 /* One step as one tape. */
-static void build_tape(NervTrainer *tr, const NervPixels *pixels, Leaves *l)
+static void build_tape(NervTrainer *tr, const NervFootage *footage, Leaves *l)
 {
     NervTape *t = tr->tape = nerv_tape_new();
     g_autofree NervTensor **q = g_new0(NervTensor *, tr->model->n_params);
 
-    add_leaves(tr, pixels, l);
+    add_leaves(tr, footage, l);
     if (l->steps)
         tr->bits = quantise_all(tr, l, q);
-    NervTensor *target = nerv_from_pixels(t, l->store, tr->index, pixels);
-    NervTensor *rgb = nerv_model_build(tr->model, t, l->steps ? q : l->weights, tr->input);
+    NervTensor *rgb =
+        nerv_model_build(tr->model, t, l->steps ? q : l->weights, tr->scene.input, tr->scene.keys);
+    NervTensor *target = nerv_scene_mask(&tr->scene, t, tr->scene.target);
+    rgb = nerv_scene_mask(&tr->scene, t, rgb);
     tr->loss = build_loss(tr, rgb, target);
     tr->mse = nerv_mse(t, rgb, target);
     nerv_tape_output(t, tr->loss, "loss");
@@ -313,26 +308,24 @@ static bool make_masks(NervTrainer *tr, NervTensor *const *leaves, GError **erro
 
 static void make_schedule(NervTrainer *tr)
 {
-    const uint64_t n_frames = (uint64_t)tr->model->clip.n_frames, batch = tr->settings.batch_size;
-    const uint64_t n_steps = (n_frames * tr->settings.epochs + batch - 1) / batch;
+    const uint64_t n_runs = (uint64_t)tr->model->n_runs, batch = tr->settings.batch_size;
+    const uint64_t n_steps = (n_runs * tr->settings.epochs + batch - 1) / batch;
     nerv_schedule_init(&tr->schedule, (uint32_t)MIN(n_steps, UINT32_MAX), tr->settings.deadline_us);
-    tr->ring_size = (uint32_t)((n_frames + batch - 1) / batch);
+    tr->ring_size = (uint32_t)((n_runs + batch - 1) / batch);
     tr->loss_ring = g_new0(double, tr->ring_size);
     tr->mse_ring = g_new0(double, tr->ring_size);
     tr->psnr_ring = g_new0(double, tr->ring_size);
-    tr->order = g_new(uint32_t, n_frames);
-    for (uint32_t i = 0; i < n_frames; i++)
+    tr->order = g_new(uint32_t, n_runs);
+    for (uint32_t i = 0; i < n_runs; i++)
         tr->order[i] = i;
-    tr->next = (uint32_t)n_frames; /* shuffled at the first step */
-    tr->encoding = g_new0(float, batch *(uint64_t)tr->model->input_floats);
-    tr->frames = g_new0(int32_t, batch);
+    tr->next = (uint32_t)n_runs; /* shuffled at the first step */
     /* A stream of its own: the weights' draws, which depend on the model's size, must not shift the order of
      * frames. */
     nerv_rng_init(&tr->rng, tr->settings.seed ^ UINT64_C(0x6672616d65730001));
 }
 
-NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffer *frames,
-                              const NervPixels *pixels, const NervTrainSettings *settings, GError **error)
+NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, const NervFootage *footage,
+                              const NervTrainSettings *settings, GError **error)
 {
     if (!settings_valid(settings, error))
         return NULL;
@@ -343,10 +336,10 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffe
     tr->be = be;
     tr->model = model;
     tr->settings = *settings;
-    tr->settings.batch_size = MIN(settings->batch_size, (uint32_t)model->clip.n_frames);
-    build_tape(tr, pixels, &leaves);
+    tr->settings.batch_size = model->run_frames > 1 ? 1 : MIN(settings->batch_size, (uint32_t)model->n_runs);
+    build_tape(tr, footage, &leaves);
     tr->exec = nerv_exec_new(be, tr->tape, error);
-    if (!tr->exec || !nerv_exec_bind(tr->exec, leaves.store, frames, 0, error) ||
+    if (!tr->exec || !nerv_scene_bind(&tr->scene, tr->exec, footage, error) ||
         !make_params(tr, false, leaves.weights, &tr->w, &tr->m, &tr->v, error) ||
         (leaves.steps && !make_params(tr, true, leaves.steps, &tr->s, &tr->sm, &tr->sv, error)) ||
         (leaves.masks && !make_masks(tr, leaves.masks, error)))
@@ -386,8 +379,7 @@ void nerv_trainer_free(NervTrainer *tr)
     nerv_params_free(tr->masks);
     nerv_tape_free(tr->tape);
     g_free(tr->order);
-    g_free(tr->encoding);
-    g_free(tr->frames);
+    nerv_scene_clear(&tr->scene);
     g_free(tr->loss_ring);
     g_free(tr->mse_ring);
     g_free(tr->psnr_ring);
@@ -395,9 +387,9 @@ void nerv_trainer_free(NervTrainer *tr)
 }
 
 /* Fisher-Yates; epochs follow each other without a gap, so that every batch is full. */
-static uint32_t next_frame(NervTrainer *tr)
+static uint32_t next_run(NervTrainer *tr)
 {
-    const uint32_t n = (uint32_t)tr->model->clip.n_frames;
+    const uint32_t n = (uint32_t)tr->model->n_runs;
     if (tr->next == n) {
         for (uint32_t i = n - 1; i > 0; i--) {
             const uint32_t j = nerv_rng_below(&tr->rng, i + 1), swap = tr->order[i];
@@ -448,13 +440,14 @@ static bool write_hyper(NervTrainer *tr, GError **error)
 
 static bool write_inputs(NervTrainer *tr, GError **error)
 {
-    const NervTrainSettings *s = &tr->settings;
-    for (uint32_t i = 0; i < s->batch_size; i++) {
-        tr->frames[i] = (int32_t)next_frame(tr);
-        nerv_model_input(tr->model, tr->frames[i], tr->encoding + (size_t)i * tr->model->input_floats);
+    tr->share = 0.;
+    for (uint32_t i = 0; i < tr->settings.batch_size; i++) {
+        const int32_t run = (int32_t)next_run(tr);
+        nerv_scene_set(&tr->scene, (int32_t)i, run);
+        tr->share +=
+            (double)nerv_model_run(tr->model, run).n / tr->model->run_frames / tr->settings.batch_size;
     }
-    return nerv_exec_write(tr->exec, tr->input, tr->encoding, error) &&
-           nerv_exec_write(tr->exec, tr->index, tr->frames, error) && write_hyper(tr, error);
+    return nerv_scene_write(&tr->scene, tr->exec, error) && write_hyper(tr, error);
 }
 
 static double psnr_of(double mse)
@@ -477,6 +470,8 @@ static bool collect(NervTrainer *tr, GError **error)
         tr->last_bits = bits;
     }
     tr->pending = false;
+    loss = (float)(loss / tr->share);
+    mse = (float)(mse / tr->share);
     const uint32_t at = (tr->step - 1) % tr->ring_size;
     tr->loss_sum += loss - tr->loss_ring[at];
     tr->mse_sum += mse - tr->mse_ring[at];

@@ -5,14 +5,14 @@
  */
 #pragma once
 
-#include "backend/backend.h"
-#include "models/model.h"
+#include "train/footage.h"
 
 typedef struct NervTrainer NervTrainer;
 
 typedef struct {
-    uint32_t epochs;      /* passes over the clip, >= 1 */
-    uint32_t batch_size;  /* frames per step, >= 1; clamped to the clip's frames */
+    uint32_t epochs; /* passes over the clip, >= 1 */
+    uint32_t
+        batch_size; /* runs per step, >= 1; clamped to the clip's, and to 1 if a run has several frames */
     double learning_rate; /* peak, > 0 */
     double beta1, beta2;  /* Adam; the paper's 0.5, 0.999 */
     double eps;           /* 1e-8 */
@@ -49,10 +49,9 @@ typedef struct {
     double eta_seconds;
 } NervTrainProgress;
 
-/* `frames`: U8 buffer of clip.n_frames frames, each nerv_pixels_bytes(pixels) rounded up to 4 bytes, on `be`.
- * The model and the buffer must outlive the trainer. Initial weights are drawn from the seed. */
-NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, NervBuffer *frames,
-                              const NervPixels *pixels, const NervTrainSettings *settings, GError **error);
+/* The model and the footage's pictures must outlive the trainer. Initial weights are drawn from the seed. */
+NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, const NervFootage *footage,
+                              const NervTrainSettings *settings, GError **error);
 void nerv_trainer_free(NervTrainer *tr);
 
 /* One step. Returns false on error; after the last step it does nothing and returns true. */

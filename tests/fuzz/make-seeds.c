@@ -19,6 +19,14 @@
 #define WIDE                                                                                                 \
     "{'stem': <4>, 'base-channels': <2>, 'widths': <[3]>, 'strides': <[5]>, 'kernels': <[5]>, 'pe-levels': " \
     "<4>, 'activation': <'sin'>}"
+/* Clips of two frames, each between keyframes of its own, and two of them in one interval. */
+#define CLIPS                                                                                                \
+    "{'clip-frames': <2>, 'keyframe-interval': <2>, 'content': <2>, 'base-channels': <2>, 'widths': "        \
+    "<[3,2]>, "                                                                                              \
+    "'strides': <[2,4]>}"
+#define CLIPS_STEM                                                                                           \
+    "{'clip-frames': <2>, 'keyframe-interval': <4>, 'stem': <3>, 'pe-levels': <4>, 'content': <2>, "         \
+    "'base-channels': <1>, 'widths': <[3]>, 'strides': <[5]>, 'without': <'mix,pyramid,skip'>}"
 
 static const char *directory;
 
@@ -55,7 +63,10 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     NervBitWriter w = { .bytes = out };
     NervRng rng;
     g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
-    NervModel *model = nerv_model_new(strstr(options, "'grids'") ? "nerv" : "nerv-mlp", v, clip, &error);
+    NervModel *model = nerv_model_new(strstr(options, "'grids'")         ? "nerv"
+                                      : strstr(options, "'clip-frames'") ? "dnerv"
+                                                                         : "nerv-mlp",
+                                      v, clip, &error);
     if (!model)
         g_error("%s", error->message);
     g_autofree float *params = g_new(float, model->n_weights);
@@ -110,18 +121,36 @@ static void append_frame(GByteArray *out, uint32_t segment, uint32_t index, int6
     nerv_writer_clear(&w);
 }
 
-static void append_keyframe_unit(GByteArray *out, uint32_t segment, uint32_t index, const char *data)
+static void append_picture_unit(GByteArray *out, uint32_t segment, uint32_t index, const uint8_t *data,
+                                size_t bytes)
 {
-    const NervKeyframeHeader k = { .segment_id = segment & 255,
-                                   .index = index,
-                                   .codec = NERV_KEYFRAME_AV1,
-                                   .data = (const uint8_t *)data,
-                                   .bytes = strlen(data) };
+    const NervKeyframeHeader k = {
+        .segment_id = segment & 255, .index = index, .codec = NERV_KEYFRAME_AV1, .data = data, .bytes = bytes
+    };
     NervBitWriter w;
     nerv_writer_init(&w);
     nerv_keyframe_header_write(&k, &w);
     nerv_unit_write(out, NERV_UNIT_KEYFRAME, w.bytes->data, w.bytes->len);
     nerv_writer_clear(&w);
+}
+
+static void append_keyframe_unit(GByteArray *out, uint32_t segment, uint32_t index, const char *data)
+{
+    append_picture_unit(out, segment, index, (const uint8_t *)data, strlen(data));
+}
+
+/* A picture that a stream of append_sync()'s size can have. */
+static GByteArray *code_picture(uint32_t n)
+{
+    const NervPixels p = { .format = NERV_PIXELS_I420, .width = 17, .height = 16 };
+    g_autofree uint8_t *frame = g_malloc(nerv_pixels_bytes(&p));
+    GByteArray *coded = g_byte_array_new();
+    GError *error = NULL;
+    for (size_t i = 0; i < nerv_pixels_bytes(&p); i++)
+        frame[i] = (uint8_t)(n * 20 + i % 17 * 5 + i / 17);
+    if (!nerv_keyframe_encode(&p, frame, 40, 6, NULL, coded, &error))
+        g_error("%s", error->message);
+    return coded;
 }
 
 /* --- seeds --- */
@@ -186,6 +215,8 @@ static void weights_seeds(void)
                   { "ok-steps-zero", TINY, STEPS, 0 },
                   { "ok-grids", GRIDS, STEPS, 1 },
                   { "ok-grids-8", GRIDS, 8, 1 },
+                  { "ok-clips", CLIPS, STEPS, 1 },
+                  { "ok-clips-stem", CLIPS_STEM, 8, 1 },
                   { "ok-wide-3", WIDE, 3, 1 },
                   { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },
                   { "ok-huffman-2", TINY, HUFFMAN + 2, 1 },
@@ -314,6 +345,16 @@ static void stream_seeds(void)
     append_frame(a, 0, 1, 0);
     save("decoder", "ok-keyframes", a);
     save("units", "ok-keyframes", a);
+    g_byte_array_set_size(a, 0);
+    append_sync(a, CLIPS, STEPS, 0, 5, 25);
+    for (uint32_t i = 0; i < 5; i++) {
+        GByteArray *picture = code_picture(i);
+        if (i % 2 == 0)
+            append_picture_unit(a, 0, i, picture->data, picture->len);
+        append_frame(a, 0, i, 0);
+        g_byte_array_unref(picture);
+    }
+    save("decoder", "clips", a);
     g_byte_array_set_size(a, 0);
     append_frame(a, 200, 65535, INT64_C(-1000000000000));
     save("units", "ok-frame", a);

@@ -9,23 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/cpu.h"
-#include "golden_file.h"
+#include "fits.h"
 #include "models/params.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
-
-#define FORWARD_TOLERANCE  1e-4 /* absolute, of values in 0..1 */
-#define LOSS_TOLERANCE     1e-3 /* relative */
-#define GRADIENT_TOLERANCE 1e-3 /* relative to the tensor's largest */
-#define WEIGHT_TOLERANCE   2e-2 /* RMS, relative to how far the fit moved the tensor */
-
-typedef struct {
-    const char *name;
-    NervCpuLevel level; /* NERV_CPU_N_LEVELS: Vulkan */
-    NervBackend *be;
-    char *missing; /* why there is no backend */
-} Device;
 
 typedef struct {
     const char *name;
@@ -36,109 +23,34 @@ typedef struct {
 } Golden;
 
 typedef struct {
-    Device *device;
+    FitsDevice *device;
     Golden *golden;
 } Case;
 
-static Device devices[] = {
-    { .name = "cpu-c", .level = NERV_CPU_C },         { .name = "cpu-baseline", .level = NERV_CPU_BASELINE },
-    { .name = "cpu-avx2", .level = NERV_CPU_AVX2 },   { .name = "cpu-avx512", .level = NERV_CPU_AVX512 },
-    { .name = "vulkan", .level = NERV_CPU_N_LEVELS },
-};
 static Golden goldens[] = { { .name = "gelu" }, { .name = "silu" } };
 
 /* --- set-up --- */
 
-static void open_device(Device *d)
-{
-    g_autoptr(GError) error = NULL;
-    const char *named = g_getenv("NERV_CHECKOP_DEVICE");
-    if (d->level == NERV_CPU_N_LEVELS)
-        d->be = nerv_backend_open(named ? named : "vulkan:0", 0, &error);
-    else if (d->level <= nerv_cpu_level_hardware())
-        d->be = nerv_cpu_backend_new_level(2, d->level, &error);
-    else
-        d->missing = g_strdup("this machine has no such CPU level");
-    if (error && g_error_matches(error, NERV_ERROR, NERV_ERROR_DEVICE))
-        d->missing = g_strdup(error->message);
-    else
-        g_assert_no_error(error);
-}
-
-static GVariant *int_list(const char *text)
-{
-    GVariantBuilder b;
-    g_auto(GStrv) words = g_strsplit(text, ",", -1);
-    g_variant_builder_init(&b, G_VARIANT_TYPE("ai"));
-    for (char **w = words; *w; w++)
-        g_variant_builder_add(&b, "i", atoi(*w));
-    return g_variant_builder_end(&b);
-}
-
 static void open_golden(Golden *g)
 {
-    static const char *const ints[] = { "stem", "base-channels" },
-                             *const lists[] = { "widths", "strides", "kernels" },
-                             *const strings[] = { "activation", "out-activation" };
+    static const char *const ints[] = { "stem", "base-channels", NULL },
+                             *const lists[] = { "widths", "strides", "kernels", NULL },
+                             *const strings[] = { "activation", "out-activation", NULL };
     g_autoptr(GError) error = NULL;
-    g_autofree char *base = g_strconcat(g->name, ".golden", NULL);
-    g_autofree char *path = g_test_build_filename(G_TEST_DIST, base, NULL);
-    GVariantDict dict;
 
-    g->file = golden_file_read(path, &error);
-    g_assert_no_error(error);
+    g->file = fits_file(g->name);
     const int w = atoi(golden_option(g->file, "width")), h = atoi(golden_option(g->file, "height"));
     g->pixels = (NervPixels){ .format = NERV_PIXELS_RGB, .width = w, .height = h };
     g->n_steps = (uint32_t)golden_array(g->file, "order")->shape.c;
-
-    g_variant_dict_init(&dict, NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(ints); i++)
-        g_variant_dict_insert(&dict, ints[i], "i", atoi(golden_option(g->file, ints[i])));
-    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
-        g_variant_dict_insert_value(&dict, lists[i], int_list(golden_option(g->file, lists[i])));
-    for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
-        g_variant_dict_insert(&dict, strings[i], "s", golden_option(g->file, strings[i]));
     const NervClip clip = { w, h, golden_array(g->file, "frames")->shape.n };
-    g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_dict_end(&dict));
+    g_autoptr(GVariant) options = fits_options(g->file, ints, lists, strings);
     g->model = nerv_model_new("nerv-mlp", options, &clip, &error);
     g_assert_no_error(error);
 }
 
-static bool is_missing(const Case *c)
-{
-    if (c->device->missing)
-        g_test_skip(c->device->missing);
-    return c->device->missing != NULL;
-}
-
-/* The model's parameters out of the arrays prefix + name, one after the other. */
-static float *flat_params(const Golden *g, const char *prefix)
-{
-    float *flat = g_new(float, g->model->n_weights), *at = flat;
-    for (uint32_t i = 0; i < g->model->n_params; i++) {
-        const NervParam *p = &g->model->params[i];
-        const int64_t n = nerv_shape_count(p->shape);
-        g_autofree char *name = g_strconcat(prefix, p->name, NULL);
-        g_assert_true(nerv_shape_equal(golden_array(g->file, name)->shape, p->shape));
-        memcpy(at, golden_floats(g->file, name, n), (size_t)n * sizeof(float));
-        at += n;
-    }
-    return flat;
-}
-
 static NervBuffer *upload_frames(const Golden *g, NervBackend *be)
 {
-    g_autoptr(GError) error = NULL;
-    const size_t frame = nerv_pixels_bytes(&g->pixels), padded = (frame + 3) / 4 * 4;
-    const int32_t n = g->model->clip.n_frames;
-    const uint8_t *src = golden_array(g->file, "frames")->data;
-    NervBuffer *buf = nerv_buffer_new(be, padded * n, &error);
-    g_assert_no_error(error);
-    for (int32_t i = 0; i < n; i++) {
-        nerv_buffer_upload(buf, padded * i, src + frame * i, frame, &error);
-        g_assert_no_error(error);
-    }
-    return buf;
+    return fits_pictures(g->file, "frames", be, 0, g->model->clip.n_frames);
 }
 
 /* --- the tape of one step on one frame --- */
@@ -174,7 +86,7 @@ static void step_build(Step *s, const Golden *g, bool with_adam)
     nerv_params_leaves(model, t, "v.", s->leaves + 2 * n);
 
     NervTensor *target = nerv_from_pixels(t, s->store, s->index, &g->pixels);
-    s->rgb = nerv_model_build(model, t, s->leaves, s->input);
+    s->rgb = nerv_model_build(model, t, s->leaves, s->input, NULL);
     s->loss = nerv_add(t, nerv_affine(t, nerv_l1(t, s->rgb, target), 0.7f, 0.f),
                        nerv_affine(t, nerv_ssim(t, s->rgb, target), -0.3f, 0.3f));
     nerv_tape_output(t, s->rgb, "rgb");
@@ -191,7 +103,7 @@ static void step_build(Step *s, const Golden *g, bool with_adam)
 static void step_init(Step *s, const Golden *g, NervBackend *be, bool with_adam)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree float *w0 = flat_params(g, "w0.");
+    g_autofree float *w0 = fits_params(g->file, g->model, "w0.");
     memset(s, 0, sizeof(*s));
     step_build(s, g, with_adam);
     nerv_tape_check(s->tape, &error);
@@ -241,60 +153,6 @@ static double step_run(Step *s, const Golden *g, int32_t frame, uint32_t n, bool
     return loss;
 }
 
-/* --- comparison --- */
-
-static void expect_loss(double got, double want, uint32_t step)
-{
-    if (!(fabs(got - want) <= LOSS_TOLERANCE * fabs(want))) {
-        g_test_message("loss of step %u: %.8g, PyTorch %.8g", step, got, want);
-        g_test_fail();
-    }
-}
-
-/* Largest difference of two arrays; a NaN counts as infinite. */
-static double max_difference(const float *a, const float *b, int64_t n)
-{
-    double worst = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = fabs((double)a[i] - b[i]);
-        worst = d == d ? fmax(worst, d) : INFINITY;
-    }
-    return worst;
-}
-
-static double max_magnitude(const float *a, int64_t n)
-{
-    double m = 0;
-    for (int64_t i = 0; i < n; i++)
-        m = fmax(m, fabs((double)a[i]));
-    return m;
-}
-
-static double rms_difference(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-    return sqrt(sum / (double)n);
-}
-
-/* Weights after a fit: off by little against how far PyTorch's fit moved them. */
-static void expect_weights(const Golden *g, const float *got, const char *prefix)
-{
-    g_autofree float *want = flat_params(g, prefix), *start = flat_params(g, "w0.");
-    int64_t at = 0;
-    for (uint32_t i = 0; i < g->model->n_params; i++) {
-        const int64_t n = nerv_shape_count(g->model->params[i].shape);
-        const double off = rms_difference(got + at, want + at, n),
-                     moved = rms_difference(start + at, want + at, n);
-        if (!(off <= WEIGHT_TOLERANCE * moved)) {
-            g_test_message("%s: off by %.3g RMS, moved by %.3g", g->model->params[i].name, off, moved);
-            g_test_fail();
-        }
-        at += n;
-    }
-}
-
 /* --- the tests --- */
 
 static void test_rates(gconstpointer data)
@@ -317,7 +175,7 @@ static void test_forward(gconstpointer data)
     const int64_t n = nerv_shape_count(nerv_shape(1, 3, g->pixels.height, g->pixels.width));
     const float *want = golden_floats(g->file, "forward", g->model->clip.n_frames * n);
     Step s;
-    if (is_missing(c))
+    if (fits_missing(c->device))
         return;
     g_autofree float *got = g_new(float, n);
     step_init(&s, g, c->device->be, false);
@@ -325,7 +183,7 @@ static void test_forward(gconstpointer data)
         step_run(&s, g, i, 0, false);
         nerv_exec_read(s.exec, s.rgb, got, &error);
         g_assert_no_error(error);
-        g_assert_cmpfloat(max_difference(got, want + i * n, n), <=, FORWARD_TOLERANCE);
+        g_assert_cmpfloat(fits_difference(got, want + i * n, n), <=, FITS_FORWARD_TOLERANCE);
     }
     step_clear(&s);
 }
@@ -336,23 +194,17 @@ static void test_gradients(gconstpointer data)
     const Golden *g = c->golden;
     g_autoptr(GError) error = NULL;
     Step s;
-    if (is_missing(c))
+    if (fits_missing(c->device))
         return;
     step_init(&s, g, c->device->be, false);
     const int32_t frame = (int32_t)golden_floats(g->file, "order", g->n_steps)[0];
-    expect_loss(step_run(&s, g, frame, 0, false), *golden_floats(g->file, "loss", 1), 0);
+    fits_expect_loss(step_run(&s, g, frame, 0, false), *golden_floats(g->file, "loss", 1), 0);
     for (uint32_t i = 0; i < g->model->n_params; i++) {
-        const int64_t n = nerv_shape_count(g->model->params[i].shape);
-        g_autofree char *name = g_strconcat("grad.", g->model->params[i].name, NULL);
-        g_autofree float *got = g_new(float, n);
-        const float *want = golden_floats(g->file, name, n);
+        const NervParam *p = &g->model->params[i];
+        g_autofree float *got = g_new(float, nerv_shape_count(p->shape));
         nerv_exec_read(s.exec, s.grads[i], got, &error);
         g_assert_no_error(error);
-        const double worst = max_difference(got, want, n), largest = max_magnitude(want, n);
-        if (!(worst <= GRADIENT_TOLERANCE * largest)) {
-            g_test_message("%s: off by %.3g, largest %.3g", name, worst, largest);
-            g_test_fail();
-        }
+        fits_expect_gradient(g->file, p, "grad.", got);
     }
     step_clear(&s);
 }
@@ -365,15 +217,15 @@ static void test_single(gconstpointer data)
     const float *order = golden_floats(g->file, "order", g->n_steps);
     const float *losses = golden_floats(g->file, "single.losses", g->n_steps);
     Step s;
-    if (is_missing(c))
+    if (fits_missing(c->device))
         return;
     step_init(&s, g, c->device->be, true);
     for (uint32_t i = 0; i < g->n_steps; i++)
-        expect_loss(step_run(&s, g, (int32_t)order[i], i, true), losses[i], i);
-    g_autofree float *got = g_new(float, g->model->n_weights);
+        fits_expect_loss(step_run(&s, g, (int32_t)order[i], i, true), losses[i], i);
+    g_autofree float *w0 = fits_params(g->file, g->model, "w0."), *got = g_new(float, g->model->n_weights);
     nerv_params_download(s.state[0], got, &error);
     g_assert_no_error(error);
-    expect_weights(g, got, "single.w.");
+    fits_expect_weights(g->file, g->model, got, w0, "single.w.");
     step_clear(&s);
 }
 
@@ -385,16 +237,17 @@ static void test_trainer(gconstpointer data)
     const float *losses = golden_floats(g->file, "full.losses", g->n_steps);
     NervTrainSettings settings;
     double loss, mse;
-    if (is_missing(c))
+    if (fits_missing(c->device))
         return;
     NervBuffer *frames = upload_frames(g, c->device->be);
-    g_autofree float *w0 = flat_params(g, "w0."), *got = g_new(float, g->model->n_weights);
+    g_autofree float *w0 = fits_params(g->file, g->model, "w0."), *got = g_new(float, g->model->n_weights);
     nerv_train_settings_default(&settings);
     settings.epochs = g->n_steps;
     settings.batch_size = (uint32_t)g->model->clip.n_frames;
     settings.learning_rate = g_ascii_strtod(golden_option(g->file, "peak-rate"), NULL);
     settings.warmup = g_ascii_strtod(golden_option(g->file, "warmup"), NULL);
-    NervTrainer *tr = nerv_trainer_new(c->device->be, g->model, frames, &g->pixels, &settings, &error);
+    NervTrainer *tr = nerv_trainer_new(
+        c->device->be, g->model, &(NervFootage){ .frames = frames, .pixels = &g->pixels }, &settings, &error);
     g_assert_no_error(error);
     g_assert_true(nerv_trainer_set_params(tr, w0, &error));
     for (uint32_t i = 0; i < g->n_steps; i++) {
@@ -402,16 +255,16 @@ static void test_trainer(gconstpointer data)
         nerv_trainer_step(tr, &error);
         g_assert_no_error(error);
         nerv_trainer_last(tr, &loss, &mse);
-        expect_loss(loss, losses[i], i);
+        fits_expect_loss(loss, losses[i], i);
     }
     g_assert_true(nerv_trainer_done(tr));
     g_assert_true(nerv_trainer_get_params(tr, got, &error));
-    expect_weights(g, got, "full.w.");
+    fits_expect_weights(g->file, g->model, got, w0, "full.w.");
     nerv_trainer_free(tr);
     nerv_buffer_free(frames);
 }
 
-static void add_case(Golden *g, Device *d, const char *name, GTestDataFunc func)
+static void add_case(Golden *g, FitsDevice *d, const char *name, GTestDataFunc func)
 {
     Case *c = g_new(Case, 1);
     g_autofree char *path = g_strdup_printf("/golden/%s/%s/%s", g->name, d->name, name);
@@ -422,25 +275,21 @@ static void add_case(Golden *g, Device *d, const char *name, GTestDataFunc func)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    for (size_t d = 0; d < G_N_ELEMENTS(devices); d++)
-        open_device(&devices[d]);
+    fits_devices_open();
     for (size_t i = 0; i < G_N_ELEMENTS(goldens); i++) {
         Golden *g = &goldens[i];
         g_autofree char *path = g_strdup_printf("/golden/%s/rates", g->name);
         open_golden(g);
         g_test_add_data_func(path, g, test_rates);
-        for (size_t d = 0; d < G_N_ELEMENTS(devices); d++) {
-            add_case(g, &devices[d], "forward", test_forward);
-            add_case(g, &devices[d], "gradients", test_gradients);
-            add_case(g, &devices[d], "ten-steps", test_single);
-            add_case(g, &devices[d], "trainer", test_trainer);
+        for (size_t d = 0; d < FITS_N_DEVICES; d++) {
+            add_case(g, &fits_devices[d], "forward", test_forward);
+            add_case(g, &fits_devices[d], "gradients", test_gradients);
+            add_case(g, &fits_devices[d], "ten-steps", test_single);
+            add_case(g, &fits_devices[d], "trainer", test_trainer);
         }
     }
     const int status = g_test_run();
-    for (size_t d = 0; d < G_N_ELEMENTS(devices); d++) {
-        nerv_backend_free(devices[d].be);
-        g_free(devices[d].missing);
-    }
+    fits_devices_close();
     for (size_t i = 0; i < G_N_ELEMENTS(goldens); i++) {
         nerv_model_free(goldens[i].model);
         golden_file_free(goldens[i].file);

@@ -50,7 +50,8 @@ static Fit fit_new(NervBackend *be)
     fit.frames = nerv_buffer_new(be, 3 * nerv_pixels_bytes(&pixels), &error);
     g_assert_no_error(error);
     g_assert_true(nerv_buffer_upload(fit.frames, 0, bytes, 3 * nerv_pixels_bytes(&pixels), &error));
-    fit.trainer = nerv_trainer_new(be, fit.model, fit.frames, &pixels, &settings, &error);
+    fit.trainer = nerv_trainer_new(be, fit.model, &(NervFootage){ .frames = fit.frames, .pixels = &pixels },
+                                   &settings, &error);
     g_assert_no_error(error);
     g_free(bytes);
     return fit;

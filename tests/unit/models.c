@@ -34,7 +34,7 @@ static int64_t count_from_tape(const NervModel *model)
     nerv_params_leaves(model, tape, "", leaves);
     NervTensor *input =
         nerv_tape_leaf(tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, model->input_floats, 1, 1), "input");
-    NervTensor *rgb = nerv_model_build(model, tape, leaves, input);
+    NervTensor *rgb = nerv_model_build(model, tape, leaves, input, NULL);
     GError *error = NULL;
     nerv_tape_check(tape, &error);
     g_assert_no_error(error);

@@ -49,7 +49,7 @@ static void get_and_check(NervRenderer *r, const Scene *s, int32_t frame)
 static NervRenderer *renderer_new(const Scene *s)
 {
     GError *error = NULL;
-    NervRenderer *r = nerv_renderer_new(s->be, s->params, &s->pixels, &error);
+    NervRenderer *r = nerv_renderer_new(s->be, s->params, NULL, &s->pixels, &error);
     g_assert_no_error(error);
     return r;
 }

@@ -57,7 +57,8 @@ static Fit fit_new(const NervTrainSettings *settings)
     fit.frames = nerv_buffer_new(fit.be, (size_t)N * W * H * 3, &error);
     g_assert_no_error(error);
     g_assert_true(nerv_buffer_upload(fit.frames, 0, rgb, (size_t)N * W * H * 3, &error));
-    fit.trainer = nerv_trainer_new(fit.be, fit.model, fit.frames, &pixels, settings, &error);
+    fit.trainer = nerv_trainer_new(
+        fit.be, fit.model, &(NervFootage){ .frames = fit.frames, .pixels = &pixels }, settings, &error);
     g_assert_no_error(error);
     g_free(rgb);
     return fit;
@@ -110,8 +111,8 @@ static double frame_mse(const Fit *fit, const float *weights, int frame)
     NervTensor *store =
         nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_U8, nerv_shape(N, 1, 1, W * H * 3), "store");
     NervTensor *at = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_I32, nerv_shape(1, 1, 1, 1), "index");
-    NervTensor *out =
-        nerv_mse(t, nerv_model_build(fit->model, t, leaves, in), nerv_from_pixels(t, store, at, &pixels));
+    NervTensor *out = nerv_mse(t, nerv_model_build(fit->model, t, leaves, in, NULL),
+                               nerv_from_pixels(t, store, at, &pixels));
     nerv_tape_output(t, out, "mse");
     NervExec *exec = nerv_exec_new(fit->be, t, &error);
     g_assert_no_error(error);
@@ -381,7 +382,8 @@ static void test_settings(void)
         s.rate_weight = bad[i].rate;
         s.pruning = bad[i].pruning;
         s.prune_at = bad[i].prune_at;
-        g_assert_null(nerv_trainer_new(fit.be, fit.model, fit.frames, &pixels, &s, &error));
+        g_assert_null(nerv_trainer_new(
+            fit.be, fit.model, &(NervFootage){ .frames = fit.frames, .pixels = &pixels }, &s, &error));
         g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
         g_clear_error(&error);
     }

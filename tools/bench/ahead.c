@@ -49,7 +49,7 @@ static bool player_open(Player *p, NervBackend *be, const NervModel *like, GErro
     nerv_pixels_planes(&rgb, plane);
     p->picture = g_malloc(nerv_pixels_bytes(&rgb));
     p->frame = (NervFrame){ { p->picture }, { (int32_t)plane[0].stride } };
-    p->renderer = nerv_renderer_new(be, p->params, &rgb, error);
+    p->renderer = nerv_renderer_new(be, p->params, NULL, &rgb, error);
     return p->renderer != NULL;
 }
 

@@ -58,7 +58,8 @@ static bool open_trainer(BenchNet *b, GError **error)
     b->frames = nerv_buffer_new(b->be, bytes, error);
     if (!b->frames || !upload_noise(b->frames, bytes, error))
         return false;
-    b->trainer = nerv_trainer_new(b->be, b->model, b->frames, &b->pixels, &settings, error);
+    b->trainer = nerv_trainer_new(
+        b->be, b->model, &(NervFootage){ .frames = b->frames, .pixels = &b->pixels }, &settings, error);
     b->training_bytes = b->be->live_bytes - before;
     return b->trainer != NULL;
 }
@@ -73,7 +74,7 @@ static bool open_decoder(BenchNet *b, GError **error)
     b->input =
         nerv_tape_leaf(b->tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, m->input_floats, 1, 1), "input");
     nerv_params_leaves(m, b->tape, "", leaves);
-    b->bytes = nerv_to_pixels(b->tape, nerv_model_build(m, b->tape, leaves, b->input), &b->pixels);
+    b->bytes = nerv_to_pixels(b->tape, nerv_model_build(m, b->tape, leaves, b->input, NULL), &b->pixels);
     nerv_tape_output(b->tape, b->bytes, "pixels");
     if (!nerv_tape_check(b->tape, error))
         return false;

@@ -74,7 +74,8 @@ bool stage_fit(const StageBench *b, const NervTrainSettings *settings, StageFit 
     const gint64 start = g_get_monotonic_time();
     *fit = (StageFit){ .weights = g_new(float, b->model->n_weights),
                        .steps = settings->bits ? g_new(uint16_t, nerv_model_steps(b->model)) : NULL };
-    NervTrainer *tr = nerv_trainer_new(b->be, b->model, b->frames, &b->pixels, settings, error);
+    NervTrainer *tr = nerv_trainer_new(
+        b->be, b->model, &(NervFootage){ .frames = b->frames, .pixels = &b->pixels }, settings, error);
     bool ok = tr != NULL;
     while (ok && !nerv_trainer_done(tr))
         ok = nerv_trainer_step(tr, error);
@@ -208,7 +209,7 @@ static bool evaluate(const StageBench *b, const float *weights, Stage *stage, GE
     const uint32_t n = b->clip->rgb.frames->len, width = (uint32_t)b->pixels.width * 3;
     NervParams *params = nerv_params_new(b->be, b->model, error);
     NervEvaluator *ev = params && nerv_params_upload(params, weights, error)
-                            ? nerv_evaluator_new(b->be, params, &b->pixels, error)
+                            ? nerv_evaluator_new(b->be, params, NULL, &b->pixels, error)
                             : NULL;
     bool ok = ev != NULL;
     const size_t bytes = ok ? ev->frame_bytes + 4 : 1;

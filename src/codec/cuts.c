@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Cuts by the mean difference of small grey pictures, see cuts.h.
+ */
+#include "codec/cuts.h"
+
+#include <glib.h>
+#include <stdlib.h>
+
+#define CELLS        16  /* each way; a cell has the mean of some of its samples */
+#define CELL_SAMPLES 8   /* each way, at most */
+#define LEAST_CHANGE 12. /* of 255 */
+#define LEAST_RATIO  3.  /* to the larger of the changes before and behind */
+
+typedef struct {
+    float cell[CELLS * CELLS];
+} Thumb;
+
+/* Luma, or green. */
+static const uint8_t *grey_plane(const NervPixels *pixels, const uint8_t *frame, size_t *stride, size_t *step)
+{
+    NervPlane plane[3];
+    nerv_pixels_planes(pixels, plane);
+    *step = pixels->format == NERV_PIXELS_RGB ? 3 : pixels->format < NERV_PIXELS_I420 ? 4 : 1;
+    *stride = plane[0].stride;
+    return frame + plane[0].offset + (*step > 1 ? 1 : 0);
+}
+
+static void make_thumb(const NervPixels *pixels, const uint8_t *frame, Thumb *thumb)
+{
+    size_t stride, step;
+    const uint8_t *grey = grey_plane(pixels, frame, &stride, &step);
+    const int32_t n = CELLS * CELL_SAMPLES;
+    for (int32_t i = 0; i < CELLS * CELLS; i++)
+        thumb->cell[i] = 0.f;
+    for (int32_t i = 0; i < n; i++) {
+        const uint8_t *row = grey + (size_t)((int64_t)i * pixels->height / n) * stride;
+        for (int32_t j = 0; j < n; j++)
+            thumb->cell[i / CELL_SAMPLES * CELLS + j / CELL_SAMPLES] +=
+                row[(size_t)((int64_t)j * pixels->width / n) * step];
+    }
+}
+
+static double change(const Thumb *a, const Thumb *b)
+{
+    double sum = 0.;
+    for (int32_t i = 0; i < CELLS * CELLS; i++)
+        sum += ABS(a->cell[i] - b->cell[i]);
+    return sum / (CELLS * CELLS * CELL_SAMPLES * CELL_SAMPLES);
+}
+
+uint32_t nerv_cuts_find(const NervPixels *pixels, uint32_t n_frames, NervFrameAt frame_at, void *user,
+                        int32_t **videos)
+{
+    g_autofree double *changes =
+        g_new0(double, n_frames + 1); /* into frame i; none into the first and behind the last */
+    Thumb thumb[2];
+    for (uint32_t i = 0; i < n_frames; i++) {
+        make_thumb(pixels, frame_at(user, i), &thumb[i % 2]);
+        if (i > 0)
+            changes[i] = change(&thumb[0], &thumb[1]);
+    }
+    GArray *lengths = g_array_new(FALSE, FALSE, sizeof(int32_t));
+    uint32_t begin = 0;
+    for (uint32_t i = 1; i <= n_frames; i++) {
+        const double beside = MAX(changes[i - 1], i < n_frames ? changes[i + 1] : 0.);
+        if (i < n_frames && (changes[i] < LEAST_CHANGE || changes[i] < LEAST_RATIO * beside))
+            continue;
+        const int32_t length = (int32_t)(i - begin);
+        g_array_append_val(lengths, length);
+        begin = i;
+    }
+    const uint32_t n = lengths->len;
+    *videos = (int32_t *)(void *)g_array_free(lengths, FALSE);
+    return n;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Where a segment goes from one scene to another, so that no clip lies across it.
+ */
+#pragma once
+
+#include "tensor/pixels.h"
+
+/* Frame i of those that `user` knows, in the layout of `pixels`. */
+typedef const uint8_t *(*NervFrameAt)(void *user, uint32_t i);
+
+/* Writes how many frames each video has, in order, to a new array (g_free) and returns how many videos there are: 1 for frames without a
+ * cut. n_frames >= 1. A cut is a change of the picture that is large, and much larger than those beside it; of slow blends nothing
+ * is said. */
+uint32_t nerv_cuts_find(const NervPixels *pixels, uint32_t n_frames, NervFrameAt frame_at, void *user,
+                        int32_t **videos);

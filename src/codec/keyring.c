@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Coded pictures by place and the last few decoded ones, see keyring.h.
+ */
+#include "codec/keyring.h"
+
+#include <string.h>
+
+#define N_DECODED 4 /* two runs at a time, mostly neighbours that share one */
+
+typedef struct {
+    int32_t place; /* -1: none */
+    uint64_t used; /* turn */
+    uint8_t *picture;
+} Decoded;
+
+struct NervKeyring {
+    NervBackend *be;
+    GMutex lock;
+    NervPixels pixels;
+    size_t picture_bytes, reserved_bytes;
+    int32_t *frames; /* of the segment, ascending: keyframe by place */
+    GBytes **coded;  /* by place; NULL: not here */
+    int32_t n;
+    Decoded decoded[N_DECODED];
+    uint64_t turn, concealed;
+};
+
+NervKeyring *nerv_keyring_new(NervBackend *be)
+{
+    NervKeyring *k = g_new0(NervKeyring, 1);
+    k->be = be;
+    g_mutex_init(&k->lock);
+    return k;
+}
+
+static void clear(NervKeyring *k)
+{
+    for (int32_t i = 0; i < k->n; i++)
+        g_clear_pointer(&k->coded[i], g_bytes_unref);
+    g_clear_pointer(&k->coded, g_free);
+    g_clear_pointer(&k->frames, g_free);
+    for (int i = 0; i < N_DECODED; i++) {
+        g_clear_pointer(&k->decoded[i].picture, g_free);
+        k->decoded[i].place = -1;
+    }
+    nerv_backend_release(k->be, k->reserved_bytes);
+    k->reserved_bytes = 0;
+    k->n = 0;
+}
+
+void nerv_keyring_free(NervKeyring *k)
+{
+    if (!k)
+        return;
+    clear(k);
+    g_mutex_clear(&k->lock);
+    g_free(k);
+}
+
+static bool reserve(NervKeyring *k, size_t bytes, GError **error)
+{
+    if (!nerv_backend_reserve(k->be, bytes, error))
+        return false;
+    k->reserved_bytes += bytes;
+    return true;
+}
+
+bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error)
+{
+    bool ok = true;
+    g_mutex_lock(&k->lock);
+    clear(k);
+    k->pixels = *pixels;
+    k->picture_bytes = (nerv_pixels_bytes(pixels) + 3) / 4 * 4;
+    if (model->n_keys > 0) {
+        ok = reserve(k, N_DECODED * k->picture_bytes + nerv_keyframe_decode_bytes(pixels), error);
+        k->frames = g_memdup2(model->keys, (gsize)model->n_keys * sizeof(*model->keys));
+        k->coded = g_new0(GBytes *, model->n_keys);
+        k->n = model->n_keys;
+    }
+    g_mutex_unlock(&k->lock);
+    return ok;
+}
+
+/* -1 if the frame is none. */
+static int32_t place_of(const NervKeyring *k, int32_t frame)
+{
+    for (int32_t low = 0, high = k->n; low < high;) {
+        const int32_t middle = low + (high - low) / 2;
+        if (k->frames[middle] == frame)
+            return middle;
+        if (k->frames[middle] < frame)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+bool nerv_keyring_put(NervKeyring *k, int32_t frame, const uint8_t *data, size_t bytes, GError **error)
+{
+    bool ok = true;
+    g_mutex_lock(&k->lock);
+    const int32_t place = place_of(k, frame);
+    GBytes *old = place < 0 ? NULL : k->coded[place];
+    const bool same =
+        old && g_bytes_get_size(old) == bytes && !memcmp(g_bytes_get_data(old, NULL), data, bytes);
+    if (place >= 0 && !same && (ok = reserve(k, bytes, error))) {
+        g_clear_pointer(&k->coded[place], g_bytes_unref);
+        k->coded[place] = g_bytes_new(data, bytes);
+        for (int i = 0; i < N_DECODED; i++)
+            if (k->decoded[i].place == place)
+                k->decoded[i].place = -1;
+    }
+    g_mutex_unlock(&k->lock);
+    return ok;
+}
+
+bool nerv_keyring_has(NervKeyring *k, const NervRun *run)
+{
+    bool here = true;
+    g_mutex_lock(&k->lock);
+    for (int i = 0; i < 2 && run->keys[i] >= 0; i++)
+        here = here && run->keys[i] < k->n && k->coded[run->keys[i]];
+    g_mutex_unlock(&k->lock);
+    return here;
+}
+
+size_t nerv_keyring_picture_bytes(const NervKeyring *k)
+{
+    return k->picture_bytes;
+}
+
+const NervPixels *nerv_keyring_pixels(const NervKeyring *k)
+{
+    return &k->pixels;
+}
+
+/* With the lock held: one that has the place, or the one that was used longest ago. */
+static Decoded *find_decoded(NervKeyring *k, int32_t place)
+{
+    Decoded *oldest = &k->decoded[0];
+    for (int i = 0; i < N_DECODED; i++) {
+        Decoded *d = &k->decoded[i];
+        if (d->picture && d->place == place)
+            return d;
+        if (d->used < oldest->used)
+            oldest = d;
+    }
+    return oldest;
+}
+
+static void remember(NervKeyring *k, int32_t place, const uint8_t *picture)
+{
+    Decoded *d = find_decoded(k, place);
+    if (!d->picture)
+        d->picture = g_try_malloc(k->picture_bytes);
+    if (!d->picture)
+        return;
+    d->place = place;
+    d->used = ++k->turn;
+    memcpy(d->picture, picture, k->picture_bytes);
+}
+
+static bool get_one(NervKeyring *k, int32_t place, uint8_t *dst, GError **error)
+{
+    g_mutex_lock(&k->lock);
+    Decoded *d = find_decoded(k, place);
+    const bool ready = d->picture && d->place == place;
+    GBytes *coded = place < k->n && k->coded[place] ? g_bytes_ref(k->coded[place]) : NULL;
+    if (ready && coded) {
+        d->used = ++k->turn;
+        memcpy(dst, d->picture, k->picture_bytes);
+    }
+    g_mutex_unlock(&k->lock);
+    if (!coded) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "a keyframe is missing");
+        return false;
+    }
+    gsize bytes;
+    const uint8_t *data = g_bytes_get_data(coded, &bytes);
+    const bool ok = ready || nerv_keyframe_decode(data, bytes, &k->pixels, dst, error);
+    if (ok && !ready) {
+        g_mutex_lock(&k->lock);
+        if (place < k->n && k->coded[place] == coded)
+            remember(k, place, dst);
+        g_mutex_unlock(&k->lock);
+    }
+    g_bytes_unref(coded);
+    return ok;
+}
+
+bool nerv_keyring_get(NervKeyring *k, const NervRun *run, uint8_t *dst, GError **error)
+{
+    uint8_t *end = dst + k->picture_bytes;
+    GError *missing = NULL;
+    if (run->keys[1] == run->keys[0]) {
+        if (!get_one(k, run->keys[0], dst, error))
+            return false;
+        memcpy(end, dst, k->picture_bytes);
+        return true;
+    }
+    const bool has_start = get_one(k, run->keys[0], dst, NULL),
+               has_end = get_one(k, run->keys[1], end, &missing);
+    if (!has_start && !has_end) {
+        g_propagate_prefixed_error(error, missing,
+                                   "neither keyframe of frames %d to %d can be had: ", run->first,
+                                   run->first + run->n - 1);
+        return false;
+    }
+    g_clear_error(&missing);
+    if (!has_end)
+        memcpy(end, dst, k->picture_bytes);
+    if (!has_start)
+        memcpy(dst, end, k->picture_bytes);
+    if (!has_start || !has_end) {
+        g_mutex_lock(&k->lock);
+        k->concealed++;
+        g_mutex_unlock(&k->lock);
+    }
+    return true;
+}
+
+uint64_t nerv_keyring_concealed(NervKeyring *k)
+{
+    g_mutex_lock(&k->lock);
+    const uint64_t n = k->concealed;
+    g_mutex_unlock(&k->lock);
+    return n;
+}

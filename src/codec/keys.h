@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * An encoder's keyframes: coded by codec/keyframe.c, and on the device as a decoder will have them.
+ */
+#pragma once
+
+#include "backend/backend.h"
+#include "codec/cuts.h"
+#include "codec/keyframe.h"
+#include "models/model.h"
+
+typedef struct {
+    int32_t *frames; /* of the segment; as model->keys */
+    int32_t n;
+    GByteArray **coded;
+    NervBuffer *store; /* decoded: n pictures, each rounded up to 4 bytes; NULL for none */
+    NervPixels pixels; /* their layout */
+    uint64_t bytes;    /* of all coded pictures */
+    uint32_t quant;
+} NervKeys;
+
+/* What is to be coded and with what. */
+typedef struct {
+    NervBackend *be;
+    const NervPixels *pixels; /* of the frames */
+    NervFrameAt frame_at;
+    void *user;
+    uint32_t quant;      /* keyframe.h; where no bytes are asked for */
+    double target_bytes; /* of all pictures, about; 0: by quant */
+} NervKeysJob;
+
+/* Codes the model's keyframes and decodes them. If *keys has them already (the same frames), nothing is done. NERV_ERROR_CANCELLED when
+ * be->cancel is set. On failure *keys is empty. */
+bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error);
+/* Leaves all zeros: no keyframes. */
+void nerv_keys_clear(NervKeys *keys);

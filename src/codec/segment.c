@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A segment's units, see segment.h.
+ */
+#include "codec/segment.h"
+
+static void append_unit(GByteArray *out, NervUnitType type, NervBitWriter *w)
+{
+    nerv_unit_write(out, type, w->bytes->data, w->bytes->len);
+    nerv_writer_clear(w);
+}
+
+static void append_sequence(const NervSegment *s, GByteArray *out)
+{
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_sequence_write(s->sequence, &w);
+    append_unit(out, NERV_UNIT_SEQUENCE, &w);
+}
+
+static void append_frame(const NervSegment *s, uint32_t i, GByteArray *out)
+{
+    const NervFrameHeader header = { s->sequence->segment_id & 0xff, i,
+                                     s->pts_ns[i] - nerv_sequence_pts(s->sequence, i) };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_frame_write(&header, &w);
+    append_unit(out, NERV_UNIT_FRAME, &w);
+}
+
+static void append_key(const NervSegment *s, int32_t key, GByteArray *out)
+{
+    const NervKeyframeHeader header = { .segment_id = s->sequence->segment_id & 0xff,
+                                        .index = (uint32_t)s->keys->frames[key],
+                                        .codec = NERV_KEYFRAME_AV1,
+                                        .data = s->keys->coded[key]->data,
+                                        .bytes = s->keys->coded[key]->len };
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_keyframe_header_write(&header, &w);
+    append_unit(out, NERV_UNIT_KEYFRAME, &w);
+}
+
+/* Keyframes that are there once run `run` begins: its own and those of the one behind it. */
+static int32_t keys_until(const NervModel *model, int32_t run)
+{
+    return nerv_model_run(model, MIN(run + 1, model->n_runs - 1)).keys[1] + 1;
+}
+
+static void append_keys(const NervSegment *s, int32_t frame, GByteArray *out)
+{
+    const int32_t run = nerv_model_run_of(s->model, frame);
+    if (s->keys->n == 0 || nerv_model_run(s->model, run).first != frame)
+        return;
+    for (int32_t i = run ? keys_until(s->model, run - 1) : 0; i < keys_until(s->model, run); i++)
+        append_key(s, i, out);
+}
+
+void nerv_segment_append(const NervSegment *s, uint32_t i, const NervBitWriter *network, GByteArray *out)
+{
+    if (i == 0) {
+        append_sequence(s, out);
+        nerv_unit_write(out, NERV_UNIT_NETWORK, network->bytes->data, network->bytes->len);
+    }
+    append_keys(s, (int32_t)i, out);
+    append_frame(s, i, out);
+}
+
+uint64_t nerv_segment_overhead(const NervSegment *s)
+{
+    GByteArray *out = g_byte_array_new();
+    append_sequence(s, out);
+    for (uint32_t i = 0; i < s->sequence->n_frames; i++)
+        append_frame(s, i, out);
+    for (int32_t i = 0; i < s->keys->n; i++)
+        append_key(s, i, out);
+    const uint64_t bytes = out->len + NERV_UNIT_MAX_OVERHEAD;
+    g_byte_array_unref(out);
+    return bytes;
+}

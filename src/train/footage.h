@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What a network is fitted to, on the backend that it is fitted on.
+ */
+#pragma once
+
+#include "backend/backend.h"
+#include "models/model.h"
+
+/* Stored pictures: U8, each nerv_pixels_bytes() rounded up to 4 bytes. */
+typedef struct {
+    NervBuffer *frames; /* model->clip.n_frames */
+    const NervPixels *pixels;
+    NervBuffer *keys; /* model->n_keys, as a decoder has them; NULL if there are none */
+    NervPixels key_pixels;
+} NervFootage;
+
+/* What a run's evaluation takes and is compared with, as a tape's leaves, and how they are filled. N is run_frames, times the batch for
+ * models with run_frames = 1. */
+typedef struct {
+    NervTensor *frames, *key_store; /* PARAM leaves; key_store NULL without keyframes */
+    NervTensor *input;              /* [N,input_floats,1,1] */
+    NervTensor *index, *key_index;  /* I32 [N,1,1,1], [2,1,1,1] */
+    NervTensor *mask; /* [N,1,1,1]: 1, or 0 for what is beyond a clip's end; NULL for single frames */
+    NervTensor *keys, *target; /* RGB */
+    float *input_data, *mask_data;
+    int32_t *index_data;
+    const NervModel *model;
+} NervScene;
+
+/* Appends the leaves for `batch` runs: one, but for models with run_frames = 1. */
+void nerv_scene_init(NervScene *s, NervTape *t, const NervModel *model, const NervFootage *footage,
+                     int32_t batch);
+void nerv_scene_clear(NervScene *s);
+bool nerv_scene_bind(const NervScene *s, NervExec *exec, const NervFootage *footage, GError **error);
+/* Puts a run into place 0 <= at < batch, and all places into the exec's slot. */
+void nerv_scene_set(NervScene *s, int32_t at, int32_t run);
+bool nerv_scene_write(const NervScene *s, NervExec *exec, GError **error);
+/* x with zeros for frames beyond the clip's end. */
+NervTensor *nerv_scene_mask(const NervScene *s, NervTape *t, NervTensor *x);

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""D-NeRV in PyTorch, written from the paper (He et al., CVPR 2023, section 3) and the shapes of its networks.
+
+The source of the golden vectors of tests/golden/make_golden_dnerv.py. Names and order of the parameters are those of
+libnerv's model "dnerv"; so are the parts that the paper's network has not: "pyramid" adds a stage's flow, enlarged, to the
+next one's, "skip" adds the warped keyframes to what the refinement gives, and a temporal grid may take the place of the stem.
+"""
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+PAPER = ("flow", "saf", "mix", "keys", "norm")
+ALL = PAPER + ("pyramid", "skip")
+# Keyframes are normalised by mean and deviation; one pair serves all videos.
+MEAN, DEVIATION = 0.5, 0.25
+
+
+@dataclass
+class Clip:
+    """Consecutive frames of a video between two keyframes, all counted from the first video's first frame."""
+    frames: list
+    start: int
+    end: int
+    video: range
+    rows: range  # of the temporal grid
+
+
+def cut(videos, length, interval, row_frames=None):
+    """The clips of videos that have so many frames each."""
+    clips, first, row = [], 0, 0
+    for n in videos:
+        video = range(first, first + n)
+        n_rows = max(int(n / row_frames + 0.5), 1) if row_frames else 0
+        for start in video[::interval]:
+            part = range(start, min(start + interval, video.stop))
+            for begin in part[::length]:
+                clips.append(Clip(list(range(begin, min(begin + length, part.stop))), start,
+                                  min(start + interval, video[-1]), video, range(row, row + n_rows)))
+        first, row = video.stop, row + n_rows
+    return clips
+
+
+def encode(t, base, levels):
+    """sin(b^k pi t), cos(b^k pi t), interleaved. Phases have more digits than a double: each power is the one before times b, rounded."""
+    values, power = [], 1.0
+    for _ in range(levels):
+        phase = power * math.pi * t
+        values += [math.sin(phase), math.cos(phase)]
+        power *= base
+    return values
+
+
+def warp(pictures, flow):
+    """Samples of pictures [T,C,H,W] at each pixel's place plus flow [T,2,H,W], x before y, in pixels."""
+    h, w = flow.shape[2:]
+    rows, columns = torch.meshgrid(torch.arange(h, dtype=flow.dtype), torch.arange(w, dtype=flow.dtype), indexing="ij")
+    across = (columns + flow[:, 0]) * 2 / max(w - 1, 1) - 1
+    down = (rows + flow[:, 1]) * 2 / max(h - 1, 1) - 1
+    return F.grid_sample(pictures, torch.stack([across, down], dim=3), mode="bilinear", padding_mode="border",
+                         align_corners=True)
+
+
+class Mix(nn.Module):
+    """GTMLP: a linear layer over the clip's frames for each channel, beside what was there."""
+
+    def __init__(self, channels, frames):
+        super().__init__()
+        bound = frames ** -0.5
+        self.weight = nn.Parameter(torch.empty(channels, frames, frames, 1).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(1, channels, frames, 1).uniform_(-bound, bound))
+
+    def forward(self, x):
+        t, c, h, w = x.shape
+        rows = x.transpose(0, 1).reshape(1, c * t, h * w)
+        rows = rows + F.conv1d(rows, self.weight.reshape(c * t, t, 1), self.bias.flatten(), groups=c)
+        return rows.view(c, t, h, w).transpose(0, 1)
+
+
+class DNeRV(nn.Module):
+    """A clip and its keyframes -> its frames. Any frame size: what the strides don't divide is padded with the mean and cropped."""
+
+    def __init__(self, width, height, clip, interval, stem, base_channels, content, widths, strides, parts=PAPER, rows=0,
+                 pe_base=1.25, pe_levels=240):
+        super().__init__()
+        scale = math.prod(strides)
+        self.size = (height, width)
+        self.base = (base_channels, -(-height // scale), -(-width // scale))
+        self.padded = (self.base[1] * scale, self.base[2] * scale)
+        self.frames, self.interval, self.strides, self.parts = clip, interval, strides, parts
+        self.pe = (pe_base, pe_levels)
+        self.content = nn.ModuleList([nn.Conv2d(3, content, 3, padding=1)])
+        self.content.extend(nn.Conv2d(content, content, s, stride=s) for s in reversed(strides))
+        if stem:
+            self.stem = nn.ModuleList([nn.Linear(2 * pe_levels, stem), nn.Linear(stem, math.prod(self.base))])
+        else:
+            self.grid = nn.Parameter(torch.empty(rows, *self.base).uniform_(-0.05, 0.05))
+        channels = base_channels + content
+        for i, (w, s) in enumerate(zip(widths, strides)):
+            if "saf" in parts:
+                self.add_flow(i, channels)
+                self.add_module(f"saf{i}", nn.Conv2d(content, 2 * channels, 1))
+            self.add_module(f"block{i}", nn.Conv2d(channels, w * s * s, 3, padding=1))
+            if "mix" in parts:
+                self.add_module(f"mix{i}", Mix(w, clip))
+            channels = w
+        if "keys" in parts:
+            self.add_flow(len(strides), channels)
+        self.refine = nn.ModuleList([nn.Conv2d(channels + 3 * ("keys" in parts), 8, 1), nn.Conv2d(8, 3, 3, padding=1)])
+
+    def add_flow(self, i, channels):
+        if "flow" in self.parts:
+            hidden = max(channels // 4, 4)
+            self.add_module(f"flow{i}", nn.ModuleList([nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, 4, 3, padding=1)]))
+
+    def features(self, keys):
+        """Of both keyframes at each stage's size, the base's first."""
+        x, found = F.gelu(self.content[0](keys)), []
+        for conv in self.content[1:]:
+            x = F.gelu(conv(x))
+            found.insert(0, x)
+        return found
+
+    def at(self, clip):
+        """The clip's frames, the last one repeated where they are fewer than the network gives."""
+        return [clip.frames[min(i, len(clip.frames) - 1)] for i in range(self.frames)]
+
+    def times(self, clip):
+        return [(f - clip.video.start) / max(len(clip.video) - 1, 1) for f in self.at(clip)]
+
+    def own(self, clip, like):
+        """What the network knows of the clip without its keyframes, [T,C,h,w]."""
+        if hasattr(self, "grid"):
+            rows = self.grid[clip.rows.start:clip.rows.stop]
+            places = [t * (len(rows) - 1) for t in self.times(clip)]
+            pairs = [(rows[int(p)], rows[min(int(p) + 1, len(rows) - 1)], p - int(p)) for p in places]
+            return torch.stack([a + (b - a) * f for a, b, f in pairs])
+        x = torch.tensor([encode(t, *self.pe) for t in self.times(clip)]).to(like)
+        return F.gelu(self.stem[1](F.gelu(self.stem[0](x)))).view(-1, *self.base)
+
+    def spread(self, clip, pair):
+        """The pair of base features over the interval's frames, linear in time, where the clip's frames are."""
+        line = pair.permute(1, 2, 3, 0).reshape(1, -1, 2)
+        line = F.interpolate(line, size=self.interval, mode="linear", align_corners=False)
+        line = line[..., [f - clip.start for f in self.at(clip)]]
+        return line.reshape(*pair.shape[1:], -1).permute(3, 0, 1, 2)
+
+    def find(self, i, clip, x, pair, flow):
+        """The pair's content at the clip's frames by the stage's flow, weighted by distance; and that flow."""
+        start, end = (p.expand(self.frames, *p.shape) for p in pair)
+        if "flow" in self.parts:
+            hidden, last = getattr(self, f"flow{i}")
+            own = last(F.gelu(hidden(x)))
+            if flow is not None and "pyramid" in self.parts:
+                s = self.strides[i - 1]
+                own = own + s * F.interpolate(flow, scale_factor=s, mode="bilinear", align_corners=False)
+            flow = own
+            start, end = warp(start, flow[:, :2]), warp(end, flow[:, 2:])
+        d = torch.tensor([(f - clip.start) / max(1, clip.end - clip.start) for f in self.at(clip)]).to(x)
+        d = d.view(-1, 1, 1, 1)
+        return (1 - d) * start + d * end, flow
+
+    def forward(self, clip, keys):
+        """keys: [2,3,H,W] in 0..1, the clip's start and end."""
+        keys = (keys - MEAN) / DEVIATION
+        keys = F.pad(keys, (0, self.padded[1] - keys.shape[3], 0, self.padded[0] - keys.shape[2]))
+        content, flow = self.features(keys), None
+        x = torch.cat([self.own(clip, keys), self.spread(clip, content[0])], dim=1)
+        if "norm" in self.parts:
+            x = F.instance_norm(x.transpose(0, 1)[None])[0].transpose(0, 1)
+        for i, s in enumerate(self.strides):
+            if "saf" in self.parts:
+                found, flow = self.find(i, clip, x, content[i], flow)
+                scale, shift = getattr(self, f"saf{i}")(found).chunk(2, dim=1)
+                x = x * (1 + scale) + shift
+            x = F.gelu(F.pixel_shuffle(getattr(self, f"block{i}")(x), s))
+            if "mix" in self.parts:
+                x = getattr(self, f"mix{i}")(x)
+        if "keys" in self.parts:
+            found, flow = self.find(len(self.strides), clip, x, keys, flow)
+            x = torch.cat([x, found], dim=1)
+        x = self.refine[1](F.gelu(self.refine[0](x)))
+        x = (x + found if "skip" in self.parts else x) * DEVIATION + MEAN
+        return x[:, :, :self.size[0], :self.size[1]]
