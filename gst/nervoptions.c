@@ -166,11 +166,12 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: weights (about how "
-          "many), grids (rows x channels by stage), flow-rows, widths (channels by "
-          "stage), strides, kernels (samples by stage), head-kernel, "
+          "many), grids (rows x channels by level), flow-rows, widths (channels by "
+          "block), strides, kernels (samples by block), head-kernel, "
           "activation, out-activation; for nerv-mlp: stem (units), "
           "base-channels, widths, strides, kernels, activation, "
-          "out-activation, pe-base, pe-levels", GST_TYPE_STRUCTURE, flags));
+          "out-activation, pe-base, pe-levels; for dnerv: README",
+          GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
       g_param_spec_uint ("segment-frames", "Segment frames",
           "Frames per segment, each with a network of its own; fewer where "

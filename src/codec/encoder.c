@@ -10,6 +10,7 @@
 #include "codec/cuts.h"
 #include "codec/fitter.h"
 #include "codec/keys.h"
+#include "codec/report.h"
 #include "codec/segment.h"
 #include "codec/settings.h"
 #include "codec/warm.h"
@@ -21,8 +22,11 @@
 #define MOST_RESTARTS         3
 #define RESTART_GROWTH        2.5
 /* Of the time that is left, for a segment of a stream of unknown length. */
-#define UNKNOWN_PART   0.5
-#define TIME_TOLERANCE 0.05
+#define UNKNOWN_PART 0.5
+/* With fewer steps a smaller network does better; how much smaller one is tried then, at least. */
+#define LEAST_STEPS   200
+#define LEAST_SHRINK  0.15
+#define SHRINK_MARGIN 0.8
 
 typedef struct {
     uint8_t *pixels; /* canonical layout, frame_bytes */
@@ -483,7 +487,8 @@ static void set_target(NervEncoder *enc, const NervSegment *segment, NervFitter 
     const double bytes = target_bytes(enc, enc->frames->len);
     if (bytes > 0.) {
         const double least = (double)f->model->n_weights / NERV_WEIGHTS_PER_BYTE;
-        f->target_bytes = (uint64_t)MAX(bytes - (double)nerv_segment_overhead(segment), least);
+        f->target_bytes =
+            (uint64_t)MAX(bytes - (double)nerv_segment_bytes(segment, (uint32_t)bytes) + bytes, least);
     }
     if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
         f->target_psnr = enc->settings.target_psnr;
@@ -492,34 +497,20 @@ static void set_target(NervEncoder *enc, const NervSegment *segment, NervFitter 
 static void warn_of(NervEncoder *enc, const NervSegment *segment, const NervFitResult *r,
                     uint32_t network_bytes)
 {
-    const double seconds = (double)(g_get_monotonic_time() - enc->start_us) * 1e-6,
-                 most = enc->settings.max_seconds;
-    g_clear_pointer(&enc->warning, g_free);
-    if (most > 0. && seconds > most * (1. + TIME_TOLERANCE))
-        enc->warning = g_strdup_printf(
-            "segment %u was ready %.2f s after the first frame, not within the %.2f s asked for: "
-            "few steps, the coding and the last look at the pictures take that long",
-            enc->segment_id, seconds, most);
-    if (!r->missed)
-        return;
-    g_clear_pointer(&enc->warning, g_free);
-    if (nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR)
-        enc->warning = g_strdup_printf("segment %u has %.2f dB, not the %.2f dB asked for: %s",
-                                       enc->segment_id, r->score.psnr_frames, enc->settings.target_psnr,
-                                       r->score.psnr_frames < enc->settings.target_psnr
-                                           ? "more epochs, a slower preset or a larger network may reach it"
-                                           : "no coarser weights came nearer; a network that small jumps. "
-                                             "Another seed or preset may do");
-    else
-        enc->warning =
-            g_strdup_printf("segment %u takes %.0f bytes, not the %.0f asked for: the network does not "
-                            "get there; shorter or longer segments or another model may",
-                            enc->segment_id, (double)(nerv_segment_overhead(segment) + network_bytes),
-                            target_bytes(enc, enc->frames->len));
+    const bool psnr = nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR;
+    const NervReport report = { .segment_id = enc->segment_id,
+                                .result = r,
+                                .seconds = (double)(g_get_monotonic_time() - enc->start_us) * 1e-6,
+                                .max_seconds = enc->settings.max_seconds,
+                                .bytes = (double)nerv_segment_bytes(segment, network_bytes),
+                                .target_bytes = target_bytes(enc, enc->frames->len),
+                                .target_psnr = psnr ? enc->settings.target_psnr : 0. };
+    g_free(enc->warning);
+    enc->warning = nerv_report_warning(&report);
 }
 
 static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, bool may_give_up,
-                          NervFitResult *result, GError **error)
+                          uint32_t least_steps, NervFitResult *result, GError **error)
 {
     NervFitter fitter = {
         .be = enc->be,
@@ -531,6 +522,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .bits = enc->settings.bits,
         .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
         .may_give_up = may_give_up,
+        .least_steps = least_steps,
         .progress = publish,
         .user = enc,
     };
@@ -549,7 +541,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     fitter.initial = initial;
     nerv_writer_init(&network);
     const bool ok = nerv_fitter_run(&fitter, &network, result, error);
-    if (ok && !result->gave_up) {
+    if (ok && !result->gave_up && !result->too_few_steps) {
         warn_of(enc, &segment, result, network.bytes->len);
         queue_packets(enc, &segment, &network);
         if (enc->settings.warm_start != NERV_WARM_START_NONE)
@@ -594,33 +586,42 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                      error);
 }
 
-/* One try with a network of the present growth. *grown: whether a larger one is worth another. */
+/* Whether a network of another growth has more or fewer weights than the model: options may leave no choice. */
+static bool differs(NervEncoder *enc, const NervModel *model, double factor)
+{
+    const double growth = enc->growth;
+    enc->growth = growth * factor;
+    NervModel *other = new_model(enc, enc->frames->len, target_bytes(enc, enc->frames->len), NULL);
+    const bool differs =
+        other && (factor > 1. ? other->n_weights > model->n_weights : other->n_weights < model->n_weights);
+    nerv_model_free(other);
+    enc->growth = growth;
+    return differs;
+}
+
+/* One try with a network of the present growth. *again: whether another growth, which it then is, is worth one more. */
 static bool try_fit(NervEncoder *enc, NervBuffer *store, bool may_give_up, bool *again, GError **error)
 {
+    const bool timed = enc->settings.max_seconds > 0.;
+    const bool wants_more = nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR && !timed;
     NervFitResult result;
-    const double growth = enc->growth;
-    NervModel *larger = NULL, *model = plan_segment(enc, error);
+    NervModel *model = plan_segment(enc, error);
     if (!model)
         return false;
-    if (may_give_up) {
-        enc->growth = growth * RESTART_GROWTH;
-        larger = new_model(enc, enc->frames->len, 0., NULL);
-        may_give_up = larger && larger->n_weights > model->n_weights;
-        enc->growth = growth;
-    }
+    const bool may_grow = may_give_up && wants_more && differs(enc, model, RESTART_GROWTH);
+    const bool may_shrink = may_give_up && timed && differs(enc, model, SHRINK_MARGIN);
     describe_model(enc, model);
-    const bool ok = fit_and_queue(enc, model, store, may_give_up, &result, error);
-    *again = ok && result.gave_up;
+    const bool ok = fit_and_queue(enc, model, store, may_grow, may_shrink ? LEAST_STEPS : 0, &result, error);
+    *again = ok && (result.gave_up || result.too_few_steps);
     if (*again)
-        enc->growth = growth * RESTART_GROWTH;
-    nerv_model_free(larger);
+        enc->growth *= result.gave_up ? RESTART_GROWTH
+                                      : MAX(SHRINK_MARGIN * result.too_few_steps / LEAST_STEPS, LEAST_SHRINK);
     nerv_model_free(model);
     return ok;
 }
 
 bool nerv_encoder_fit(NervEncoder *enc, GError **error)
 {
-    const bool may_grow = nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR;
     bool again = true, ok;
 
     if (nerv_backend_cancelled(enc->be, error))
@@ -636,7 +637,7 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     NervBuffer *store = upload_frames(enc, error);
     ok = store != NULL;
     for (int i = 0; ok && again; i++)
-        ok = try_fit(enc, store, may_grow && i < MOST_RESTARTS, &again, error);
+        ok = try_fit(enc, store, i < MOST_RESTARTS, &again, error);
     if (ok) {
         enc->segment_id++;
         enc->n_sent += enc->frames->len;

@@ -31,6 +31,7 @@
 #define CODING_SECONDS 2.5e-6
 #define SCORING_PARTS  1.3
 #define TIMED_FRAMES   2
+#define PROBE_STEPS    5 /* that show how many there will be */
 
 /* A network off the device, and what it is to become. */
 typedef struct {
@@ -116,8 +117,25 @@ static bool control_rate(Fit *fit, NervTrainer *tr, const NervTrainProgress *p, 
     return true;
 }
 
-/* False on errors, and when the fit is given up: then *gave_up. */
-static bool run_steps(Fit *fit, NervTrainer *tr, bool controlled, bool *gave_up, GError **error)
+/* Whether the fit is given up after the step. */
+static bool gives_up(const Fit *fit, const NervTrainProgress *p, NervFitResult *result)
+{
+    const NervFitter *f = fit->f;
+    if (fit->correcting)
+        return false;
+    if (f->least_steps && p->step == PROBE_STEPS && p->n_steps < f->least_steps) {
+        g_debug("time for %u steps, given up", p->n_steps);
+        result->too_few_steps = MAX(p->n_steps, 1);
+        return true;
+    }
+    result->gave_up = f->may_give_up && nerv_rate_hopeless(&fit->rate);
+    if (result->gave_up)
+        g_debug("step %u: %.2f dB expected, given up", p->step, fit->rate.forecast);
+    return result->gave_up;
+}
+
+/* False on errors, and when the fit is given up: then the result says so. */
+static bool run_steps(Fit *fit, NervTrainer *tr, bool controlled, NervFitResult *result, GError **error)
 {
     const NervFitter *f = fit->f;
     NervTrainProgress p;
@@ -133,11 +151,8 @@ static bool run_steps(Fit *fit, NervTrainer *tr, bool controlled, bool *gave_up,
         if (controlled && !fit->correcting && !control_rate(fit, tr, &p, error))
             return false;
         f->progress(f->user, &p, nerv_trainer_done(tr));
-        if (f->may_give_up && !fit->correcting && nerv_rate_hopeless(&fit->rate)) {
-            g_debug("step %u: %.2f dB expected, given up", p.step, fit->rate.forecast);
-            *gave_up = true;
+        if (gives_up(fit, &p, result))
             return false;
-        }
     }
     return true;
 }
@@ -292,7 +307,6 @@ static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitR
     const NervFitter *f = fit->f;
     const double epoch = (double)f->model->clip.n_frames / f->train.batch_size;
     NervTrainProgress p;
-    bool gave_up = false;
     nerv_trainer_progress(tr, &p);
     const double steps = fmax(EXTENSION_PART * p.n_steps, EXTENSION_EPOCHS * epoch);
     NervScore best = result->score, now = best;
@@ -305,7 +319,7 @@ static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitR
             break;
         nerv_rate_correct(&fit->rate, now.psnr_frames);
         nerv_trainer_extend(tr, (uint32_t)steps, EXTENSION_RATE);
-        if (!run_steps(fit, tr, true, &gave_up, error) || !take(fit, tr, error) ||
+        if (!run_steps(fit, tr, true, result, error) || !take(fit, tr, error) ||
             !score_written(fit, scorer, fit->steps, &now, error))
             return false;
         g_debug("rate weight %g: %.2f dB, %.2f dB wanted", fit->rate.weight, now.psnr_frames, f->target_psnr);
@@ -342,7 +356,7 @@ static bool train(Fit *fit, NervFitResult *result, GError **error)
         return false;
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, &f->footage, &settings, error);
     const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
-                    run_steps(fit, tr, controlled, &result->gave_up, error) && take(fit, tr, error) &&
+                    run_steps(fit, tr, controlled, result, error) && take(fit, tr, error) &&
                     meet_target(fit, tr, result, error);
     nerv_trainer_free(tr);
     return ok;
@@ -355,5 +369,5 @@ bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult 
     const bool ok =
         fit_init(&fit, f, error) && train(&fit, result, error) && write(&fit, fit.steps, network, error);
     fit_clear(&fit);
-    return ok || result->gave_up;
+    return ok || result->gave_up || result->too_few_steps;
 }

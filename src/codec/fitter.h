@@ -20,6 +20,7 @@ typedef struct {
     uint64_t target_bytes; /* of the payload */
     double target_psnr;    /* dB, the mean of the frames' */
     bool may_give_up;      /* with target_psnr: stop early where the network is too small for it */
+    uint32_t least_steps;  /* with a deadline: stop early where it leaves time for fewer; 0: never */
     /* After each step and once before the first; `last`: the final one. */
     void (*progress)(void *user, const NervTrainProgress *p, bool last);
     void *user;
@@ -27,8 +28,9 @@ typedef struct {
 
 typedef struct {
     bool gave_up; /* the network is too small for the target_psnr; nothing was written, all else here is 0 */
-    bool missed;  /* the target was not met */
-    NervScore score; /* of the network as it was written */
+    uint32_t too_few_steps; /* not 0: so many are all that the deadline leaves time for; likewise */
+    bool missed;            /* the target was not met */
+    NervScore score;        /* of the network as it was written */
 } NervFitResult;
 
 /* Appends the network unit's payload; on errors the writer may have something appended. NERV_ERROR_CANCELLED when be->cancel is set. */

@@ -66,7 +66,7 @@ void nerv_segment_append(const NervSegment *s, uint32_t i, const NervBitWriter *
     append_frame(s, i, out);
 }
 
-uint64_t nerv_segment_overhead(const NervSegment *s)
+uint64_t nerv_segment_bytes(const NervSegment *s, uint32_t network_bytes)
 {
     GByteArray *out = g_byte_array_new();
     append_sequence(s, out);
@@ -74,7 +74,7 @@ uint64_t nerv_segment_overhead(const NervSegment *s)
         append_frame(s, i, out);
     for (int32_t i = 0; i < s->keys->n; i++)
         append_key(s, i, out);
-    const uint64_t bytes = out->len + NERV_UNIT_MAX_OVERHEAD;
+    const uint64_t bytes = out->len + nerv_unit_bytes(network_bytes);
     g_byte_array_unref(out);
     return bytes;
 }

@@ -18,5 +18,5 @@ typedef struct {
 /* Appends the access unit of frame i < n_frames. The first has the sequence and the network unit, whose payload is `network`. Keyframes go
  * with the first frame of the run before the one that needs them first, so that a decoder can compute that one meanwhile. */
 void nerv_segment_append(const NervSegment *s, uint32_t i, const NervBitWriter *network, GByteArray *out);
-/* Bytes of all units besides the network's payload. */
-uint64_t nerv_segment_overhead(const NervSegment *s);
+/* Bytes of all units, with a network unit whose payload has so many. */
+uint64_t nerv_segment_bytes(const NervSegment *s, uint32_t network_bytes);

@@ -93,6 +93,13 @@ static size_t get_header(const uint8_t h[7], uint32_t *type, uint32_t *size)
     return 4 + n;
 }
 
+size_t nerv_unit_bytes(size_t payload_bytes)
+{
+    uint8_t header[7];
+    return sizeof SYNC + put_header(header, NERV_UNIT_NETWORK, (uint32_t)payload_bytes) + payload_bytes +
+           sizeof(uint32_t);
+}
+
 void nerv_unit_write(GByteArray *out, NervUnitType type, const void *payload, size_t payload_bytes)
 {
     uint8_t header[7];

@@ -54,6 +54,8 @@ typedef enum {
 NervScan nerv_unit_scan(const uint8_t *data, size_t size, NervUnit *unit, size_t *need);
 /* Offset of the next sync word at or after `from`; `size` minus up to 3 bytes that may begin one, if there is none. */
 size_t nerv_unit_find_sync(const uint8_t *data, size_t size, size_t from);
+/* Bytes of a unit whose payload has so many. */
+size_t nerv_unit_bytes(size_t payload_bytes);
 /* Appends a unit. payload_bytes <= NERV_UNIT_MAX_PAYLOAD. */
 void nerv_unit_write(GByteArray *out, NervUnitType type, const void *payload, size_t payload_bytes);
 

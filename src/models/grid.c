@@ -185,6 +185,13 @@ static bool grids_error(const char *text, GError **error)
     return false;
 }
 
+/* An unsigned number without a sign or space before it; 0 if there is none. */
+static long parse_number(const char *text, char **end)
+{
+    *end = (char *)text;
+    return g_ascii_isdigit(*text) ? strtol(text, end, 10) : 0;
+}
+
 /* "66x4+33x8/17x1": the levels from the base grid on. */
 static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
 {
@@ -198,12 +205,12 @@ static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
             at++;
             continue;
         }
-        const long rows = strtol(at, &end, 10);
-        if (end == at || *end != 'x' || rows < 1 || rows > MAX_ROWS)
+        const long rows = parse_number(at, &end);
+        if (*end != 'x' || rows < 1 || rows > MAX_ROWS)
             return grids_error(text, error);
         at = end + 1;
-        const long channels = strtol(at, &end, 10);
-        if (end == at || channels < 1 || channels > MAX_CHANNELS || c->n_grids == NERV_GRID_MAX_GRIDS)
+        const long channels = parse_number(at, &end);
+        if (channels < 1 || channels > MAX_CHANNELS || c->n_grids == NERV_GRID_MAX_GRIDS)
             return grids_error(text, error);
         c->grid[c->n_grids++] = (NervGridSpec){ level, (int32_t)rows, (int32_t)channels };
         at = end;
@@ -224,7 +231,7 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
                                          "kernels", "head-kernel", "activation", "out-activation", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
-    int32_t n_weights = (int32_t)choose_weights(clip, size);
+    int32_t n_weights = (int32_t)choose_weights(clip, size), flow_rows = -1;
     const char *grids = NULL;
 
     if (!nerv_options_check(options, known, error) ||
@@ -234,7 +241,7 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
         !nerv_options_ints(options, "kernels", 1, 5, kernel, &n_kernels, error) ||
         !nerv_options_int(options, "head-kernel", 1, 5, &c->head_kernel, error) ||
         !nerv_options_string(options, "grids", &grids, error) ||
-        !nerv_options_int(options, "flow-rows", 0, MAX_ROWS, &c->flow_rows, error) ||
+        !nerv_options_int(options, "flow-rows", 0, MAX_ROWS, &flow_rows, error) ||
         !nerv_options_act(options, "activation", &c->act, error) ||
         !nerv_options_act(options, "out-activation", &c->out_act, error))
         return false;
@@ -259,6 +266,8 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
         return false;
     if (!grids)
         choose_grids(c, clip, n_weights);
+    if (flow_rows >= 0)
+        c->flow_rows = flow_rows;
     if (!width[0])
         choose_widths(c, clip, n_weights, size->macs_per_pixel);
     return true;

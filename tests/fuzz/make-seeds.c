@@ -336,6 +336,13 @@ static void stream_seeds(void)
     append_frame(a, 0, 1, 0);
     append_frame(a, 0, 2, 0);
     save("decoder", "ok-grids", a);
+    for (uint32_t coding = 0; coding < 2; coding++) {
+        g_byte_array_set_size(a, 0);
+        append_sync(a, GRIDS, coding ? HUFFMAN + 6 : 7, 0, 2, 25);
+        append_frame(a, 0, 0, 0);
+        append_frame(a, 0, 1, 0);
+        save("decoder", coding ? "ok-grids-huffman" : "ok-grids-7", a);
+    }
     g_byte_array_set_size(a, 0);
     append_keyframe_unit(a, 0, 0, "of a network that needs none");
     append_sync(a, TINY, 4, 0, 2, 25);

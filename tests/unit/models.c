@@ -141,6 +141,16 @@ static void test_grids(void)
     g_assert_cmpint(model->input_floats, ==, 5);
     nerv_model_free(model);
 
+    /* rows of the flow, where the grids are not said */
+    for (int rows = 0; rows <= 9; rows += 9) {
+        g_autofree char *flow = g_strdup_printf("{'flow-rows': <%d>}", rows);
+        model = make("nerv", flow, 320, 180, 132, &error);
+        g_assert_no_error(error);
+        g_assert_true(g_str_equal(model->params[0].name, "flow") == (rows > 0));
+        g_assert_true(rows == 0 || model->params[0].shape.n == rows);
+        nerv_model_free(model);
+    }
+
     /* about as many weights as asked for, at all sizes where grids leave a choice */
     static const int sizes[][4] = {
         { 320, 180, 132, 100000 }, { 320, 180, 132, 300000 },    { 320, 180, 132, 1000000 },
@@ -213,6 +223,9 @@ static void test_errors(void)
         { "nerv-grid", "{'grids': <'4x4+'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'4x'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'4x4x4'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'4x4++2x1'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <'4x 4'>}", "grids", 64, 64 },
+        { "nerv-grid", "{'grids': <' 4x4'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'-1x4'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'99999999999999999999x4'>}", "grids", 64, 64 },
         { "nerv-grid", "{'grids': <'2x1////////////2x1'>}", "grids", 64, 64 },

@@ -423,6 +423,22 @@ def bilinear(m, y, x):
     return (1 - f) * ((1 - g) * m[i][j] + g * m[i][right]) + f * ((1 - g) * m[below][j] + g * m[below][right])
 
 
+def read_coding(r):
+    coding = r.varint()
+    require(coding <= 2, 'coding')
+    bits = r.varint() if coding != 1 else None
+    r.take(r.varint())
+    return coding, bits
+
+
+def read_tensors(data, tensors, coding, bits):
+    """Tensors are (role, shape); a flat list of values for each."""
+    if coding == 1:
+        return read_context_weights(data, tensors)
+    rows = [(1, shape[1], True) if role == 'bias' else (shape[0], math.prod(shape[1:]), False) for role, shape in tensors]
+    return read_weights(data, rows, bits) if coding == 0 else read_minmax_weights(data, rows, bits)
+
+
 class GridNetwork:
     def __init__(self, r, s):
         self.s = s
@@ -431,8 +447,7 @@ class GridNetwork:
         blocks = [(r.varint(), r.u8(), r.u8()) for _ in range(r.u8())]
         self.grids = [(r.u8(), r.varint(), r.varint()) for _ in range(r.u8())]
         self.flow_rows = r.varint()
-        require(r.varint() == 1, 'coding')
-        r.take(r.varint())
+        coding, bits = read_coding(r)
         scale = math.prod(stride for _, stride, _ in blocks)
         self.h0, self.w0 = -(-s['height'] // scale), -(-s['width'] // scale)
         self.levels = blocks + [(3, 1, head)]
@@ -447,7 +462,7 @@ class GridNetwork:
                     channels += g
             tensors += [('weight', (width * stride**2, channels, kernel, kernel)), ('bias', (1, width * stride**2, 1, 1))]
             channels, size = width, size * stride
-        flat = read_context_weights(r.take(len(r.data) - r.pos), tensors)
+        flat = read_tensors(r.take(len(r.data) - r.pos), tensors, coding, bits)
         self.tensors = list(zip(flat, (shape for _, shape in tensors)))
 
     def lookup(self, tensor, index):
@@ -487,10 +502,7 @@ class Network:
         self.b, self.levels, self.stem, self.c0 = r.f32(), r.varint(), r.varint(), r.varint()
         self.act, self.out_act = ACTIVATIONS[r.u8()], ACTIVATIONS[r.u8()]
         self.blocks = [(r.varint(), r.u8(), r.u8()) for _ in range(r.u8())]
-        coding = r.varint()
-        require(coding <= 2, 'coding')
-        bits = r.varint() if coding != 1 else None
-        r.take(r.varint())
+        coding, bits = read_coding(r)
         scale = math.prod(stride for _, stride, _ in self.blocks)
         self.h0, self.w0 = -(-s['height'] // scale), -(-s['width'] // scale)
         layers = [(self.stem, 2 * self.levels, 1), (self.c0 * self.h0 * self.w0, self.stem, 1)]
@@ -499,15 +511,8 @@ class Network:
             layers.append((width * stride * stride, channels, kernel))
             channels = width
         layers.append((3, channels, 1))
-        data = r.take(len(r.data) - r.pos)
-        rows = [t for n, c, k in layers for t in ((n, c * k * k, False), (1, n, True))]
-        if coding == 0:
-            flat = read_weights(data, rows, bits)
-        elif coding == 2:
-            flat = read_minmax_weights(data, rows, bits)
-        else:
-            flat = read_context_weights(data, [t for n, c, k in layers
-                                               for t in (('weight', (n, c, k, k)), ('bias', (1, n, 1, 1)))])
+        tensors = [t for n, c, k in layers for t in (('weight', (n, c, k, k)), ('bias', (1, n, 1, 1)))]
+        flat = read_tensors(r.take(len(r.data) - r.pos), tensors, coding, bits)
         self.layers = [(flat[2 * i], flat[2 * i + 1], c * k * k) for i, (_, c, k) in enumerate(layers)]
 
     def linear(self, x, layer):

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Warnings, see report.h.
+ */
+#include "codec/report.h"
+
+#define TIME_TOLERANCE 0.05
+
+static const char *psnr_advice(const NervReport *r)
+{
+    if (r->result->score.psnr_frames >= r->target_psnr)
+        return "no coarser weights came nearer; a network that small jumps. Another seed or preset may do";
+    return r->max_seconds > 0. ? "more seconds may reach it" : "more epochs or a slower preset may reach it";
+}
+
+static const char *size_advice(const NervReport *r)
+{
+    if (r->bytes > r->target_bytes)
+        return r->max_seconds > 0.
+                   ? "the network needs more steps than there was time for, or cannot be that small"
+                   : "the network cannot be that small, or needs more epochs to become so; longer "
+                     "segments cost less each second";
+    return "the network has no use for more; so many bytes are more than these frames and the model can take";
+}
+
+char *nerv_report_warning(const NervReport *r)
+{
+    GString *s = g_string_new(NULL);
+    if (r->max_seconds > 0. && r->seconds > r->max_seconds * (1. + TIME_TOLERANCE))
+        g_string_append_printf(
+            s,
+            "segment %u was ready %.2f s after the first frame, not within the %.2f s asked for: "
+            "few steps, the coding and the last look at the pictures take that long",
+            r->segment_id, r->seconds, r->max_seconds);
+    if (r->result->missed)
+        g_string_append(s, s->len ? ". " : "");
+    if (r->result->missed && r->target_psnr > 0.)
+        g_string_append_printf(s, "segment %u has %.2f dB, not the %.2f dB asked for: %s", r->segment_id,
+                               r->result->score.psnr_frames, r->target_psnr, psnr_advice(r));
+    else if (r->result->missed)
+        g_string_append_printf(s, "segment %u takes %.0f bytes, not the %.0f asked for: %s", r->segment_id,
+                               r->bytes, r->target_bytes, size_advice(r));
+    return g_string_free(s, s->len == 0);
+}
