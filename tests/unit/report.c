@@ -36,7 +36,8 @@ static void test_bytes(void)
         NervBitWriter network;
         nerv_writer_init(&network);
         g_byte_array_set_size(network.bytes, payloads[i]);
-        memset(network.bytes->data, 0, payloads[i]);
+        if (payloads[i])
+            memset(network.bytes->data, 0, payloads[i]);
         for (uint32_t f = 0; f < N; f++)
             nerv_segment_append(&segment, f, &network, out);
         g_assert_cmpuint(nerv_segment_bytes(&segment, payloads[i]), ==, out->len);
