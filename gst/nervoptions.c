@@ -115,6 +115,49 @@ gst_nerv_warm_start_get_type (void)
 
 /* --- properties ----------------------------------------------------------- */
 
+/* How long and from where a network is fitted, and the paper's pipeline. */
+static void
+install_fit_properties (GObjectClass * klass, const NervEncoderSettings * d,
+    GParamFlags flags)
+{
+  g_object_class_install_property (klass, PROP_PRESET,
+      g_param_spec_enum ("preset", "Preset",
+          "Time for quality: passes over the frames, and multiplications of the "
+          "network per pixel", GST_TYPE_NERV_PRESET, d->preset, flags));
+  g_object_class_install_property (klass, PROP_EPOCHS,
+      g_param_spec_uint ("epochs", "Epochs",
+          "Passes over a segment's frames while fitting (0 = the preset's)", 0,
+          1000000, d->epochs, flags));
+  g_object_class_install_property (klass, PROP_MAX_SECONDS,
+      g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
+          "Seconds from the first frame to the end of the stream; the fits take "
+          "them all, epochs is not used, and networks are small enough for it "
+          "(0 = no limit)", 0.0, 1e9, d->max_seconds, flags));
+  g_object_class_install_property (klass, PROP_BATCH_SIZE,
+      g_param_spec_uint ("batch-size", "Batch size",
+          "Frames per training step; of dnerv it is always one clip",
+          1, 65536, d->batch_size, flags));
+  g_object_class_install_property (klass, PROP_LEARNING_RATE,
+      g_param_spec_double ("learning-rate", "Learning rate",
+          "Peak learning rate of Adam (0 = what suits the model)", 0.0, 10.0,
+          d->learning_rate, flags));
+  g_object_class_install_property (klass, PROP_SEED,
+      g_param_spec_uint64 ("seed", "Seed",
+          "Seed of initial weights and shuffling; the same seed gives the same "
+          "bytes", 0, G_MAXUINT64, d->seed, flags));
+  g_object_class_install_property (klass, PROP_BITS, g_param_spec_uint ("bits",
+          "Bits", "Bits per quantised weight, at most", 2, 8, d->bits, flags));
+  g_object_class_install_property (klass, PROP_PRUNING,
+      g_param_spec_double ("pruning", "Pruning",
+          "Share of the weights that become zero for the last quarter of the "
+          "fit, NeRV's way; weights are then quantised after it", 0.0, 0.99,
+          d->pruning, flags));
+  g_object_class_install_property (klass, PROP_CODING,
+      g_param_spec_enum ("coding", "Coding",
+          "How weights that are quantised after the fit are written",
+          GST_TYPE_NERV_CODING, d->coding, flags));
+}
+
 /* What decides how many bytes there are. */
 static void
 install_rate_properties (GObjectClass * klass, const NervEncoderSettings * d,
@@ -170,7 +213,9 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "block), strides, kernels (samples by block), head-kernel, "
           "activation, out-activation; for nerv-mlp: stem (units), "
           "base-channels, widths, strides, kernels, activation, "
-          "out-activation, pe-base, pe-levels; for dnerv: README",
+          "out-activation, pe-base, pe-levels; for dnerv: weights, clip-frames, "
+          "keyframe-interval, stem, pe-levels, pe-base, row-frames, "
+          "base-channels, content, widths, strides, without",
           GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
       g_param_spec_uint ("segment-frames", "Segment frames",
@@ -182,41 +227,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_uint64 ("max-memory", "Maximum memory",
           "Bound on stored frames and training state, in bytes (0 = 2 GiB)", 0,
           G_MAXUINT64, d.max_memory_bytes, flags));
-  g_object_class_install_property (klass, PROP_PRESET,
-      g_param_spec_enum ("preset", "Preset",
-          "Time for quality: passes over the frames, and multiplications of the "
-          "network per pixel", GST_TYPE_NERV_PRESET, d.preset, flags));
-  g_object_class_install_property (klass, PROP_EPOCHS,
-      g_param_spec_uint ("epochs", "Epochs",
-          "Passes over a segment's frames while fitting (0 = the preset's)", 0,
-          1000000, d.epochs, flags));
-  g_object_class_install_property (klass, PROP_MAX_SECONDS,
-      g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
-          "Seconds from the first frame to the end of the stream; the fits take "
-          "them all, and epochs is not used (0 = no limit)", 0.0, 1e9,
-          d.max_seconds, flags));
-  g_object_class_install_property (klass, PROP_BATCH_SIZE,
-      g_param_spec_uint ("batch-size", "Batch size", "Frames per training step",
-          1, 65536, d.batch_size, flags));
-  g_object_class_install_property (klass, PROP_LEARNING_RATE,
-      g_param_spec_double ("learning-rate", "Learning rate",
-          "Peak learning rate of Adam (0 = what suits the model)", 0.0, 10.0,
-          d.learning_rate, flags));
-  g_object_class_install_property (klass, PROP_SEED,
-      g_param_spec_uint64 ("seed", "Seed",
-          "Seed of initial weights and shuffling; the same seed gives the same "
-          "bytes", 0, G_MAXUINT64, d.seed, flags));
-  g_object_class_install_property (klass, PROP_BITS, g_param_spec_uint ("bits",
-          "Bits", "Bits per quantised weight", 2, 8, d.bits, flags));
-  g_object_class_install_property (klass, PROP_PRUNING,
-      g_param_spec_double ("pruning", "Pruning",
-          "Share of the weights that become zero for the last quarter of the "
-          "fit, NeRV's way; weights are then quantised after it", 0.0, 0.99,
-          d.pruning, flags));
-  g_object_class_install_property (klass, PROP_CODING,
-      g_param_spec_enum ("coding", "Coding",
-          "How weights that are quantised after the fit are written",
-          GST_TYPE_NERV_CODING, d.coding, flags));
+  install_fit_properties (klass, &d, flags);
   install_rate_properties (klass, &d, flags);
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
