@@ -480,6 +480,8 @@ gst_nerv_enc_handle_frame (GstVideoEncoder * encoder,
     if (ret != GST_FLOW_OK)
       goto done;
   }
+  if (GST_VIDEO_CODEC_FRAME_IS_FORCE_KEYFRAME (frame))
+    nerv_encoder_force_sync (self->enc);
 
   if (!send_frame (self, frame)) {
     ret = GST_FLOW_ERROR;

@@ -221,7 +221,7 @@ note_unit (GstNervIndex * index, const GstNervIndexUnit * unit,
   index->last_pts = pts;
   index->last_index = unit->frame->index;
   index->sequence = *unit->sequence;
-  if (unit->is_sync)
+  if (unit->network_bytes)
     index->network_bytes = unit->network_bytes;
 }
 
@@ -261,6 +261,7 @@ typedef struct
 
   gboolean have_units, have_sequence, have_network;     /* of an access unit
                                                          * being read */
+  gboolean is_residual;         /* the network of that */
   gboolean in_segment;          /* `current` is the segment of frames now */
   guint64 unit_offset, network_bytes;
   NervSequence next, current;
@@ -309,15 +310,16 @@ walk_peek (Walk * w, guint64 pos, guint want, const guint8 ** data,
 static void
 walk_frame (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
 {
-  const gboolean is_sync = w->have_sequence && w->have_network;
+  const gboolean begins = w->have_sequence && w->have_network;
   NervFrameHeader frame;
   GstClockTime pts, duration;
   GstNervIndexUnit au = {.offset = w->unit_offset,
-    .end = pos + unit->unit_bytes,.is_sync = is_sync,
-    .network_bytes = w->network_bytes,.sequence = &w->current,.frame = &frame
+    .end = pos + unit->unit_bytes,.is_sync = begins && !w->is_residual,
+    .network_bytes = begins ? w->network_bytes : 0,.sequence = &w->current,
+    .frame = &frame
   };
 
-  if (is_sync) {
+  if (begins) {
     w->current = w->next;
     w->in_segment = TRUE;
   }
@@ -340,10 +342,11 @@ walk_begin (Walk * w, guint64 pos, gboolean anew)
 
 /* Without a sequence it is no part of an access unit. */
 static void
-walk_network (Walk * w, guint64 bytes)
+walk_network (Walk * w, guint8 type, guint64 bytes)
 {
   w->have_units = w->have_sequence;
   w->have_network = TRUE;
+  w->is_residual = type == NERV_UNIT_RESIDUAL;
   w->network_bytes = bytes;
 }
 
@@ -360,7 +363,8 @@ walk_unit (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
           NULL);
       break;
     case NERV_UNIT_NETWORK:
-      walk_network (w, unit->unit_bytes);
+    case NERV_UNIT_RESIDUAL:
+      walk_network (w, unit->type, unit->unit_bytes);
       break;
     case NERV_UNIT_FRAME:
       walk_frame (w, index, pos, unit);
@@ -423,8 +427,8 @@ walk_step (Walk * w, GstNervIndex * index, guint64 * pos)
         return ret;
       if (size >= SYNC_BYTES && nerv_unit_find_sync (data, SYNC_BYTES, 0) == 0) {
         walk_begin (w, *pos, FALSE);
-        if (type == NERV_UNIT_NETWORK)
-          walk_network (w, need);
+        if (type == NERV_UNIT_NETWORK || type == NERV_UNIT_RESIDUAL)
+          walk_network (w, type, need);
         *pos += need;
         return GST_FLOW_OK;
       }

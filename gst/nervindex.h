@@ -32,7 +32,7 @@ typedef struct
 {
   guint64 offset, end;          /* its first byte, and the first behind it */
   gboolean is_sync;
-  guint64 network_bytes;        /* of a sync point */
+  guint64 network_bytes;        /* where a segment begins, else 0 */
   const NervSequence *sequence; /* of the segment */
   const NervFrameHeader *frame;
 } GstNervIndexUnit;

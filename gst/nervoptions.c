@@ -33,6 +33,7 @@ enum
   PROP_TARGET_PSNR,
   PROP_TUNE,
   PROP_WARM_START,
+  PROP_SYNC_INTERVAL,
   PROP_DEVICE,
   PROP_THREADS,
 };
@@ -104,6 +105,10 @@ gst_nerv_warm_start_get_type (void)
     {NERV_WARM_START_WEIGHTS,
         "Half the weights of the segment before, where its "
           "network has the same configuration", "weights"},
+    {NERV_WARM_START_RESIDUAL,
+          "The same, and once more as a residual of them, which is kept where it "
+          "is better: twice the time, and segments that are no sync points",
+        "residual"},
     {0, NULL, NULL}
   };
 
@@ -236,6 +241,11 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_enum ("warm-start", "Warm start",
           "What a segment's fit begins with", GST_TYPE_NERV_WARM_START,
           d.warm_start, flags));
+  g_object_class_install_property (klass, PROP_SYNC_INTERVAL,
+      g_param_spec_uint ("sync-interval", "Sync interval",
+          "With warm-start=residual, at least one of so many segments in a row "
+          "is a sync point, where decoding can start", 1, G_MAXUINT,
+          d.sync_interval, flags));
   g_object_class_install_property (klass, PROP_DEVICE,
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
@@ -249,7 +259,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "Progress of the fit and facts about the network: segment, frames, "
           "step, steps, loss, psnr and psnr-frames (dB), steps-per-second, "
           "eta-seconds, "
-          "fit-seconds, device, model, parameters, network-bytes, keyframe-bytes, peak-bytes",
+          "fit-seconds, device, model, parameters, network-bytes, keyframe-bytes, residual, "
+          "whole-bytes, whole-psnr, residual-bytes, residual-psnr, peak-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   nerv_encoder_settings_clear (&d);
 }
@@ -329,6 +340,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_WARM_START:
       s->warm_start = g_value_get_enum (value);
       break;
+    case PROP_SYNC_INTERVAL:
+      s->sync_interval = g_value_get_uint (value);
+      break;
     case PROP_DEVICE:
       set_string (&s->device, value, "auto");
       break;
@@ -406,6 +420,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
     case PROP_WARM_START:
       g_value_set_enum (value, s->warm_start);
       break;
+    case PROP_SYNC_INTERVAL:
+      g_value_set_uint (value, s->sync_interval);
+      break;
     case PROP_DEVICE:
       g_value_set_string (value, s->device);
       break;
@@ -446,6 +463,11 @@ gst_nerv_stats_to_structure (const NervEncoderStats * s)
       "parameters", G_TYPE_INT64, (gint64) s->parameters,
       "network-bytes", G_TYPE_UINT64, (guint64) s->network_bytes,
       "keyframe-bytes", G_TYPE_UINT64, (guint64) s->keyframe_bytes,
+      "residual", G_TYPE_BOOLEAN, (gboolean) s->is_residual,
+      "whole-bytes", G_TYPE_UINT64, (guint64) s->whole_bytes,
+      "whole-psnr", G_TYPE_DOUBLE, s->whole_psnr,
+      "residual-bytes", G_TYPE_UINT64, (guint64) s->residual_bytes,
+      "residual-psnr", G_TYPE_DOUBLE, s->residual_psnr,
       "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes, NULL);
   return stats;
 }

@@ -141,7 +141,7 @@ place_unit (GstNervParse * self, guint64 offset, const NervAccessUnit * au,
     const NervFrameHeader * header)
 {
   const GstNervIndexUnit unit = { offset, offset + au->bytes, au->is_sync,
-    au->is_sync ? au->network.unit_bytes : 0, &self->sequence, header
+    au->begins ? au->network.unit_bytes : 0, &self->sequence, header
   };
   gboolean added;
 
@@ -434,7 +434,7 @@ handle_unit (GstNervParse * self, GstBaseParseFrame * frame,
   NervFrameHeader header;
   GError *error = NULL;
 
-  if (au->is_sync && !nerv_sequence_read (au->sequence.payload,
+  if (au->begins && !nerv_sequence_read (au->sequence.payload,
           au->sequence.payload_bytes, &seq, &error)) {
     if (g_error_matches (error, NERV_ERROR, NERV_ERROR_UNSUPPORTED)) {
       GST_NERV_ELEMENT_ERROR (self, error, "reading a sequence header");
@@ -449,7 +449,7 @@ handle_unit (GstNervParse * self, GstBaseParseFrame * frame,
           NULL))
     return drop_damaged (self, frame, au->bytes, skip, "bad frame header");
 
-  if (!au->is_sync) {
+  if (!au->begins) {
     /* Frames are stored in order: one that goes back after a gap belongs to
      * another segment, of which the id's low bits are the same by chance. */
     if (!self->have_sequence
@@ -463,7 +463,7 @@ handle_unit (GstNervParse * self, GstBaseParseFrame * frame,
   if (header.index >= seq.n_frames)
     return drop_damaged (self, frame, au->bytes, skip, "strange frame number");
 
-  if (au->is_sync)
+  if (au->begins)
     use_sequence (self, &seq);
   return push_unit (self, frame, au, &header);
 }

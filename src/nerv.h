@@ -69,8 +69,9 @@ typedef enum {
 
 /* What a segment's fit begins with. */
 typedef enum {
-    NERV_WARM_START_NONE,    /* random weights */
-    NERV_WARM_START_WEIGHTS, /* halves of the last segment's, where the network has the same configuration */
+    NERV_WARM_START_NONE,     /* random weights */
+    NERV_WARM_START_WEIGHTS,  /* halves of the last segment's, where the network has the same configuration */
+    NERV_WARM_START_RESIDUAL, /* the same, and once more as a residual of them; the better one is kept */
     NERV_WARM_START_N,
 } NervWarmStart;
 
@@ -104,7 +105,9 @@ typedef struct {
     double quality; /* 0..100: constant quality, 10 are about 3 dB; 50 by default */
     NervTune tune;
     NervWarmStart warm_start;
-    char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
+    uint32_t
+        sync_interval; /* with residuals one of so many segments in a row is a sync point at least, 1 or more */
+    char *device;      /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
 } NervEncoderSettings;
 
@@ -126,9 +129,14 @@ typedef struct {
     int64_t parameters;      /* scalars in the network */
     uint64_t network_bytes;  /* last finished segment's network unit; 0 before the first */
     uint64_t keyframe_bytes; /* its coded keyframes */
-    uint64_t peak_bytes;     /* device memory */
-    char device[128];        /* description of the device in use */
-    char model[256];         /* nerv_model_describe() */
+    /* The same segment's network on its own, and as a residual of the one before: bytes of the units' payloads, and dB, the mean of the
+     * frames'. residual_bytes is 0 where that was not tried. */
+    bool is_residual; /* chosen */
+    uint64_t whole_bytes, residual_bytes;
+    double whole_psnr, residual_psnr;
+    uint64_t peak_bytes; /* device memory */
+    char device[128];    /* description of the device in use */
+    char model[256];     /* nerv_model_describe() */
 } NervEncoderStats;
 
 /* Called on the thread that is inside nerv_encoder_fit(), at most ten times a second and at the end. */
@@ -141,6 +149,8 @@ void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *us
 
 /* Copies one frame into the open segment. pts_ns: its presentation time. NERV_ERROR_INVALID if the segment is full. */
 bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error);
+/* The open segment, or the next if no frame is pending, begins at a sync point. The first of a stream does in any case. */
+void nerv_encoder_force_sync(NervEncoder *enc);
 /* Frames that a segment takes at most: segment_frames, or fewer where max_memory_bytes holds no more. */
 uint32_t nerv_encoder_max_frames(const NervEncoder *enc);
 /* Numbers segments and frames on from where `previous` stands, for a change of format in mid-stream. To be called before the
@@ -192,7 +202,7 @@ void nerv_decoder_settings_init(NervDecoderSettings *s);
 void nerv_decoder_settings_clear(NervDecoderSettings *s);
 
 typedef struct {
-    bool is_sync;      /* brought a new network */
+    bool is_sync;      /* a sync point */
     bool info_changed; /* the sequence's video info differs from the last one's (always true for the first) */
     uint32_t index;    /* frame within the segment */
     uint64_t frame;    /* frame within the stream */

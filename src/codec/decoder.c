@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/renderer.h"
+#include "codec/residual.h"
 #include "codec/weights.h"
 
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
@@ -29,6 +30,7 @@ struct NervDecoder {
     NervKeyring *keyring; /* the present segment's keyframes */
     uint8_t *unit; /* a copy of the unit's payload, to know it again; NULL: there is no memory for that */
     size_t unit_bytes;
+    uint32_t unit_crc;
     uint8_t *
         image; /* room for the next one's weights as they lie in `params`: fresh memory would cost a tenth of a parse */
     NervRenderer *renderer; /* in the layout `rendered`; NULL until the first render */
@@ -113,6 +115,14 @@ void nerv_decoder_reset(NervDecoder *dec)
         nerv_renderer_restart(dec->renderer);
 }
 
+/* After a segment's network could not be taken over. What only lacks its base leaves the last one as it is: that may come again. */
+static void lose_network(NervDecoder *dec, GError **error)
+{
+    dec->frame_valid = dec->is_synced = false;
+    if (!error || !g_error_matches(*error, NERV_ERROR, NERV_ERROR_NEED_SYNC))
+        drop_network(dec);
+}
+
 /* --- access units in --- */
 
 static void sequence_info(const NervSequence *s, NervVideoInfo *info)
@@ -161,7 +171,7 @@ static void remember_unit(NervDecoder *dec, const NervUnit *unit)
 
 static bool is_last_unit(const NervDecoder *dec, const NervClip *clip, const NervUnit *unit)
 {
-    return dec->unit && !memcmp(&dec->model->clip, clip, sizeof(*clip)) &&
+    return dec->unit && dec->unit_crc == unit->crc && !memcmp(&dec->model->clip, clip, sizeof(*clip)) &&
            dec->unit_bytes == unit->payload_bytes && !memcmp(dec->unit, unit->payload, dec->unit_bytes);
 }
 
@@ -175,17 +185,29 @@ static bool have_image(NervDecoder *dec)
     return dec->image != NULL;
 }
 
-/* Whether the plan can stay: it serves the unit's network, and there is memory for weights on their way besides. */
-static bool plan_serves(NervDecoder *dec, const NervClip *clip, const NervUnit *unit)
+/* Whether the plan serves the network of this payload. */
+static bool plan_serves(const NervDecoder *dec, const NervClip *clip, const uint8_t *payload, size_t bytes)
 {
     NervBitReader r;
     if (!dec->model)
         return false;
-    nerv_reader_init(&r, unit->payload, unit->payload_bytes);
+    nerv_reader_init(&r, payload, bytes);
     NervModel *model = nerv_model_read(&r, clip, NULL);
     const bool alike = model && nerv_model_alike(model, dec->model);
     nerv_model_free(model);
-    return alike && have_image(dec);
+    return alike;
+}
+
+/* Makes the weights in the image the model's, and that the present one. */
+static bool use_image(NervDecoder *dec, NervModel *model, GError **error)
+{
+    if (!nerv_params_replace(dec->params, model, dec->image, error)) {
+        nerv_model_free(model);
+        return false;
+    }
+    nerv_model_free(dec->model);
+    dec->model = model;
+    return true;
 }
 
 /* Puts the network's weights where the old ones are, once nobody reads those any more. */
@@ -193,14 +215,61 @@ static bool replace_network(NervDecoder *dec, const NervClip *clip, const NervUn
 {
     NervModel *model = nerv_network_read_to(unit->payload, unit->payload_bytes, clip, dec->model, dec->image,
                                             dec->params->offset, error);
-    if (!model || (dec->renderer && !nerv_renderer_idle(dec->renderer, error)) ||
-        !nerv_params_replace(dec->params, model, dec->image, error)) {
-        nerv_model_free(model);
+    if (model && (!dec->renderer || nerv_renderer_idle(dec->renderer, error)))
+        return use_image(dec, model, error);
+    nerv_model_free(model);
+    return false;
+}
+
+/* Half of the present network to the image of the next. */
+static bool add_base(NervDecoder *dec, const NervModel *model, GError **error)
+{
+    const size_t bytes = dec->params->bytes;
+    if (!nerv_backend_reserve(dec->be, bytes, error))
+        return false;
+    uint8_t *before = g_try_malloc(bytes);
+    bool ok = before && (!dec->renderer || nerv_renderer_idle(dec->renderer, error)) &&
+              nerv_buffer_download(dec->params->buffer, 0, before, bytes, error);
+    if (!before)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "%zu bytes for a network's weights are not to be had", bytes);
+    if (ok)
+        nerv_residual_add(model, before, dec->image, dec->params->offset);
+    g_free(before);
+    nerv_backend_release(dec->be, bytes);
+    return ok;
+}
+
+/* Puts the sum of what the network and half of the old one are where that is. The base is the network whose unit had this CRC: another, or none, is
+ * what a lost segment and a seek leave. */
+static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+{
+    const uint8_t *network;
+    size_t bytes;
+    uint32_t base_crc;
+    if (!nerv_residual_read(unit->payload, unit->payload_bytes, &base_crc, &network, &bytes, error))
+        return false;
+    if (!dec->model || base_crc != dec->unit_crc) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC,
+                    "the network that this segment's goes on from is not here");
         return false;
     }
-    nerv_model_free(dec->model);
-    dec->model = model;
-    return true;
+    if (!plan_serves(dec, clip, network, bytes)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
+                    "a residual network of another configuration than the one before");
+        return false;
+    }
+    if (!have_image(dec)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
+                    "there is no memory for two networks' weights: raise max-memory");
+        return false;
+    }
+    NervModel *model =
+        nerv_network_read_to(network, bytes, clip, dec->model, dec->image, dec->params->offset, error);
+    if (model && add_base(dec, model, error))
+        return use_image(dec, model, error);
+    nerv_model_free(model);
+    return false;
 }
 
 /* The old network goes first: two need not fit into memory at once. */
@@ -228,11 +297,18 @@ static bool same_keys(const NervDecoder *dec, const NervPixels *keys)
 static bool read_network(NervDecoder *dec, const NervClip *clip, const NervPixels *keys, const NervUnit *unit,
                          GError **error)
 {
-    const bool serves = same_keys(dec, keys) && plan_serves(dec, clip, unit);
-    const bool ok = serves ? replace_network(dec, clip, unit, error) : new_network(dec, clip, unit, error);
+    bool ok;
+    if (unit->type == NERV_UNIT_RESIDUAL)
+        ok = add_residual(dec, clip, unit, error);
+    else if (same_keys(dec, keys) && plan_serves(dec, clip, unit->payload, unit->payload_bytes) &&
+             have_image(dec))
+        ok = replace_network(dec, clip, unit, error);
+    else
+        ok = new_network(dec, clip, unit, error);
     if (!ok || !nerv_keyring_reset(dec->keyring, dec->model, keys, error))
         return false;
     remember_unit(dec, unit);
+    dec->unit_crc = unit->crc;
     return true;
 }
 
@@ -308,10 +384,10 @@ bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, Nerv
     if (!scan(data, bytes, &au, error) || !units_known(&au, error) ||
         !nerv_frame_read(au.frame.payload, au.frame.payload_bytes, &frame, error))
         return false;
-    if (au.is_sync) {
+    if (au.begins) {
         if (!nerv_sequence_read(au.sequence.payload, au.sequence.payload_bytes, &s, error) ||
             !take_network(dec, &s, &au.network, error)) {
-            drop_network(dec);
+            lose_network(dec, error);
             return false;
         }
         out->info_changed = !dec->have_info || !same_info(&s, &dec->sequence);
@@ -319,7 +395,7 @@ bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, Nerv
             dec->output_chosen = false;
         dec->sequence = s;
         dec->have_info = true;
-        out->is_sync = true;
+        out->is_sync = au.is_sync;
     }
     if (!dec->is_synced || frame.segment_id != (dec->sequence.segment_id & 0xff)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC,

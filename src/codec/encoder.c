@@ -11,9 +11,9 @@
 #include "codec/fitter.h"
 #include "codec/keys.h"
 #include "codec/report.h"
+#include "codec/residual.h"
 #include "codec/segment.h"
 #include "codec/settings.h"
-#include "codec/warm.h"
 #include "nerv.h"
 
 #define MAX_SECONDS_PER_FRAME 32768u
@@ -48,6 +48,7 @@ struct NervEncoder {
     uint64_t n_expected; /* frames of the whole stream, 0: not known */
     double growth;       /* of the network's weights, after a target_psnr that it did not reach */
     NervWarm warm;       /* the last segment's network, where the next one begins with it */
+    bool wants_sync;     /* of the open segment */
 
     /* Of the segment that is being fitted. */
     int32_t *videos; /* frames between cuts */
@@ -377,6 +378,11 @@ void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous)
     enc->stats.segment = previous->stats.segment;
 }
 
+void nerv_encoder_force_sync(NervEncoder *enc)
+{
+    enc->wants_sync = true;
+}
+
 void nerv_encoder_expect(NervEncoder *enc, uint64_t n_frames)
 {
     enc->n_expected = n_frames;
@@ -432,31 +438,6 @@ static NervBuffer *upload_frames(NervEncoder *enc, GError **error)
     return store;
 }
 
-static void describe_sequence(const NervEncoder *enc, NervSequence *s)
-{
-    const NervPixels *p = &enc->info.pixels;
-    *s = (NervSequence){
-        .version = NERV_STREAM_VERSION,
-        .segment_id = enc->segment_id,
-        .first_frame = enc->n_sent,
-        .n_frames = enc->frames->len,
-        .width = (uint32_t)p->width,
-        .height = (uint32_t)p->height,
-        .fps_n = enc->info.fps_n,
-        .fps_d = enc->info.fps_d,
-        .par_n = enc->info.par_n,
-        .par_d = enc->info.par_d,
-        .matrix = (uint32_t)p->matrix,
-        .primaries = enc->info.primaries,
-        .transfer = enc->info.transfer,
-        .full_range = (uint32_t)p->full_range,
-        .format = (uint32_t)p->format,
-        .h_cosited = (uint32_t)p->h_cosited,
-        .v_cosited = (uint32_t)p->v_cosited,
-        .pts_ns = g_array_index(enc->frames, StoredFrame, 0).pts_ns,
-    };
-}
-
 /* What all of the segment's access units are written from. pts: of each frame, freed by the caller. */
 static NervSegment describe_segment(const NervEncoder *enc, const NervModel *model, const NervSequence *s,
                                     int64_t **pts)
@@ -465,20 +446,6 @@ static NervSegment describe_segment(const NervEncoder *enc, const NervModel *mod
     for (guint i = 0; i < enc->frames->len; i++)
         (*pts)[i] = g_array_index(enc->frames, StoredFrame, i).pts_ns;
     return (NervSegment){ .sequence = s, .pts_ns = *pts, .model = model, .keys = &enc->keys };
-}
-
-static void queue_packets(NervEncoder *enc, const NervSegment *segment, const NervBitWriter *network)
-{
-    for (uint32_t i = 0; i < enc->frames->len; i++) {
-        GByteArray *out = g_byte_array_new();
-        NervPacket *packet = g_new0(NervPacket, 1);
-        nerv_segment_append(segment, i, network, out);
-        packet->data = g_byte_array_free_to_bytes(out);
-        packet->pts_ns = segment->pts_ns[i];
-        packet->duration_ns = nerv_sequence_duration(segment->sequence, i);
-        packet->is_sync = i == 0;
-        g_queue_push_tail(&enc->packets, packet);
-    }
 }
 
 /* The size or quality that the segment's network has to meet. */
@@ -509,6 +476,22 @@ static void warn_of(NervEncoder *enc, const NervSegment *segment, const NervFitR
     enc->warning = nerv_report_warning(&report);
 }
 
+/* Whether the open segment need not be a sync point. */
+static bool may_be_residual(const NervEncoder *enc)
+{
+    return enc->settings.warm_start == NERV_WARM_START_RESIDUAL && !enc->wants_sync &&
+           enc->warm.n_residuals + 1 < enc->settings.sync_interval;
+}
+
+static void set_choice(NervEncoderStats *stats, const NervResidualChoice *choice)
+{
+    stats->is_residual = choice->is_residual;
+    stats->whole_bytes = choice->whole_bytes;
+    stats->whole_psnr = choice->whole_psnr;
+    stats->residual_bytes = choice->residual_bytes;
+    stats->residual_psnr = choice->residual_psnr;
+}
+
 static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, bool may_give_up,
                           uint32_t least_steps, NervFitResult *result, GError **error)
 {
@@ -526,30 +509,32 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .progress = publish,
         .user = enc,
     };
-    g_autofree float *initial = NULL;
     g_autofree int64_t *pts = NULL;
+    NervResidualChoice choice;
     NervBitWriter network;
     NervSequence s;
 
-    describe_sequence(enc, &s);
-    const NervSegment segment = describe_segment(enc, model, &s, &pts);
+    nerv_segment_sequence(&enc->info, enc->segment_id, enc->n_sent, enc->frames->len,
+                          g_array_index(enc->frames, StoredFrame, 0).pts_ns, &s);
+    NervSegment segment = describe_segment(enc, model, &s, &pts);
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = deadline(enc);
     set_target(enc, &segment, &fitter);
-    if (!nerv_warm_start(&enc->warm, model, fitter.train.seed, &initial, error))
-        return false;
-    fitter.initial = initial;
     nerv_writer_init(&network);
-    const bool ok = nerv_fitter_run(&fitter, &network, result, error);
+    const bool ok =
+        nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &network, result, &choice, error);
     if (ok && !result->gave_up && !result->too_few_steps) {
+        segment.is_residual = choice.is_residual;
         warn_of(enc, &segment, result, network.bytes->len);
-        queue_packets(enc, &segment, &network);
+        nerv_segment_queue(&segment, &network, &enc->packets);
         if (enc->settings.warm_start != NERV_WARM_START_NONE)
-            nerv_warm_keep(&enc->warm, network.bytes->data, network.bytes->len, &model->clip);
+            nerv_warm_keep(&enc->warm, choice.is_residual ? NERV_UNIT_RESIDUAL : NERV_UNIT_NETWORK,
+                           network.bytes->data, network.bytes->len, &model->clip);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;
         enc->stats.keyframe_bytes = enc->keys.bytes;
+        set_choice(&enc->stats, &choice);
         enc->stats.psnr = result->score.psnr;
         enc->stats.psnr_frames = result->score.psnr_frames;
         enc->stats.fit_seconds = (double)(g_get_monotonic_time() - enc->fit_start_us) * 1e-6;
@@ -640,6 +625,7 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
         ok = try_fit(enc, store, i < MOST_RESTARTS, &again, error);
     if (ok) {
         enc->segment_id++;
+        enc->wants_sync = false;
         enc->n_sent += enc->frames->len;
         drop_frames(enc);
     } else {

@@ -247,6 +247,8 @@ static bool score_written(Fit *fit, NervScorer *scorer, const uint16_t *steps, N
     NervModel *model = write(fit, steps, &w, error) ? nerv_network_read(w.bytes->data, w.bytes->len, clip,
                                                                         f->model->n_weights, &weights, error)
                                                     : NULL;
+    for (int64_t i = 0; model && f->train.base && i < model->n_weights; i++)
+        weights[i] += f->train.base[i];
     const bool ok = model && nerv_scorer_run(scorer, weights, clip->n_frames, score, error);
     nerv_model_free(model);
     g_free(weights);

@@ -4,6 +4,32 @@
  */
 #include "codec/segment.h"
 
+void nerv_segment_sequence(const NervVideoInfo *info, uint32_t segment_id, uint64_t first_frame,
+                           uint32_t n_frames, int64_t pts_ns, NervSequence *s)
+{
+    const NervPixels *p = &info->pixels;
+    *s = (NervSequence){
+        .version = NERV_STREAM_VERSION,
+        .segment_id = segment_id,
+        .first_frame = first_frame,
+        .n_frames = n_frames,
+        .width = (uint32_t)p->width,
+        .height = (uint32_t)p->height,
+        .fps_n = info->fps_n,
+        .fps_d = info->fps_d,
+        .par_n = info->par_n,
+        .par_d = info->par_d,
+        .matrix = (uint32_t)p->matrix,
+        .primaries = info->primaries,
+        .transfer = info->transfer,
+        .full_range = (uint32_t)p->full_range,
+        .format = (uint32_t)p->format,
+        .h_cosited = (uint32_t)p->h_cosited,
+        .v_cosited = (uint32_t)p->v_cosited,
+        .pts_ns = pts_ns,
+    };
+}
+
 static void append_unit(GByteArray *out, NervUnitType type, NervBitWriter *w)
 {
     nerv_unit_write(out, type, w->bytes->data, w->bytes->len);
@@ -60,10 +86,25 @@ void nerv_segment_append(const NervSegment *s, uint32_t i, const NervBitWriter *
 {
     if (i == 0) {
         append_sequence(s, out);
-        nerv_unit_write(out, NERV_UNIT_NETWORK, network->bytes->data, network->bytes->len);
+        nerv_unit_write(out, s->is_residual ? NERV_UNIT_RESIDUAL : NERV_UNIT_NETWORK, network->bytes->data,
+                        network->bytes->len);
     }
     append_keys(s, (int32_t)i, out);
     append_frame(s, i, out);
+}
+
+void nerv_segment_queue(const NervSegment *s, const NervBitWriter *network, GQueue *packets)
+{
+    for (uint32_t i = 0; i < s->sequence->n_frames; i++) {
+        GByteArray *out = g_byte_array_new();
+        NervPacket *packet = g_new0(NervPacket, 1);
+        nerv_segment_append(s, i, network, out);
+        packet->data = g_byte_array_free_to_bytes(out);
+        packet->pts_ns = s->pts_ns[i];
+        packet->duration_ns = nerv_sequence_duration(s->sequence, i);
+        packet->is_sync = i == 0 && !s->is_residual;
+        g_queue_push_tail(packets, packet);
+    }
 }
 
 uint64_t nerv_segment_bytes(const NervSegment *s, uint32_t network_bytes)

@@ -63,6 +63,7 @@ void nerv_encoder_settings_init(NervEncoderSettings *s)
         .rate_weight = -1.,
         .quality = QUALITY_MIDDLE,
         .warm_start = NERV_WARM_START_WEIGHTS,
+        .sync_interval = 8,
         .device = g_strdup("auto"),
     };
 }
@@ -93,6 +94,9 @@ static const char *check_paper(const NervEncoderSettings *s)
         return "weights that are pruned or Huffman coded are quantised after the fit: pruning and "
                "coding=huffman do not go with "
                "rate-weight, bitrate, target-psnr or target-size-bytes";
+    if (s->pruning > 0. && s->warm_start == NERV_WARM_START_RESIDUAL)
+        return "a pruned network has zeros, which half of the last one would fill: pruning does not go with "
+               "warm-start=residual";
     return NULL;
 }
 
@@ -127,6 +131,8 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "unknown tune";
     else if ((unsigned)s->warm_start >= NERV_WARM_START_N)
         why = "unknown warm-start";
+    else if (s->sync_interval < 1)
+        why = "a sync-interval is 1 segment at least";
     else if (!(s->pruning >= 0. && s->pruning <= .99))
         why = "pruning goes from 0 to 0.99";
     else if ((unsigned)s->coding >= NERV_CODING_N)

@@ -31,10 +31,11 @@ static const uint32_t (*crc32_tables(void))[256]
     return (const uint32_t(*)[256])table;
 }
 
-static uint32_t crc32(const uint8_t *p, size_t n)
+/* Goes on from the CRC `c` of what comes before, 0 for nothing. */
+static uint32_t crc32_more(uint32_t c, const uint8_t *p, size_t n)
 {
     const uint32_t(*t)[256] = crc32_tables();
-    uint32_t c = 0xFFFFFFFFu;
+    c = ~c;
     for (; n >= 8; n -= 8, p += 8) {
         c ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
         c = t[7][c & 0xff] ^ t[6][c >> 8 & 0xff] ^ t[5][c >> 16 & 0xff] ^ t[4][c >> 24] ^ t[3][p[4]] ^
@@ -43,6 +44,11 @@ static uint32_t crc32(const uint8_t *p, size_t n)
     for (; n > 0; n--, p++)
         c = (c >> 8) ^ t[0][(c ^ *p) & 0xff];
     return ~c;
+}
+
+static uint32_t crc32(const uint8_t *p, size_t n)
+{
+    return crc32_more(0, p, n);
 }
 
 /* Polynomial x^8+x^2+x+1, most significant bit first, starting from all ones. */
@@ -100,6 +106,13 @@ size_t nerv_unit_bytes(size_t payload_bytes)
            sizeof(uint32_t);
 }
 
+uint32_t nerv_unit_crc(NervUnitType type, const void *payload, size_t payload_bytes)
+{
+    uint8_t header[7];
+    const size_t header_bytes = put_header(header, type, (uint32_t)payload_bytes);
+    return crc32_more(crc32(header, header_bytes), payload, payload_bytes);
+}
+
 void nerv_unit_write(GByteArray *out, NervUnitType type, const void *payload, size_t payload_bytes)
 {
     uint8_t header[7];
@@ -137,10 +150,10 @@ NervScan nerv_unit_scan(const uint8_t *data, size_t size, NervUnit *unit, size_t
         return NERV_SCAN_MORE;
     }
     const uint8_t *c = data + 4 + covered;
-    if (crc32(data + 4, covered) !=
-        ((uint32_t)c[0] | (uint32_t)c[1] << 8 | (uint32_t)c[2] << 16 | (uint32_t)c[3] << 24))
+    const uint32_t crc = (uint32_t)c[0] | (uint32_t)c[1] << 8 | (uint32_t)c[2] << 16 | (uint32_t)c[3] << 24;
+    if (crc32(data + 4, covered) != crc)
         return NERV_SCAN_DAMAGED;
-    *unit = (NervUnit){ type, data + 4 + header_bytes, payload_bytes, total };
+    *unit = (NervUnit){ type, data + 4 + header_bytes, payload_bytes, total, crc };
     return NERV_SCAN_OK;
 }
 
@@ -168,6 +181,7 @@ static bool take_unit(NervAccessUnit *au, const NervUnit *unit)
         au->sequence = *unit;
         return true;
     case NERV_UNIT_NETWORK:
+    case NERV_UNIT_RESIDUAL:
         if (!au->sequence.type || au->network.type)
             return false;
         au->network = *unit;
@@ -205,7 +219,8 @@ NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit 
             if (au->sequence.type && !au->network.type)
                 return NERV_SCAN_DAMAGED;
             au->frame = unit;
-            au->is_sync = au->sequence.type != 0;
+            au->begins = au->sequence.type != 0;
+            au->is_sync = au->network.type == NERV_UNIT_NETWORK;
             au->bytes = pos;
             return NERV_SCAN_OK;
         }

@@ -6,8 +6,8 @@
  *
  *   unit   := 'N' 0xE5 'V' 0x9C | header | payload | CRC-32 (LE) of header and payload
  *   header := type u8 | b0 u8 | check u8 | if b0 >> 6 is n > 0: n more bytes of the size | check u8
- *   access unit := [sequence network]  frame         (with sequence and network: a sync point; up to 8 keyframe units
- *                                                     anywhere before the frame)
+ *   access unit := [sequence (network | residual)] frame    (with a sequence: a segment begins; with a network: a sync point; up to 8
+ *                                                            keyframe units anywhere before the frame)
  *
  * The checks are CRC-8 of what precedes them in the header. The first stands at a fixed place and covers the length of
  * the size field, so one flipped bit in type or size is always found out at once: a reader never waits for the
@@ -33,8 +33,9 @@ typedef enum {
     NERV_UNIT_NETWORK = 2,
     NERV_UNIT_FRAME = 3,
     NERV_UNIT_KEYFRAME = 4,
+    NERV_UNIT_RESIDUAL = 5,
     NERV_UNIT_SKIPPABLE = 64,
-    /* 5..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
+    /* 6..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
 } NervUnitType;
 
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
     const uint8_t *payload; /* inside the scanned buffer */
     size_t payload_bytes;
     size_t unit_bytes; /* whole unit, sync word to CRC */
+    uint32_t crc;
 } NervUnit;
 
 typedef enum {
@@ -56,6 +58,8 @@ NervScan nerv_unit_scan(const uint8_t *data, size_t size, NervUnit *unit, size_t
 size_t nerv_unit_find_sync(const uint8_t *data, size_t size, size_t from);
 /* Bytes of a unit whose payload has so many. */
 size_t nerv_unit_bytes(size_t payload_bytes);
+/* The CRC that a unit of this payload ends with. */
+uint32_t nerv_unit_crc(NervUnitType type, const void *payload, size_t payload_bytes);
 /* Appends a unit. payload_bytes <= NERV_UNIT_MAX_PAYLOAD. */
 void nerv_unit_write(GByteArray *out, NervUnitType type, const void *payload, size_t payload_bytes);
 
@@ -115,10 +119,12 @@ int64_t nerv_sequence_duration(const NervSequence *s, uint32_t index);
 /* One access unit found in a buffer. */
 typedef struct {
     size_t bytes; /* of the whole access unit */
-    bool is_sync;
+    bool begins;  /* a segment: there are a sequence and a network, or a residual in its place */
+    bool is_sync; /* it begins one with a network that needs no other */
     uint32_t
         unknown_type; /* type of the first unit that a decoder had to understand and this one does not, 0: none */
-    NervUnit sequence, network, frame;                  /* type 0 where absent */
+    NervUnit sequence, network,
+        frame; /* type 0 where absent; network: NERV_UNIT_NETWORK or NERV_UNIT_RESIDUAL */
     NervUnit keyframes[NERV_ACCESS_UNIT_MAX_KEYFRAMES]; /* in the stream's order */
     uint32_t n_keyframes;
 } NervAccessUnit;

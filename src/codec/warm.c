@@ -4,6 +4,7 @@
  */
 #include "codec/warm.h"
 
+#include "codec/residual.h"
 #include "codec/weights.h"
 
 /* Of the last network's weights. Whole, they keep a fit where it is, and large weights take more bits. */
@@ -13,23 +14,41 @@ void nerv_warm_clear(NervWarm *w)
 {
     g_clear_pointer(&w->model, nerv_model_free);
     g_clear_pointer(&w->weights, g_free);
+    w->crc = w->n_residuals = 0;
 }
 
-void nerv_warm_keep(NervWarm *w, const uint8_t *payload, size_t bytes, const NervClip *clip)
+static bool take(NervWarm *next, const NervWarm *last, NervUnitType type, const uint8_t *payload,
+                 size_t bytes, const NervClip *clip, GError **error)
+{
+    const bool is_residual = type == NERV_UNIT_RESIDUAL;
+    const uint8_t *network = payload;
+    size_t network_bytes = bytes;
+    uint32_t base;
+    if (is_residual && !nerv_residual_read(payload, bytes, &base, &network, &network_bytes, error))
+        return false;
+    next->model =
+        nerv_network_read(network, network_bytes, clip, NERV_MODEL_MAX_WEIGHTS, &next->weights, error);
+    if (!next->model)
+        return false;
+    if (is_residual)
+        nerv_residual_add(next->model, last->weights, next->weights, NULL);
+    next->crc = nerv_unit_crc(type, payload, bytes);
+    next->n_residuals = is_residual ? last->n_residuals + 1 : 0;
+    return true;
+}
+
+void nerv_warm_keep(NervWarm *w, NervUnitType type, const uint8_t *payload, size_t bytes,
+                    const NervClip *clip)
 {
     GError *error = NULL;
+    NervWarm next = { 0 };
+    const bool ok = take(&next, w, type, payload, bytes, clip, &error);
     nerv_warm_clear(w);
-    w->model = nerv_network_read(payload, bytes, clip, NERV_MODEL_MAX_WEIGHTS, &w->weights, &error);
-    if (w->model)
+    *w = next;
+    if (ok)
         return;
     g_info("the next segment starts anew: %s", error->message);
     g_error_free(error);
-}
-
-/* A grid whose rows are times: the last segment's are over. */
-static bool is_of_its_time(const NervParam *param)
-{
-    return param->role == NERV_PARAM_GRID && param->shape.n > 1;
 }
 
 bool nerv_warm_start(const NervWarm *w, const NervModel *model, uint64_t seed, float **weights,
@@ -47,7 +66,7 @@ bool nerv_warm_start(const NervWarm *w, const NervModel *model, uint64_t seed, f
     nerv_model_init_params(model, seed, to);
     for (uint32_t i = 0; i < model->n_params; i++) {
         const int64_t n = nerv_shape_count(model->params[i].shape);
-        if (!is_of_its_time(&model->params[i]))
+        if (!nerv_param_is_of_its_time(&model->params[i]))
             for (int64_t j = 0; j < n; j++)
                 to[j] = KEPT_PART * from[j];
         from += n;

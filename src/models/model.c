@@ -53,6 +53,11 @@ void nerv_model_free(NervModel *model)
         model->klass->free(model);
 }
 
+bool nerv_param_is_of_its_time(const NervParam *param)
+{
+    return param->role == NERV_PARAM_GRID && param->shape.n > 1;
+}
+
 int64_t nerv_param_steps(const NervParam *param)
 {
     switch (param->role) {

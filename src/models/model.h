@@ -86,6 +86,8 @@ struct NervModel {
     int32_t n_keys;
 };
 
+/* Whether it is a grid with rows in time: what it holds is of the segment's frames alone. */
+bool nerv_param_is_of_its_time(const NervParam *param);
 /* Quantiser steps of a parameter by its role: N of a weight, 1 of a bias, C of a grid. */
 int64_t nerv_param_steps(const NervParam *param);
 /* Of all its parameters. */

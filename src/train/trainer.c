@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "models/params.h"
 #include "tensor/steps.h"
+#include "train/loss.h"
 #include "train/prune.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
@@ -24,10 +25,9 @@
 #define STEPS_PER_OCTAVE  4.f
 /* A row with clipped weights takes steps coarser by a part of an octave, so many times in a fit: what its weights would grow to, a step's
  * gradient does not see. */
-#define WIDENINGS   50.
-#define WIDENING    0.25f
-#define MAX_RATES   4
-#define SSIM_WINDOW 11
+#define WIDENINGS 50.
+#define WIDENING  0.25f
+#define MAX_RATES 4
 
 /* Adam's numbers of the step for parameters of one rate. */
 typedef struct {
@@ -56,6 +56,7 @@ struct NervTrainer {
     NervParams *w, *m, *v;
     NervParams *s, *sm, *sv; /* the steps and their moments; NULL without quantisation */
     NervParams *masks;       /* of prunable weights, 1 or 0; NULL without pruning */
+    NervParams *base;        /* what is added to the weights; NULL without */
     NervScene scene;
     Hyper hyper[MAX_RATES]; /* INPUT leaves [1,4,1,1] */
     uint32_t n_hyper;
@@ -111,62 +112,11 @@ static bool settings_valid(const NervTrainSettings *s, GError **error)
     return false;
 }
 
-/* a + weight * b, where a may be NULL and a weight of 0 drops the term. */
-static NervTensor *add_term(NervTape *t, NervTensor *sum, NervTensor *term, double weight, double shift)
-{
-    NervTensor *scaled = nerv_affine(t, term, (float)weight, (float)shift);
-    return sum ? nerv_add(t, sum, scaled) : scaled;
-}
-
-/* Means of 2 x 2 samples; a last odd row or column is left out. */
-static NervTensor *halve(NervTape *t, NervTensor *x)
-{
-    if (!x)
-        return NULL;
-    const NervShape s = { x->shape.n, x->shape.c, x->shape.h / 2, x->shape.w / 2 };
-    NervTensor *squares = nerv_pixel_unshuffle(t, nerv_crop(t, x, 2 * s.h, 2 * s.w), 2);
-    NervTensor *rows = nerv_reshape(t, squares, nerv_shape(s.n * s.c, 4, s.h, s.w));
-    return nerv_reshape(t, nerv_reduce_mean(t, rows, NERV_AXIS_C), s);
-}
-
-/* SSIM at full size, half, quarter..., with the exponents of MS-SSIM (Wang, Simoncelli and Bovik 2003, section 3) as weights of a mean: like
- * the product's, its gradient looks at each scale, and it needs no logarithm of what may be negative. */
-static NervTensor *mean_ssim_of_scales(NervTape *t, NervTensor *a, NervTensor *b)
-{
-    static const double exponent[] = { .0448, .2856, .3001, .2363, .1333 };
-    NervTensor *sum = NULL;
-    double all = 0.;
-    for (size_t i = 0; a && b && i < G_N_ELEMENTS(exponent) && MIN(a->shape.h, a->shape.w) >= SSIM_WINDOW;
-         i++) {
-        sum = add_term(t, sum, nerv_ssim(t, a, b), exponent[i], 0.);
-        all += exponent[i];
-        a = halve(t, a);
-        b = halve(t, b);
-    }
-    return sum ? nerv_affine(t, sum, (float)(1. / all), 0.f) : NULL;
-}
-
-/* The paper's equation 2: alpha L1 + (1-alpha)(1 - SSIM), alpha = 0.7. */
-static NervTensor *build_loss(const NervTrainer *tr, NervTensor *rgb, NervTensor *target)
-{
-    const NervTrainSettings *s = &tr->settings;
-    NervTensor *loss = NULL;
-    if (s->l1_weight != 0.)
-        loss = add_term(tr->tape, loss, nerv_l1(tr->tape, rgb, target), s->l1_weight, 0.);
-    if (s->ssim_weight != 0.)
-        loss = add_term(tr->tape, loss, nerv_ssim(tr->tape, rgb, target), -s->ssim_weight, s->ssim_weight);
-    if (s->msssim_weight != 0.)
-        loss = add_term(tr->tape, loss, mean_ssim_of_scales(tr->tape, rgb, target), -s->msssim_weight,
-                        s->msssim_weight);
-    if (s->mse_weight != 0. || !loss)
-        loss = add_term(tr->tape, loss, nerv_mse(tr->tape, rgb, target), s->mse_weight, 0.);
-    return loss;
-}
-
 /* What the step's tape is made of: 3 n_params leaves each, the values and their two moments. */
 typedef struct {
     NervTensor **weights, **steps;
     NervTensor **masks; /* by parameter, NULL where it is not prunable; NULL without pruning */
+    NervTensor **base;  /* one each; NULL without */
 } Leaves;
 
 static void leaves_clear(Leaves *l)
@@ -174,6 +124,7 @@ static void leaves_clear(Leaves *l)
     g_free(l->weights);
     g_free(l->steps);
     g_free(l->masks);
+    g_free(l->base);
 }
 
 static NervTensor *hyper_leaf(NervTrainer *tr, double rate)
@@ -254,6 +205,10 @@ static void add_leaves(NervTrainer *tr, const NervFootage *footage, Leaves *l)
             if (model->params[i].prunable)
                 l->masks[i] = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, model->params[i].shape, "mask");
     }
+    if (tr->settings.base) {
+        l->base = g_new0(NervTensor *, n);
+        nerv_params_leaves(model, t, "base.", l->base);
+    }
     if (tr->settings.bits == 0)
         return;
     l->steps = g_new0(NervTensor *, 3 * n);
@@ -269,13 +224,15 @@ static void build_tape(NervTrainer *tr, const NervFootage *footage, Leaves *l)
     g_autofree NervTensor **q = g_new0(NervTensor *, tr->model->n_params);
 
     add_leaves(tr, footage, l);
+    memcpy(q, l->weights, tr->model->n_params * sizeof(*q));
     if (l->steps)
         tr->bits = quantise_all(tr, l, q);
-    NervTensor *rgb =
-        nerv_model_build(tr->model, t, l->steps ? q : l->weights, tr->scene.input, tr->scene.keys);
+    for (uint32_t i = 0; l->base && i < tr->model->n_params; i++)
+        q[i] = nerv_add(t, q[i], l->base[i]);
+    NervTensor *rgb = nerv_model_build(tr->model, t, q, tr->scene.input, tr->scene.keys);
     NervTensor *target = nerv_scene_mask(&tr->scene, t, tr->scene.target);
     rgb = nerv_scene_mask(&tr->scene, t, rgb);
-    tr->loss = build_loss(tr, rgb, target);
+    tr->loss = nerv_loss_build(t, &tr->settings, rgb, target);
     tr->mse = nerv_mse(t, rgb, target);
     nerv_tape_output(t, tr->loss, "loss");
     nerv_tape_output(t, tr->mse, "mse");
@@ -304,6 +261,15 @@ static bool make_masks(NervTrainer *tr, NervTensor *const *leaves, GError **erro
         if (leaves[i] && !nerv_exec_bind(tr->exec, leaves[i], tr->masks->buffer, tr->masks->offset[i], error))
             return false;
     return tr->masks != NULL;
+}
+
+static bool make_base(NervTrainer *tr, NervTensor *const *leaves, GError **error)
+{
+    const float *base = tr->settings.base;
+    tr->settings.base = NULL; /* the caller's */
+    tr->base = nerv_params_new(tr->be, tr->model, error);
+    return tr->base && nerv_params_bind(tr->base, tr->exec, leaves, error) &&
+           nerv_params_upload(tr->base, base, error);
 }
 
 static void make_schedule(NervTrainer *tr)
@@ -342,7 +308,8 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, const Ner
     if (!tr->exec || !nerv_scene_bind(&tr->scene, tr->exec, footage, error) ||
         !make_params(tr, false, leaves.weights, &tr->w, &tr->m, &tr->v, error) ||
         (leaves.steps && !make_params(tr, true, leaves.steps, &tr->s, &tr->sm, &tr->sv, error)) ||
-        (leaves.masks && !make_masks(tr, leaves.masks, error)))
+        (leaves.masks && !make_masks(tr, leaves.masks, error)) ||
+        (leaves.base && !make_base(tr, leaves.base, error)))
         goto error;
     make_schedule(tr);
 
@@ -377,6 +344,7 @@ void nerv_trainer_free(NervTrainer *tr)
     nerv_params_free(tr->sm);
     nerv_params_free(tr->sv);
     nerv_params_free(tr->masks);
+    nerv_params_free(tr->base);
     nerv_tape_free(tr->tape);
     g_free(tr->order);
     nerv_scene_clear(&tr->scene);

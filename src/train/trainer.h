@@ -31,6 +31,9 @@ typedef struct {
     /* Pruning: after the fraction `prune_at` of all steps, 0..1, this share of the prunable weights, 0..0.99, becomes zero and stays it
      * (prune.h); what is left is trained on with a schedule and moments of its own. Not together with bits. 0: none. */
     double pruning, prune_at;
+    /* Added to the weights, once they are quantised, before the network is evaluated: model->n_weights floats in the model's order that
+     * nerv_trainer_new() copies. Weights, their gradients and their bits are then of what is beyond it. NULL: none. */
+    const float *base;
 } NervTrainSettings;
 
 #define NERV_TRAIN_BIAS_INDEX 511

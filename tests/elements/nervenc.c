@@ -518,6 +518,7 @@ GST_END_TEST;
 GST_START_TEST(test_paper_pipeline_alone)
 {
     static const char *const words[] = { "pruning", "coding=huffman", "rate-weight", "bitrate", NULL };
+    static const char *const residual_words[] = { "pruning", "warm-start=residual", NULL };
     static const char *const both[] = { "coding=huffman bitrate=300", "coding=huffman rate-weight=0.002",
                                         "coding=huffman target-size-bytes=5000", "pruning=0.4 target-psnr=30",
                                         "pruning=0.4 rate-weight=0.002" };
@@ -526,6 +527,8 @@ GST_START_TEST(test_paper_pipeline_alone)
         GstElement *enc = gst_parse_launch(text, NULL);
         expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, words);
     }
+    expect_error(gst_parse_launch(TINY_ENC " pruning=0.4 warm-start=residual", NULL), GST_LIBRARY_ERROR,
+                 GST_LIBRARY_ERROR_SETTINGS, residual_words);
 }
 GST_END_TEST;
 

@@ -16,5 +16,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 extern unsigned fuzz_n_accepted;
 
 /* The input with the checks of everything that looks like a unit made right, so that mutated streams get past them: a
- * size beyond the input is cut. Other bytes are kept. Free with g_byte_array_unref(). */
+ * size beyond the input is cut, and a residual's base is the network before it. Other bytes are kept. Free with g_byte_array_unref(). */
 GByteArray *fuzz_repair(const uint8_t *data, size_t size);

@@ -81,9 +81,11 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     nerv_model_free(model);
 }
 
-static void append_sync(GByteArray *out, const char *options, uint32_t bits, uint32_t segment,
-                        uint32_t n_frames, uint32_t rate)
+/* A segment's sequence and network, or a residual to the unit that had the CRC `base`; 0: a network. Returns its own CRC. */
+static uint32_t append_segment(GByteArray *out, const char *options, uint32_t bits, uint32_t segment,
+                               uint32_t n_frames, uint32_t rate, uint32_t base)
 {
+    const NervUnitType type = base ? NERV_UNIT_RESIDUAL : NERV_UNIT_NETWORK;
     const NervSequence s = { .version = NERV_STREAM_VERSION,
                              .segment_id = segment,
                              .first_frame = segment * 2,
@@ -106,9 +108,19 @@ static void append_sync(GByteArray *out, const char *options, uint32_t bits, uin
     nerv_sequence_write(&s, &w);
     nerv_unit_write(out, NERV_UNIT_SEQUENCE, w.bytes->data, w.bytes->len);
     g_byte_array_set_size(w.bytes, 0);
+    if (base)
+        nerv_write_u32(&w, base);
     append_network(w.bytes, options, &clip, bits, 1);
-    nerv_unit_write(out, NERV_UNIT_NETWORK, w.bytes->data, w.bytes->len);
+    nerv_unit_write(out, type, w.bytes->data, w.bytes->len);
+    const uint32_t crc = nerv_unit_crc(type, w.bytes->data, w.bytes->len);
     nerv_writer_clear(&w);
+    return crc;
+}
+
+static void append_sync(GByteArray *out, const char *options, uint32_t bits, uint32_t segment,
+                        uint32_t n_frames, uint32_t rate)
+{
+    append_segment(out, options, bits, segment, n_frames, rate, 0);
 }
 
 static void append_frame(GByteArray *out, uint32_t segment, uint32_t index, int64_t delta)
@@ -301,6 +313,26 @@ static void config_seeds(void)
     }
 }
 
+/* Two networks that go on from the one before, and one whose base is not there. */
+static void residual_seeds(void)
+{
+    GByteArray *a = g_byte_array_new();
+    uint32_t crc = append_segment(a, GRIDS, STEPS, 0, 2, 25, 0);
+    append_frame(a, 0, 0, 0);
+    append_frame(a, 0, 1, 0);
+    for (uint32_t i = 1; i < 3; i++) {
+        crc = append_segment(a, GRIDS, i == 1 ? STEPS : 6, i, 2, 25, crc);
+        append_frame(a, i, 0, 0);
+        append_frame(a, i, 1, 0);
+    }
+    save("decoder", "ok-residual", a);
+    save("units", "ok-residual", a);
+    append_segment(a, GRIDS, STEPS, 3, 2, 25, crc + 1);
+    append_frame(a, 3, 0, 0);
+    save("decoder", "residual-without-base", a);
+    g_byte_array_unref(a);
+}
+
 static void stream_seeds(void)
 {
     GByteArray *a = g_byte_array_new();
@@ -370,7 +402,7 @@ static void stream_seeds(void)
     append_frame(a, 200, 2, 0);
     save("units", "ok-skippable", a);
     save("decoder", "no-sync-point", a);
-    nerv_unit_write(a, 5, "must understand", 15);
+    nerv_unit_write(a, 6, "must understand", 15);
     append_frame(a, 200, 3, 0);
     save("units", "reserved", a);
     g_byte_array_unref(a);
@@ -387,6 +419,7 @@ int main(int argc, char **argv)
     tensor_seeds();
     config_seeds();
     stream_seeds();
+    residual_seeds();
     keyframe_seeds();
     return 0;
 }

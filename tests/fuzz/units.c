@@ -93,7 +93,7 @@ static void walk(const uint8_t *data, size_t size)
                 inside(&au.keyframes[i], data + pos, au.bytes);
                 all &= read_keyframe(&au.keyframes[i]);
             }
-            all &= read_frame(&au.frame) && (!au.is_sync || read_sequence(&au.sequence));
+            all &= read_frame(&au.frame) && (!au.begins || read_sequence(&au.sequence));
             found = true;
             pos += au.bytes;
             continue;

@@ -71,7 +71,7 @@ def units(data):
         payload = r.take(size)
         crc = zlib.crc32(data[start:r.pos])
         require(int.from_bytes(r.take(4), 'little') == crc, 'CRC-32')
-        yield kind, Reader(payload)
+        yield kind, Reader(payload), crc
 
 
 def read_sequence(r):
@@ -439,7 +439,17 @@ def read_tensors(data, tensors, coding, bits):
     return read_weights(data, rows, bits) if coding == 0 else read_minmax_weights(data, rows, bits)
 
 
+def add_half(tensors, base):
+    for (flat, shape), (before, _) in zip(tensors, base):
+        for i in range(len(flat)):
+            flat[i] += .5 * before[i]
+
+
 class GridNetwork:
+    def add(self, base):
+        still = [i for i, (kind, shape) in enumerate(self.kinds) if kind != 'grid' or shape[0] == 1]
+        add_half([self.tensors[i] for i in still], [base.tensors[i] for i in still])
+
     def __init__(self, r, s):
         self.s = s
         self.act, self.out_act = ACTIVATIONS[r.u8()], ACTIVATIONS[r.u8()]
@@ -463,6 +473,7 @@ class GridNetwork:
             tensors += [('weight', (width * stride**2, channels, kernel, kernel)), ('bias', (1, width * stride**2, 1, 1))]
             channels, size = width, size * stride
         flat = read_tensors(r.take(len(r.data) - r.pos), tensors, coding, bits)
+        self.kinds = tensors
         self.tensors = list(zip(flat, (shape for _, shape in tensors)))
 
     def lookup(self, tensor, index):
@@ -497,6 +508,9 @@ class GridNetwork:
 
 
 class Network:
+    def add(self, base):
+        add_half([(flat, None) for flat in self.flat], [(flat, None) for flat in base.flat])
+
     def __init__(self, r, s):
         self.s = s
         self.b, self.levels, self.stem, self.c0 = r.f32(), r.varint(), r.varint(), r.varint()
@@ -513,6 +527,7 @@ class Network:
         layers.append((3, channels, 1))
         tensors = [t for n, c, k in layers for t in (('weight', (n, c, k, k)), ('bias', (1, n, 1, 1)))]
         flat = read_tensors(r.take(len(r.data) - r.pos), tensors, coding, bits)
+        self.flat = flat
         self.layers = [(flat[2 * i], flat[2 * i + 1], c * k * k) for i, (_, c, k) in enumerate(layers)]
 
     def linear(self, x, layer):
@@ -535,13 +550,19 @@ class Network:
 
 def decode(data):
     sequence, network, out = None, None, b''
-    for kind, r in units(data):
+    crc = 0
+    for kind, r, unit_crc in units(data):
         if kind == 1:
             sequence = read_sequence(r)
-        elif kind == 2:
+        elif kind in (2, 5):
+            base = network if kind == 5 else None
+            require(kind == 2 or int.from_bytes(r.take(4), 'little') == crc, 'base')
             model = r.u8()
             require(model in (1, 2), 'model')
             network = (Network if model == 1 else GridNetwork)(r, sequence)
+            if base:
+                network.add(base)
+            crc = unit_crc
         elif kind == 3:
             require(r.u8() == sequence['segment_id'] % 256, 'segment of a frame')
             out += network.frame(r.varint())

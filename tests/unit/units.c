@@ -427,14 +427,14 @@ static void test_access_units(void)
     const guint len = a->len;
     append_frame(a, 7, 1);
     g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
-    g_assert_true(au.is_sync);
+    g_assert_true(au.is_sync && au.begins);
     g_assert_cmpuint(au.bytes, ==, len);
     g_assert_cmpuint(au.sequence.type, ==, NERV_UNIT_SEQUENCE);
     g_assert_cmpuint(au.network.payload_bytes, ==, 100);
     g_assert_cmpuint(au.unknown_type, ==, 0);
     g_byte_array_remove_range(a, 0, len);
     g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
-    g_assert_false(au.is_sync);
+    g_assert_false(au.is_sync || au.begins);
     g_assert_cmpuint(au.bytes, ==, a->len);
     g_assert_cmpuint(au.sequence.type, ==, 0);
 
@@ -450,12 +450,21 @@ static void test_access_units(void)
     g_assert_cmpuint(au.bytes, ==, a->len);
     g_assert_cmpuint(au.unknown_type, ==, 0);
 
+    g_byte_array_set_size(a, 0); /* a residual begins a segment, where decoding cannot start */
+    append_sequence(a, 2);
+    append_unit(a, NERV_UNIT_RESIDUAL, 20);
+    append_frame(a, 2, 0);
+    g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
+    g_assert_true(au.begins && !au.is_sync);
+    g_assert_cmpuint(au.network.type, ==, NERV_UNIT_RESIDUAL);
+    g_assert_cmpuint(au.network.crc, ==, nerv_unit_crc(NERV_UNIT_RESIDUAL, au.network.payload, 20));
+
     g_byte_array_set_size(a, 0); /* one that must be understood: told, not skipped in silence */
-    append_unit(a, 5, 5);
+    append_unit(a, 6, 5);
     append_unit(a, 63, 5);
     append_frame(a, 1, 0);
     g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
-    g_assert_cmpuint(au.unknown_type, ==, 5);
+    g_assert_cmpuint(au.unknown_type, ==, 6);
     g_byte_array_unref(a);
 }
 
@@ -492,7 +501,8 @@ static void test_access_unit_keyframes(void)
 
 static void test_access_unit_order(void)
 {
-    static const char *const bad[] = { "nf", "sf", "ssnf", "snnf", "nsf", "snsf" };
+    static const char *const bad[] = { "nf", "sf",   "ssnf", "snnf", "nsf", "snsf",
+                                       "rf", "srnf", "snrf", "rsf",  "srsf" };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         GByteArray *a = g_byte_array_new();
         NervAccessUnit au;
@@ -501,6 +511,8 @@ static void test_access_unit_order(void)
                 append_sequence(a, 0);
             else if (*p == 'n')
                 append_unit(a, NERV_UNIT_NETWORK, 30);
+            else if (*p == 'r')
+                append_unit(a, NERV_UNIT_RESIDUAL, 30);
             else
                 append_frame(a, 0, 0);
         g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_DAMAGED);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Residual networks, see residual.h. Half of the last weights is what a fit that stands alone begins with as well (warm.h), and a half is exact
+ * in floating point, so that the sum is rounded once.
+ */
+#include "codec/residual.h"
+
+#include <math.h>
+#include <string.h>
+
+/* An octave of bytes in dB, on the development clips: about a quarter of the bytes is one (docs/design.md, "Warm start"). */
+#define DB_PER_OCTAVE 2.4
+
+void nerv_residual_write(uint32_t base_crc, const NervBitWriter *network, NervBitWriter *w)
+{
+    nerv_write_u32(w, base_crc);
+    g_byte_array_append(w->bytes, network->bytes->data, network->bytes->len);
+}
+
+bool nerv_residual_read(const uint8_t *payload, size_t bytes, uint32_t *base_crc, const uint8_t **network,
+                        size_t *network_bytes, GError **error)
+{
+    NervBitReader r;
+    nerv_reader_init(&r, payload, bytes);
+    *base_crc = nerv_read_u32(&r);
+    *network_bytes = nerv_reader_left(&r);
+    *network = nerv_read_bytes(&r, *network_bytes);
+    if (!r.failed)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "residual unit: %zu bytes are no network", bytes);
+    return false;
+}
+
+void nerv_residual_add(const NervModel *model, const void *before, void *weights, const size_t *offset)
+{
+    const float *from = before;
+    float *to = weights;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        if (offset) {
+            from = (const float *)(const void *)((const uint8_t *)before + offset[i]);
+            to = (float *)(void *)((uint8_t *)weights + offset[i]);
+        }
+        if (!nerv_param_is_of_its_time(&model->params[i]))
+            for (int64_t j = 0; j < n; j++)
+                to[j] += .5f * from[j];
+        from += n;
+        to += n;
+    }
+}
+
+/* Where the differences begin: grids of times as drawn, all else at the base. */
+static void begin_residual(const NervModel *model, float *initial)
+{
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        if (!nerv_param_is_of_its_time(&model->params[i]))
+            memset(initial, 0, (size_t)n * sizeof(*initial));
+        initial += n;
+    }
+}
+
+static double worth(uint32_t bytes, double psnr)
+{
+    return psnr - DB_PER_OCTAVE * log2(bytes);
+}
+
+/* The residual's fit, after the other: in its place if it is better. */
+static bool fit_residual(NervFitter *f, const NervWarm *warm, float *initial, NervBitWriter *network,
+                         NervFitResult *result, NervResidualChoice *choice, GError **error)
+{
+    g_autofree float *base = g_try_new0(float, (gsize)f->model->n_weights);
+    NervFitResult other;
+    NervBitWriter w;
+    if (!base) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights of the segment before");
+        return false;
+    }
+    nerv_residual_add(f->model, warm->weights, base, NULL);
+    begin_residual(f->model, initial);
+    f->train.base = base;
+    nerv_writer_init(&w);
+    const bool ok = nerv_fitter_run(f, &w, &other, error);
+    f->train.base = NULL;
+    if (ok) {
+        choice->tried = true;
+        choice->residual_bytes = w.bytes->len + NERV_RESIDUAL_HEAD;
+        choice->residual_psnr = other.score.psnr_frames;
+        choice->is_residual = worth(choice->residual_bytes, choice->residual_psnr) >
+                              worth(choice->whole_bytes, choice->whole_psnr);
+        g_info("the network: %u bytes, %.2f dB; as a residual: %u bytes, %.2f dB", choice->whole_bytes,
+               choice->whole_psnr, choice->residual_bytes, choice->residual_psnr);
+    }
+    if (choice->is_residual) {
+        g_byte_array_set_size(network->bytes, 0);
+        nerv_residual_write(warm->crc, &w, network);
+        *result = other;
+    }
+    nerv_writer_clear(&w);
+    return ok;
+}
+
+bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervBitWriter *network,
+                       NervFitResult *result, NervResidualChoice *choice, GError **error)
+{
+    g_autofree float *initial = NULL;
+    const gint64 end = f->train.deadline_us, now = g_get_monotonic_time();
+    *choice = (NervResidualChoice){ 0 };
+    if (!nerv_warm_start(warm, f->model, f->train.seed, &initial, error))
+        return false;
+    f->initial = initial;
+    may &= initial != NULL;
+    if (may && end)
+        f->train.deadline_us = now + MAX(end - now, 0) / 2;
+    if (!nerv_fitter_run(f, network, result, error))
+        return false;
+    choice->whole_bytes = network->bytes->len;
+    choice->whole_psnr = result->score.psnr_frames;
+    f->train.deadline_us = end;
+    if (!may || result->gave_up || result->too_few_steps)
+        return true;
+    f->may_give_up = false;
+    f->least_steps = 0;
+    f->target_bytes -= f->target_bytes > NERV_RESIDUAL_HEAD ? NERV_RESIDUAL_HEAD : 0;
+    return fit_residual(f, warm, initial, network, result, choice, error);
+}

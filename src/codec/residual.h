@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Residual networks: a segment's weights as half of the last segment's and what is beyond it (docs/bitstream.md, "Residual unit"). The unit's payload,
+ * the sum, and the choice between such a network and one that stands alone.
+ */
+#pragma once
+
+#include "codec/fitter.h"
+#include "codec/warm.h"
+
+/* Bytes of a residual unit's payload before the network. */
+#define NERV_RESIDUAL_HEAD 4
+
+/* Appends the payload: base_crc is the CRC of the unit with the network before, `network` a network unit's payload. */
+void nerv_residual_write(uint32_t base_crc, const NervBitWriter *network, NervBitWriter *w);
+/* *network is inside the payload. NERV_ERROR_DATA where that is too short. */
+bool nerv_residual_read(const uint8_t *payload, size_t bytes, uint32_t *base_crc, const uint8_t **network,
+                        size_t *network_bytes, GError **error);
+
+/* Both of `model`'s weights, tensor i at offset[i] bytes, or one behind the other where offset is NULL: adds half of `before` to `weights`, but
+ * in grids whose rows are times. The sums are the same on every machine. */
+void nerv_residual_add(const NervModel *model, const void *before, void *weights, const size_t *offset);
+
+/* What became of a segment's fit, or of its two. */
+typedef struct {
+    bool is_residual; /* chosen; the network is then a residual unit's payload */
+    bool tried;       /* there were two */
+    uint32_t whole_bytes, residual_bytes;
+    double whole_psnr, residual_psnr; /* dB, the means of the frames' */
+} NervResidualChoice;
+
+/* Fits f->model from the weights that `warm` has, and if `may` is set and they serve as a base, once more as a residual in the same
+ * number of steps, or both in half of the time; the better one of the two is what `network` and `result` then have. f->initial and f->train.base are set
+ * meanwhile. Otherwise as nerv_fitter_run(). */
+bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervBitWriter *network,
+                       NervFitResult *result, NervResidualChoice *choice, GError **error);
