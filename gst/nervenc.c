@@ -150,8 +150,8 @@ on_progress (void *user, const NervEncoderStats * stats)
   self->last_progress = now;
   text =
       g_strdup_printf ("segment %u: step %u/%u, %.2f dB, %.1f steps/s, "
-      "%.0f s left", self->segment, stats->step, stats->n_steps, stats->psnr,
-      stats->steps_per_second, stats->eta_seconds);
+      "%.0f s left", self->segment, stats->step, stats->n_steps,
+      stats->psnr_frames, stats->steps_per_second, stats->eta_seconds);
   post_progress (self, GST_PROGRESS_TYPE_CONTINUE, text);
   g_free (text);
 }
@@ -254,10 +254,11 @@ end_segment (GstNervEnc * self)
             nerv_encoder_warning (self->enc)));
   nerv_encoder_get_stats (self->enc, &stats);
   text = g_strdup_printf ("segment %u: %u frames, %" G_GUINT64_FORMAT
-      " network bytes, %" G_GUINT64_FORMAT " keyframe bytes, %.2f dB, "
+      " network bytes%s, %" G_GUINT64_FORMAT " keyframe bytes, %.2f dB, "
       "%.1f s on %s", self->segment, stats.frames,
-      (guint64) stats.network_bytes, (guint64) stats.keyframe_bytes,
-      stats.psnr, stats.fit_seconds, stats.device);
+      (guint64) stats.network_bytes, stats.is_residual ? " (a residual)" : "",
+      (guint64) stats.keyframe_bytes, stats.psnr_frames, stats.fit_seconds,
+      stats.device);
   GST_INFO_OBJECT (self, "%s", text);
   post_progress (self, GST_PROGRESS_TYPE_COMPLETE, text);
   g_free (text);
