@@ -156,12 +156,12 @@ static bool check_names(GError **error)
         is_base = is_base || g_str_equal(p->label, opt_base);
     }
     const guint n_clips = opt_clips ? g_strv_length(opt_clips) : 0;
-    const char *why = !n_clips                            ? "there is no clip"
+    const char *why = !n_clips ? "there is no clip"
                       : opt_joint && (n_clips < 2 || n_clips > RD_MAX_PARTS)
                           ? "--joint takes two clips to sixteen"
                       : is_apart && !opt_joint ? "--apart needs --joint"
-                      : !is_base ? "--base is the --label of a --nerv, --apart or --stream"
-                      : !*opt_device                      ? "--device has an empty name"
+                      : !is_base               ? "--base is the --label of a --nerv, --apart or --stream"
+                      : !*opt_device           ? "--device has an empty name"
                       : !rd_preset_is_known(opt_preset)   ? "--preset is one of ultrafast to veryslow"
                       : !g_strv_contains(tunes, opt_tune) ? "--tune is none, psnr or ssim"
                                                           : NULL;

@@ -216,8 +216,7 @@ static void test_rows(void)
 static void test_between(void)
 {
     static const double later[] = { 0., .25, .5, .999 };
-    NervModel *model =
-        make_for_inputs("{'clip-frames': <4>, 'keyframe-interval': <8>, 'row-frames': <2>}");
+    NervModel *model = make_for_inputs("{'clip-frames': <4>, 'keyframe-interval': <8>, 'row-frames': <2>}");
     float x[4][1 + N_INPUTS];
     for (int32_t run = 0; run < model->n_runs; run++)
         for (size_t k = 0; k < G_N_ELEMENTS(later); k++) {

@@ -463,8 +463,8 @@ static RdQuality summary(const Comparison *c)
 {
     RdQuality q = { .psnr_rgb = quality_psnr(c->mse_rgb / c->n),
                     .psnr_rgb_frames = c->psnr_rgb / c->n,
-                    .psnr_yuv = quality_psnr_611(c->mse_yuv[0] / c->n, c->mse_yuv[1] / c->n,
-                                                 c->mse_yuv[2] / c->n),
+                    .psnr_yuv =
+                        quality_psnr_611(c->mse_yuv[0] / c->n, c->mse_yuv[1] / c->n, c->mse_yuv[2] / c->n),
                     .ms_ssim = c->ms_ssim / c->n };
     const guint n = c->clip->parts ? c->clip->parts->len : 1;
     for (guint i = 0; i < n; i++) {

@@ -198,8 +198,8 @@ void rd_print_losses(const GPtrArray *results, const char *base)
 {
     for (guint i = 0; i < results->len; i++) {
         const RdResult *r = g_ptr_array_index(results, i);
-        g_print("%s, against %s:\n%-16s %10s %8s %9s %8s %8s\n", r->name, base, "", "bytes", "more", "encode s",
-                "dB", "dB lost");
+        g_print("%s, against %s:\n%-16s %10s %8s %9s %8s %8s\n", r->name, base, "", "bytes", "more",
+                "encode s", "dB", "dB lost");
         each_loss(r, base, print_loss, NULL);
     }
 }
