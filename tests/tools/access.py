@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """nerv-access on small streams: fifty frames that are decoded alone are those of the sequence, and the bytes that it counts are there.
 
-    access.py NERV-ACCESS
+    access.py NERV-ACCESS STREAM-WITH-RESIDUAL
 """
 import json
 import os
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-TOOL = sys.argv[1]
+TOOL, RESIDUAL = sys.argv[1:3]
 failures = 0
 
 
@@ -76,6 +76,7 @@ def wrong(directory):
         with open(bad, "wb") as f:
             f.write(text)
         run(bad, status=1, says=says)
+    run(RESIDUAL, status=1, says="does not stand alone")
     run(status=2, says="there is not one file")
     run(path, path, status=2, says="there is not one file")
     run("--count=0", path, status=2, says="--count")

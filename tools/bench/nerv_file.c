@@ -27,7 +27,7 @@ static bool damaged(GError **error, const char *what, size_t at)
 static bool add_segment(NervFile *file, const NervAccessUnit *au, size_t at, GError **error)
 {
     NervFileSegment s = { .sequence_unit = au->sequence, .network = au->network, .at = at };
-    if (!au->network.type) {
+    if (au->network.type != NERV_UNIT_NETWORK) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
                     "the network at byte %zu does not stand alone: it takes the one before", at);
         return false;
