@@ -144,8 +144,15 @@ static bool jump_about(Run *run, GError **error)
     /* the first makes the plan that the others find there */
     Access first = { .frame = 0 };
     bool ok = warm && jump(run, &first, warm, error);
-    for (int i = 0; ok && i < opt_count; i++) {
-        run->access[i].frame = nerv_rng_below(&rng, run->file.frames->len);
+    const guint n = run->file.frames->len;
+    g_autofree guint *order = g_new(guint, n);
+    for (guint i = 0; i < n; i++)
+        order[i] = i;
+    /* each frame once before one comes again */
+    for (guint i = 0; ok && i < (guint)opt_count; i++) {
+        const guint at = i % n, other = at + nerv_rng_below(&rng, n - at), frame = order[other];
+        order[other] = order[at];
+        order[at] = run->access[i].frame = frame;
         ok = jump(run, &run->access[i], warm, error);
     }
     nerv_decoder_free(warm);
