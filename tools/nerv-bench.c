@@ -98,6 +98,12 @@ typedef struct {
     uint32_t n_lanes;
 } NetRounds;
 
+/* A decoder of keyframes needs coded ones: there are none here. */
+static bool plays(const Bench *b)
+{
+    return b->model->n_keys == 0;
+}
+
 static bool run_rounds(const Bench *b, NervBackend *be, BenchNet *net, const BenchRoof *roof, NetRounds *r,
                        GError **error)
 {
@@ -110,7 +116,8 @@ static bool run_rounds(const Bench *b, NervBackend *be, BenchNet *net, const Ben
             (peer && (train->peer[i] = ask_peer(peer, "train", opt_seconds, error)) < 0) ||
             (decode->ours[i] = bench_net_run(net, BENCH_DECODE, opt_seconds, error)) < 0 ||
             (peer && (decode->peer[i] = ask_peer(peer, "decode", opt_seconds, error)) < 0) ||
-            (ahead->ours[i] = bench_ahead_run(be, b->model, opt_seconds, &r->n_lanes, error)) < 0)
+            (plays(b) &&
+             (ahead->ours[i] = bench_ahead_run(be, b->model, opt_seconds, &r->n_lanes, error)) < 0))
             return false;
         g_print("  round %u of %u: step %.2f ms", i + 1, train->n, train->ours[i] * 1e3);
         if (peer)
@@ -118,7 +125,9 @@ static bool run_rounds(const Bench *b, NervBackend *be, BenchNet *net, const Ben
         g_print(", frame %.2f ms", decode->ours[i] * 1e3);
         if (peer)
             g_print(" (PyTorch %.2f)", decode->peer[i] * 1e3);
-        g_print(", played %.2f ms\n", ahead->ours[i] * 1e3);
+        if (plays(b))
+            g_print(", played %.2f ms", ahead->ours[i] * 1e3);
+        g_print("\n");
     }
     return true;
 }
@@ -147,8 +156,10 @@ static bool bench_net(Json *j, const Bench *b, NervBackend *be, const BenchRoof 
         bench_report_rounds(j, "train", "steps_per_s", &r.train, b->peer != NULL,
                             bench_net_macs(net, BENCH_TRAIN));
         bench_report_rounds(j, "decode", "frames_per_s", &r.decode, b->peer != NULL, macs);
-        bench_report_rounds(j, "decode_ahead", "frames_per_s", &r.ahead, false, macs);
-        json_integer(j, "decode_ahead_lanes", r.n_lanes);
+        if (plays(b)) {
+            bench_report_rounds(j, "decode_ahead", "frames_per_s", &r.ahead, false, macs);
+            json_integer(j, "decode_ahead_lanes", r.n_lanes);
+        }
         json_integer(j, "training_bytes", (int64_t)bench_net_bytes(net, BENCH_TRAIN));
         json_integer(j, "decoding_bytes", (int64_t)bench_net_bytes(net, BENCH_DECODE));
         json_integer(j, "device_peak_bytes", (int64_t)be->peak_bytes);

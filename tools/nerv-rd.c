@@ -4,7 +4,8 @@
  *
  * Rate-distortion curves of nervenc's settings beside H.264, H.265 and AV1 by x264enc, x265enc and svtav1enc or av1enc, whichever are
  * installed: real bytes of real files, quality of what GStreamer's decoders make of them, encoding and decoding times, BD-rates. Seconds
- * are taken once each and mean little on a busy machine. Each --nerv is a point. Exit status: 0 measured, 1 not, 2 wrong arguments.
+ * are taken once each and mean little on a busy machine. Each --nerv is a point. --joint makes one clip of all of them, for what one network
+ * of many videos is worth beside one for each (--apart). Exit status: 0 measured, 1 not, 2 wrong arguments.
  */
 #include <math.h>
 #include <glib/gstdio.h>
@@ -24,11 +25,13 @@
 typedef struct {
     char *label, *properties; /* nervenc's, or what people should read of a stream's */
     char *stream;             /* a file that is there, or NULL */
+    bool is_apart;            /* each of the joined clips by itself */
 } NervPoint;
 
 static char *opt_peers = "x264,x265,av1", *opt_crf = "23,28,33,38", *opt_av1_crf = "20,32,44,56",
             *opt_preset = "medium", *opt_tune = "psnr", *opt_device = "auto", *opt_size, *opt_csv, *opt_json,
-            *opt_png, **opt_clips;
+            *opt_png, *opt_base, **opt_clips;
+static gboolean opt_joint;
 static int opt_av1_speed = 6, opt_frames, opt_threads;
 static GArray *opt_nerv; /* of NervPoint */
 static const char *label = "nerv";
@@ -41,7 +44,7 @@ static gboolean set_label(const char *option, const char *value, void *user, GEr
 
 static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
 {
-    const NervPoint point = { g_strdup(label), g_strdup(value), NULL };
+    const NervPoint point = { g_strdup(label), g_strdup(value), NULL, g_str_equal(option, "--apart") };
     g_array_append_val(opt_nerv, point);
     return TRUE;
 }
@@ -51,7 +54,7 @@ static gboolean add_stream(const char *option, const char *value, void *user, GE
 {
     g_auto(GStrv) parts = g_strsplit(value, ",", 2);
     const NervPoint point = { g_strdup(label), g_strdup(parts[0] && parts[1] ? parts[1] : ""),
-                              g_strdup(parts[0] ? parts[0] : "") };
+                              g_strdup(parts[0] ? parts[0] : ""), false };
     g_array_append_val(opt_nerv, point);
     return TRUE;
 }
@@ -59,6 +62,14 @@ static gboolean add_stream(const char *option, const char *value, void *user, GE
 static const GOptionEntry options[] = {
     { "nerv", 0, 0, G_OPTION_ARG_CALLBACK, add_nerv, "A point: nervenc's properties; may be repeated",
       "PROPERTIES" },
+    { "joint", 0, 0, G_OPTION_ARG_NONE, &opt_joint,
+      "One clip of all, in their order; each one's PSNR and their mean are reported", NULL },
+    { "apart", 0, 0, G_OPTION_ARG_CALLBACK, add_nerv,
+      "With --joint, a point as --nerv, but each clip is encoded by itself and gets its frames' share of "
+      "target-size-bytes and max-encode-seconds",
+      "PROPERTIES" },
+    { "base", 0, 0, G_OPTION_ARG_STRING, &opt_base,
+      "A curve: how many dB the points of the other nerv curves lose against its", "NAME" },
     { "stream", 0, 0, G_OPTION_ARG_CALLBACK, add_stream,
       "A point that nervenc has written before, of the clip's frames, and with which settings", "FILE,TEXT" },
     { "label", 'l', 0, G_OPTION_ARG_CALLBACK, set_label,
@@ -138,8 +149,19 @@ static bool parse_peers(Plan *plan, GError **error)
 static bool check_names(GError **error)
 {
     static const char *const tunes[] = { "none", "psnr", "ssim", NULL };
-    const char *why = !opt_clips                          ? "there is no clip"
-                      : !*opt_device                      ? "--device has an empty name"
+    bool is_apart = false, is_base = !opt_base;
+    for (guint i = 0; i < opt_nerv->len; i++) {
+        const NervPoint *p = &g_array_index(opt_nerv, NervPoint, i);
+        is_apart = is_apart || p->is_apart;
+        is_base = is_base || g_str_equal(p->label, opt_base);
+    }
+    const guint n_clips = opt_clips ? g_strv_length(opt_clips) : 0;
+    const char *why = !n_clips ? "there is no clip"
+                      : opt_joint && (n_clips < 2 || n_clips > RD_MAX_PARTS)
+                          ? "--joint takes two clips to sixteen"
+                      : is_apart && !opt_joint ? "--apart needs --joint"
+                      : !is_base               ? "--base is the --label of a --nerv, --apart or --stream"
+                      : !*opt_device           ? "--device has an empty name"
                       : !rd_preset_is_known(opt_preset)   ? "--preset is one of ultrafast to veryslow"
                       : !g_strv_contains(tunes, opt_tune) ? "--tune is none, psnr or ssim"
                                                           : NULL;
@@ -172,17 +194,64 @@ static void plan_clear(Plan *plan)
 
 /* --- measuring --- */
 
-static bool measure(const Plan *plan, const RdClip *clip, const RdCodec *codec, RdPoint *point,
-                    GError **error)
+static bool encode(const RdClip *clip, const RdCodec *codec, const char *file, double *seconds,
+                   GError **error)
 {
-    g_autofree char *escaped = g_strescape(plan->file, NULL);
+    g_autofree char *escaped = g_strescape(file, NULL);
     g_autofree char *line = g_strdup_printf("%s ! filesink location=\"%s\"", codec->encode, escaped);
+    return rd_clip_feed(codec->is_nerv ? &clip->rgb : &clip->yuv, line, seconds, error);
+}
+
+static bool append_file(const char *to, const char *from, GError **error)
+{
+    g_autofree char *data = NULL;
+    gsize bytes;
+    if (!g_file_get_contents(from, &data, &bytes, error))
+        return false;
+    FILE *f = g_fopen(to, "ab");
+    const bool ok = f && fwrite(data, 1, bytes, f) == bytes;
+    if ((f && fclose(f) != 0) || !ok) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "%s cannot be written", to);
+        return false;
+    }
+    return true;
+}
+
+/* One stream for each of the joined clips, one behind the other: a stream of as many segments. */
+static bool encode_apart(const Plan *plan, const RdClip *clip, const char *properties, double *seconds,
+                         GError **error)
+{
+    g_autofree char *file = g_strconcat(plan->file, ".part", NULL);
+    bool ok = true;
+    g_unlink(plan->file);
+    *seconds = 0.;
+    for (guint i = 0; ok && i < clip->parts->len; i++) {
+        const RdPart *part = &g_array_index(clip->parts, RdPart, i);
+        g_autofree char *own = rd_nerv_share(properties, (double)part->n / clip->rgb.frames->len);
+        double own_seconds = 0.;
+        RdClip alone;
+        RdCodec codec;
+        rd_nerv_codec(&codec, own, NULL, &plan->settings);
+        rd_clip_part(clip, part, &alone);
+        ok = encode(&alone, &codec, file, &own_seconds, error) && append_file(plan->file, file, error);
+        *seconds += own_seconds;
+        rd_clip_part_clear(&alone);
+        rd_codec_clear(&codec);
+        g_unlink(file);
+    }
+    return ok;
+}
+
+/* apart: nervenc's properties for a point of clips by themselves, or NULL. */
+static bool measure(const Plan *plan, const RdClip *clip, const RdCodec *codec, const char *apart,
+                    RdPoint *point, GError **error)
+{
     const char *file = codec->stream ? codec->stream : plan->file;
     GStatBuf status;
     BenchPlay play;
     point->encode_seconds = NAN;
-    if (!codec->stream &&
-        !rd_clip_feed(codec->is_nerv ? &clip->rgb : &clip->yuv, line, &point->encode_seconds, error))
+    if (apart ? !encode_apart(plan, clip, apart, &point->encode_seconds, error)
+              : !codec->stream && !encode(clip, codec, file, &point->encode_seconds, error))
         return false;
     if (g_stat(file, &status) != 0 || status.st_size == 0) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "there is no file");
@@ -199,14 +268,16 @@ static bool measure(const Plan *plan, const RdClip *clip, const RdCodec *codec, 
 }
 
 /* Takes what the codec holds. */
-static bool add_point(const Plan *plan, const RdClip *clip, RdCurve *curve, RdCodec *codec, GError **error)
+static bool add_point(const Plan *plan, const RdClip *clip, const RdResult *result, RdCurve *curve,
+                      RdCodec *codec, const char *apart, GError **error)
 {
-    RdPoint point = { .encoder = g_strdup(codec->encoder) };
-    const bool ok = measure(plan, clip, codec, &point, error);
+    RdPoint point = { .encoder = apart ? g_strconcat("each by itself: ", codec->encoder, NULL)
+                                       : g_strdup(codec->encoder) };
+    const bool ok = measure(plan, clip, codec, apart, &point, error);
     curve->file_kind = codec->file_kind;
     if (ok) {
         g_array_append_val(curve->points, point);
-        rd_print_point(curve, &point);
+        rd_print_point(result, curve, &point);
     } else {
         g_prefix_error(error, "%s: ", point.encoder);
         g_free(point.encoder);
@@ -230,7 +301,8 @@ static bool measure_clip(const Plan *plan, const RdClip *clip, RdResult *result,
         const NervPoint *p = &g_array_index(opt_nerv, NervPoint, i);
         RdCodec codec;
         rd_nerv_codec(&codec, p->properties, p->stream, &plan->settings);
-        if (!add_point(plan, clip, curve_of_label(result, p->label), &codec, error))
+        if (!add_point(plan, clip, result, curve_of_label(result, p->label), &codec,
+                       p->is_apart ? p->properties : NULL, error))
             return false;
     }
     for (int peer = 0; peer < RD_N_PEERS; peer++) {
@@ -241,11 +313,38 @@ static bool measure_clip(const Plan *plan, const RdClip *clip, RdResult *result,
         for (guint i = 0; i < crf->len; i++) {
             RdCodec codec;
             rd_peer_codec(&codec, peer, g_array_index(crf, int32_t, i), &plan->settings);
-            if (!add_point(plan, clip, curve, &codec, error))
+            if (!add_point(plan, clip, result, curve, &codec, NULL, error))
                 return false;
         }
     }
     return true;
+}
+
+static bool load(const Plan *plan, const char *what, RdClip *clip, GError **error)
+{
+    return rd_clip_load(clip, what, (uint32_t)opt_frames, plan->width, plan->height, error);
+}
+
+static bool measure_result(const Plan *plan, const RdClip *clip, GPtrArray *results, GError **error)
+{
+    RdResult *result = rd_result_new(clip);
+    g_ptr_array_add(results, result);
+    return measure_clip(plan, clip, result, error);
+}
+
+static bool measure_joint(const Plan *plan, GPtrArray *results, GError **error)
+{
+    RdClip clips[RD_MAX_PARTS] = { { NULL } }, joint;
+    uint32_t n = 0;
+    while (opt_clips[n] && load(plan, opt_clips[n], &clips[n], error))
+        n++;
+    const bool is_joint = !opt_clips[n] && rd_clip_join(&joint, clips, n, error);
+    while (n > 0)
+        rd_clip_clear(&clips[--n]);
+    const bool ok = is_joint && measure_result(plan, &joint, results, error);
+    if (is_joint)
+        rd_clip_clear(&joint);
+    return ok;
 }
 
 static bool measure_all(const Plan *plan, GPtrArray *results, GError **error)
@@ -253,13 +352,13 @@ static bool measure_all(const Plan *plan, GPtrArray *results, GError **error)
     for (int peer = 0; peer < RD_N_PEERS; peer++)
         if (plan->peer[peer] && rd_peer_missing(peer))
             g_print("%s: left out, no %s is installed\n", rd_peer_name(peer), rd_peer_missing(peer));
+    if (opt_joint)
+        return measure_joint(plan, results, error);
     for (char **what = opt_clips; *what; what++) {
         RdClip clip;
-        if (!rd_clip_load(&clip, *what, (uint32_t)opt_frames, plan->width, plan->height, error))
+        if (!load(plan, *what, &clip, error))
             return false;
-        RdResult *result = rd_result_new(&clip);
-        g_ptr_array_add(results, result);
-        const bool ok = measure_clip(plan, &clip, result, error);
+        const bool ok = measure_result(plan, &clip, results, error);
         rd_clip_clear(&clip);
         if (!ok)
             return false;
@@ -280,7 +379,7 @@ static bool write_json(const GPtrArray *results, bool is_complete, GError **erro
     json_boolean(&j, "complete", is_complete);
     json_string(&j, "device", opt_device);
     json_integer(&j, "threads", opt_threads);
-    rd_json(&j, results);
+    rd_json(&j, results, opt_base);
     json_close(&j, '}');
     g_autofree char *text = json_finish(&j);
     return g_file_set_contents(opt_json, text, -1, error);
@@ -290,6 +389,8 @@ static bool write_results(const GPtrArray *results, bool is_complete, GError **e
 {
     g_autofree char *csv = rd_csv(results);
     rd_print_bd_rates(results);
+    if (opt_base)
+        rd_print_losses(results, opt_base);
     return (!opt_csv || g_file_set_contents(opt_csv, csv, -1, error)) &&
            (!opt_json || write_json(results, is_complete, error)) &&
            (!opt_png || rd_plot(opt_png, results, error));

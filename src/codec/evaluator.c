@@ -78,7 +78,12 @@ static bool write_keys(NervEvaluator *ev, int32_t run, GError **error)
 
 bool nerv_evaluator_start(NervEvaluator *ev, int32_t run, GError **error)
 {
-    nerv_model_input(ev->params->model, run, ev->encoding);
+    return nerv_evaluator_start_at(ev, run, 0., error);
+}
+
+bool nerv_evaluator_start_at(NervEvaluator *ev, int32_t run, double later, GError **error)
+{
+    nerv_model_input_at(ev->params->model, run, later, ev->encoding);
     return write_keys(ev, run, error) && nerv_exec_write(ev->exec, ev->input, ev->encoding, error) &&
            nerv_exec_run(ev->exec, error);
 }

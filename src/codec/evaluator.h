@@ -31,4 +31,6 @@ void nerv_evaluator_free(NervEvaluator *ev);
 
 /* Starts a run, 0 <= run < n_runs, in the exec's slot in use; read() waits for it. NERV_ERROR_DATA if it has no keyframes. */
 bool nerv_evaluator_start(NervEvaluator *ev, int32_t run, GError **error);
+/* The same for times between frames (nerv_model_input_at()). */
+bool nerv_evaluator_start_at(NervEvaluator *ev, int32_t run, double later, GError **error);
 bool nerv_evaluator_read(NervEvaluator *ev, uint8_t *dst, GError **error);

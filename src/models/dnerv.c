@@ -330,13 +330,14 @@ static float *write_encoding(const NervDnervConfig *c, double t, float *dst)
     return dst;
 }
 
-static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, int32_t frame, float *dst)
+/* at: counted in frames of the segment, not behind the video's last. */
+static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, double at, float *dst)
 {
     const double last = r->video_frames - 1, span = MAX(r->end - r->start, 1);
-    const double t = last > 0 ? (frame - r->video) / last : 0.;
-    const double distance = (frame - r->start) / span;
+    const double t = last > 0 ? (at - r->video) / last : 0.;
+    const double distance = (at - r->start) / span;
     /* bilinear, between the middles of the two halves of an interval */
-    const double place = CLAMP((frame - r->start + .5) * 2. / c->interval - .5, 0., 1.);
+    const double place = CLAMP((at - r->start + .5) * 2. / c->interval - .5, 0., 1.);
     if (c->stem)
         dst = write_encoding(c, t, dst);
     else
@@ -347,12 +348,13 @@ static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, int32_t
     dst[NERV_DNERV_INPUT_LATE] = (float)place;
 }
 
-static void dnerv_input(const NervModel *model, int32_t run, float *dst)
+static void dnerv_input(const NervModel *model, int32_t run, double later, float *dst)
 {
     const NervDnerv *m = (const NervDnerv *)model;
     const NervDnervRun *r = &m->runs[run];
     for (int32_t i = 0; i < m->config.clip; i++)
-        write_frame(&m->config, r, r->first + MIN(i, r->n - 1), dst + (size_t)i * model->input_floats);
+        write_frame(&m->config, r, fmin(r->first + MIN(i, r->n - 1) + later, r->video + r->video_frames - 1),
+                    dst + (size_t)i * model->input_floats);
 }
 
 /* --- sizes --- */

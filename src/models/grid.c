@@ -465,14 +465,15 @@ static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *c
 }
 
 /* Row numbers, evenly over the segment: the first frame has the first row, the last frame the last. */
-static void grid_input(const NervModel *model, int32_t frame, float *dst)
+static void grid_input(const NervModel *model, int32_t frame, double later, float *dst)
 {
     const NervGridConfig *c = &((const NervGrid *)model)->config;
     const int32_t last = model->clip.n_frames - 1;
+    const double at = fmin(frame + later, last);
     for (int32_t i = 0; i < c->n_grids; i++)
-        dst[i] = last > 0 ? (float)((double)frame * (c->grid[i].rows - 1) / last) : 0.f;
+        dst[i] = last > 0 ? (float)(at * (c->grid[i].rows - 1) / last) : 0.f;
     if (c->flow_rows)
-        dst[c->n_grids] = last > 0 ? (float)((double)frame * (c->flow_rows - 1) / last) : 0.f;
+        dst[c->n_grids] = last > 0 ? (float)(at * (c->flow_rows - 1) / last) : 0.f;
 }
 
 /* --- serialisation (docs/bitstream.md, "Model nerv-grid") --- */

@@ -142,7 +142,12 @@ int32_t nerv_model_run_of(const NervModel *model, int32_t frame)
 
 void nerv_model_input(const NervModel *model, int32_t run, float *dst)
 {
-    model->klass->input(model, run, dst);
+    model->klass->input(model, run, 0., dst);
+}
+
+void nerv_model_input_at(const NervModel *model, int32_t run, double later, float *dst)
+{
+    model->klass->input(model, run, later, dst);
 }
 
 void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst)

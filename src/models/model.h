@@ -63,7 +63,7 @@ typedef struct {
     void (*free)(NervModel *model);
     NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input,
                          NervTensor *keys);
-    void (*input)(const NervModel *model, int32_t run, float *dst);
+    void (*input)(const NervModel *model, int32_t run, double later, float *dst);
     NervRun (*run)(const NervModel *model, int32_t run); /* NULL: run i is frame i */
     char *(*describe)(const NervModel *model);
 } NervModelClass;
@@ -126,6 +126,9 @@ NervRun nerv_model_run(const NervModel *model, int32_t run);
 int32_t nerv_model_run_of(const NervModel *model, int32_t frame);
 /* Writes what goes in for one run: run_frames * input_floats floats. */
 void nerv_model_input(const NervModel *model, int32_t run, float *dst);
+/* The same for times between frames: each frame's `later` frames after its own, 0 <= later < 1, but not after its video's last one. What
+ * a network makes of those is what it has learned of motion; no stream asks for them. */
+void nerv_model_input_at(const NervModel *model, int32_t run, double later, float *dst);
 
 /* Initial weights of a seed: n_weights floats, each tensor uniform in its init_bound. */
 void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst);

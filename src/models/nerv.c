@@ -253,10 +253,10 @@ static NervTensor *nerv_build(const NervModel *model, NervTape *t, NervTensor *c
 
 /* Equation 1 of the paper: sin(b^k pi t), cos(b^k pi t) for k = 0..l-1, t = i/N. Phases reach 1e8, hence
  * double. */
-static void nerv_input(const NervModel *model, int32_t frame, float *dst)
+static void nerv_input(const NervModel *model, int32_t frame, double later, float *dst)
 {
     const NervNervConfig *c = &((const NervNerv *)model)->config;
-    const double t = (double)frame / model->clip.n_frames;
+    const double t = (frame + later) / model->clip.n_frames;
     double b = 1.;
     for (int32_t k = 0; k < c->pe_levels; k++) {
         *dst++ = (float)sin(b * G_PI * t);

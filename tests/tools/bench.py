@@ -109,6 +109,40 @@ def check_memory(device):
     check(ahead > 1.5 * one, f"{ahead} bytes to play frames in two lanes, {one} to decode one")
 
 
+def clips(work):
+    """A network of clips: the peer gets the same one, a decoded frame is its part of a clip, and what needs coded keyframes is left out."""
+    path = os.path.join(work, "clips.json")
+    run("--device=cpu", "--threads=2", "--size=64x36", "--model=dnerv", "--model-options=clip-frames=4,keyframe-interval=8,base-channels=4,"
+        "content=5,widths=<8,6>,strides=<4,2>,row-frames=3,without=<mix,skip>", "--ops", "--seconds=0.02", "--peers",
+        "--python=" + sys.executable, "--peer-script=" + os.path.join(HERE, "fake-peer.py"), "--json=" + path)
+    with open(path, encoding="utf-8") as f:
+        result = json.load(f)
+    device = result["devices"][0]
+    arguments = json.loads(result["peer"])["arguments"]
+    for flag, value in (("--model", "dnerv"), ("--videos", "16"), ("--clip", "4"), ("--interval", "8"), ("--stem", "0"), ("--row-frames", "3"),
+                        ("--base-channels", "4"), ("--content", "5"), ("--widths", "8,6"), ("--strides", "4,2")):
+        check(arguments[arguments.index(flag) + 1] == value, f"{flag} is not {value}: the peer was started with {arguments}")
+    parts = arguments[arguments.index("--parts") + 1].split(",")
+    check("flow" in parts and "keys" in parts and "mix" not in parts and "skip" not in parts, f"the peer's parts are {parts}")
+    check("decode_ahead" not in device, "frames were played without keyframes")
+    check(near(device["decode"]["ratio"], 1 / device["decode"]["seconds"], 1e-3), "another ratio to a peer of one second")
+    for key, ops in (("ops", {"warp", "warp_dflow", "modulate", "adam", "from_pixels"}), ("decode_ops", {"warp", "modulate", "to_pixels", "from_pixels"})):
+        names = {o["op"] for o in device[key]}
+        check(ops <= names and "temporal_mix" not in names, f"{key}: {names}")
+    # the four frames of a clip together are what one evaluation takes, with room for a busy machine
+    check(device["decode_ops_seconds"] < 40 * device["decode"]["seconds"] and device["decode_ops_seconds"] > 0.5 * device["decode"]["seconds"],
+          f"{device['decode_ops_seconds']} s a clip, {device['decode']['seconds']} a frame")
+    run("--device=cpu", "--size=64x36", "--model=dnerv", "--model-options=widths=<8,6>,strides=<4,2>", "--seconds=0.02", "--peers",
+        "--python=" + sys.executable, "--peer-script=" + wrong_peer(work), status=1, says="the PyTorch peer's network has 12 parameters")
+
+
+def wrong_peer(work):
+    path = os.path.join(work, "wrong-peer.py")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("print('{\"parameters\": 12}', flush=True)\ninput()\n")
+    return path
+
+
 def measured(work):
     path = os.path.join(work, "all.json")
     run(*TINY, "--ops", "--convs=tiny", "--scaling", "--memory", "--seconds=0.02", "--peers", "--python=" + sys.executable,
@@ -297,6 +331,7 @@ def committed():
 with tempfile.TemporaryDirectory() as directory:
     compared(directory)
     committed()
+    clips(directory)
     measured(directory)
     run("--net=medium", status=2, says="there are small and wide")
     run("--size=large", status=2, says="is no size")

@@ -17,7 +17,7 @@ import tempfile
 RD = sys.argv[1]
 CLIP = "videotestsrc num-buffers=9 pattern=smpte ! video/x-raw,format={},width=64,height=48,framerate=25/1"
 COLUMNS = ("clip,codec,encoder,width,height,frames,bytes,bpp,kbps,psnr_rgb,psnr_rgb_frames,psnr_yuv611,ms_ssim,"
-           "encode_seconds,decode_fps").split(",")
+           "encode_seconds,decode_fps,psnr_mean,psnr_parts").split(",")
 failures = 0
 
 
@@ -40,7 +40,7 @@ def near(a, b, tolerance=1e-3):
     return abs(a - b) <= tolerance * abs(b)
 
 
-def read(directory, *arguments, clips=(CLIP.format("RGB"),)):
+def read(directory, *arguments, clips=(CLIP.format("RGB"),), n_plots=0):
     names = [os.path.join(directory, name) for name in ("rd.csv", "rd.json", "rd.png")]
     out = run(*arguments, "--csv=" + names[0], "--json=" + names[1], "--png=" + names[2], *clips)
     with open(names[0], encoding="utf-8", newline="") as f:
@@ -49,7 +49,7 @@ def read(directory, *arguments, clips=(CLIP.format("RGB"),)):
         result = json.load(f)
     with open(names[2], "rb") as f:
         png = f.read()
-    check(png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (960, 600 * len(clips)), "the plot is no plot")
+    check(png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (960, 600 * (n_plots or len(clips))), "the plot is no plot")
     check(result["complete"] is True, "the result is not complete")
     for key in ("commit", "machine", "versions", "gstreamer"):
         check(key in result, f"the JSON has no {key}")
@@ -114,6 +114,42 @@ def written_before(directory):
     run("--peers=", "--stream=" + path + "x", CLIP.format("RGB"), status=1, says="there is no file")
 
 
+def joint(directory):
+    """Clips as one: each one's quality is what it is by itself, budgets are shared by frames, a bad clip is heard of."""
+    options = "model=nerv-mlp seed=1 model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\""
+    clips = [CLIP.format("RGB").replace("smpte", pattern).replace("=9", "=" + n) for pattern, n in (("smpte", "8"), ("ball", "4"), ("snow", "4"))]
+    rows, result, out = read(directory, "--joint", "--base=one", "--label=one", "--nerv=epochs=40 " + options, "--label=each",
+                             "--apart=epochs=40 " + options, "--label=peer", "--nerv=epochs=1 " + options, "--peers=x264", "--crf=20", clips=clips,
+                             n_plots=1)
+    clip = result["clips"][0]
+    check(len(result["clips"]) == 1 and [p["frames"] for p in clip["parts"]] == [8, 4, 4] and clip["frames"] == 16, f"parts {clip.get('parts')}")
+    for row in rows:
+        parts = [float(x) for x in row["psnr_parts"].split()]
+        check(len(parts) == 3 and near(float(row["psnr_mean"]), sum(parts) / 3), f"{row}: the mean of three")
+        mse = sum(n * 10 ** (-p / 10) for n, p in zip((8, 4, 4), parts)) / 16
+        check(near(float(row["psnr_rgb"]), -10 * math.log10(mse)), f"{row}: PSNR of all frames")
+    # by itself a clip comes out as it does in a run of its own, byte for byte but for its times
+    own = [read(directory, "--peers=", "--nerv=epochs=40 " + options, clips=[c])[0][0] for c in clips]
+    each = next(r for r in rows if r["codec"] == "each")
+    parts = [float(x) for x in each["psnr_parts"].split()]
+    check(all(near(p, float(o["psnr_rgb"]), 1e-6) for p, o in zip(parts, own)), f"{parts} are not those of {own}")
+    check(abs(int(each["bytes"]) - sum(int(o["bytes"]) for o in own)) <= 3 * 16, f"{each['bytes']} bytes of {own}")
+    check(len({r["psnr_mean"] for r in rows}) == len(rows), "different encodes with equal pictures")
+    losses = {x["codec"]: x for x in clip["losses"]}
+    check(clip["base"] == "one" and sorted(losses) == ["each", "peer"], f"losses {losses}")
+    mean = {r["codec"]: float(r["psnr_mean"]) for r in rows}
+    check(all(abs(x["db_lost"] - (mean["one"] - mean[k])) < 1e-4 for k, x in losses.items()), f"losses {losses} of {mean}")
+    check("dB lost" in out and "1: " in out, f"no table in {out}")
+    # half of the frames get half of the bytes and of the seconds
+    sized = "tune=psnr model=nerv target-size-bytes=24000 max-encode-seconds=4.5 seed=1"
+    rows, result, out = read(directory, "--joint", "--peers=", "--label=each", "--apart=" + sized, clips=[CLIP.format("RGB")] * 2, n_plots=1)
+    check(16000 < int(rows[0]["bytes"]) < 32000 and float(rows[0]["encode_seconds"]) < 20, f"{rows[0]}: not the budget")
+    run("--joint", "--peers=", CLIP.format("RGB"), status=2, says="--joint takes")
+    run("--apart=epochs=1", "--peers=", CLIP.format("RGB"), status=2, says="--apart needs --joint")
+    run("--base=x", "--nerv=epochs=1", "--peers=", CLIP.format("RGB"), status=2, says="--base is")
+    run("--joint", "--peers=", CLIP.format("RGB"), CLIP.format("RGB").replace("=64", "=48"), status=1, says="differ in size")
+
+
 def broken_off(directory):
     names = [os.path.join(directory, name) for name in ("off.csv", "off.json", "off.png")]
     nerv = "epochs=1 model=nerv-mlp model-options=\"options,stem=16,base-channels=4,widths=<6,5>,strides=<2,2>\""
@@ -144,6 +180,7 @@ with tempfile.TemporaryDirectory() as work:
     curves(work)
     lossless(work)
     written_before(work)
+    joint(work)
     broken_off(work)
     wrong(work)
 print("all as expected" if failures == 0 else f"{failures} failed")

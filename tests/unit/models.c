@@ -128,6 +128,12 @@ static void test_grids(void)
     g_assert_cmpfloat(x[0], ==, 5.f);
     g_assert_cmpfloat(x[2], ==, 1.f);
     g_assert_cmpfloat(x[3], ==, 0.f);
+    /* between frames, and not beyond the last */
+    nerv_model_input_at(model, 3, .5, x);
+    g_assert_cmpfloat(fabs(x[0] - 3.5 * 5 / 6), <, 1e-6);
+    g_assert_cmpfloat(fabs(x[1] - 3.5 * 2 / 6), <, 1e-6);
+    nerv_model_input_at(model, 6, .5, x);
+    g_assert_cmpfloat(x[0], ==, 5.f);
     nerv_model_free(model);
 
     /* a flow for each grid of one row behind the base */
@@ -298,6 +304,9 @@ static void test_encoding(void)
         g_assert_cmpfloat(fabs(x[2 * k] - sin(b * G_PI * .37)), <, 1e-6);
         g_assert_cmpfloat(fabs(x[2 * k + 1] - cos(b * G_PI * .37)), <, 1e-6);
     }
+    nerv_model_input_at(model, 37, .25, x);
+    g_assert_cmpfloat(fabs(x[0] - sin(G_PI * .3725)), <, 1e-6);
+    g_assert_cmpfloat(fabs(x[1] - cos(G_PI * .3725)), <, 1e-6);
     nerv_model_free(model);
 }
 

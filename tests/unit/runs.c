@@ -116,9 +116,9 @@ static void test_random_runs(void)
 /* --- what goes in --- */
 
 /* Weights of the keyframes: by distance between them, and by place in the interval, half of which each one's picture fills. */
-static void check_weights(const float *x, int32_t frame, int32_t start, int32_t end, int32_t interval)
+static void check_weights(const float *x, double frame, int32_t start, int32_t end, int32_t interval)
 {
-    const double d = end > start ? (double)(frame - start) / (end - start) : 0.;
+    const double d = end > start ? (frame - start) / (end - start) : 0.;
     const double middle = frame - start + .5, quarter = interval / 4.;
     const double late = middle <= quarter        ? 0.
                         : middle >= 3. * quarter ? 1.
@@ -212,6 +212,25 @@ static void test_rows(void)
     nerv_model_free(model);
 }
 
+/* Times between frames: rows and keyframes of the same video, the last of which nothing lies behind. */
+static void test_between(void)
+{
+    static const double later[] = { 0., .25, .5, .999 };
+    NervModel *model = make_for_inputs("{'clip-frames': <4>, 'keyframe-interval': <8>, 'row-frames': <2>}");
+    float x[4][1 + N_INPUTS];
+    for (int32_t run = 0; run < model->n_runs; run++)
+        for (size_t k = 0; k < G_N_ELEMENTS(later); k++) {
+            nerv_model_input_at(model, run, later[k], x[0]);
+            for (int32_t i = 0; i < 4; i++) {
+                const double f = fmin(input_frames[run][i] + later[k], run < 3 ? 9. : 12.);
+                const double row = run < 3 ? f * 4 / 9. : 5. + (f - 10) / 2.;
+                g_assert_cmpfloat(fabs(x[i][0] - row), <, 1e-6);
+                check_weights(x[i] + 1, f, input_keys[run][0], input_keys[run][1], 8);
+            }
+        }
+    nerv_model_free(model);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -219,5 +238,6 @@ int main(int argc, char **argv)
     g_test_add_func("/runs/random-runs", test_random_runs);
     g_test_add_func("/runs/encoding", test_encoding);
     g_test_add_func("/runs/rows", test_rows);
+    g_test_add_func("/runs/between", test_between);
     return g_test_run();
 }

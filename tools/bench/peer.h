@@ -10,7 +10,7 @@
 
 typedef struct BenchPeer BenchPeer;
 
-/* Starts the peer with the network of `model` (class nerv) on PyTorch's `device`, with as many threads and frames a step. NULL with an error if there is no such
+/* Starts the peer with the network of `model` (class nerv or dnerv) on PyTorch's `device`, with as many threads and frames a step. NULL with an error if there is no such
  * interpreter, script or PyTorch. */
 BenchPeer *bench_peer_new(const char *python, const char *script, const char *device, const NervModel *model,
                           guint threads, uint32_t batch, GError **error);

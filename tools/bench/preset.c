@@ -17,7 +17,7 @@ static const struct {
     { "wide", "stem=512,base-channels=26,widths=<26,96,96>,strides=<5,2,2>" },
 };
 
-/* "<1,2>" -> [1, 2]; digits -> an integer; with a point -> a number; anything else a string. */
+/* "<1,2>" -> [1, 2]; "<flow,mix>" -> "flow,mix"; digits -> an integer; with a point -> a number; anything else a string. */
 static GVariant *parse_value(const char *text)
 {
     char *end = NULL;
@@ -25,6 +25,8 @@ static GVariant *parse_value(const char *text)
         GVariantBuilder list;
         g_autofree char *inner = g_strndup(text + 1, strcspn(text + 1, ">"));
         g_auto(GStrv) words = g_strsplit(inner, ",", -1);
+        if (g_ascii_isalpha(*inner))
+            return g_variant_new_string(inner);
         g_variant_builder_init(&list, G_VARIANT_TYPE("ai"));
         for (char **w = words; *w; w++)
             g_variant_builder_add(&list, "i", atoi(*w));

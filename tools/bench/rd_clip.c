@@ -93,9 +93,15 @@ static void frames_clear(RdFrames *f)
     gst_clear_caps(&f->caps);
 }
 
+static void part_clear(RdPart *part)
+{
+    g_free(part->name);
+}
+
 void rd_clip_clear(RdClip *clip)
 {
     g_clear_pointer(&clip->name, g_free);
+    g_clear_pointer(&clip->parts, g_array_unref);
     frames_clear(&clip->rgb);
     frames_clear(&clip->yuv);
 }
@@ -258,6 +264,98 @@ bool rd_clip_feed(const RdFrames *frames, const char *description, double *secon
     return ok;
 }
 
+/* --- joined clips --- */
+
+/* A frame's I420 in the joined clip's colours. */
+static bool add_yuv_of(RdClip *out, GstBuffer *rgb, const GstVideoInfo *rgb_info, GError **error)
+{
+    GstVideoFrame from, to;
+    GstBuffer *yuv = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&out->yuv.info), NULL);
+    g_ptr_array_add(out->yuv.frames, yuv);
+    gst_buffer_memset(yuv, 0, 0, GST_VIDEO_INFO_SIZE(&out->yuv.info));
+    if (!map(&from, rgb_info, rgb, GST_MAP_READ, error))
+        return false;
+    const bool ok = map(&to, &out->yuv.info, yuv, GST_MAP_WRITE, error);
+    if (ok) {
+        convert(&out->matrix, &from, &to);
+        gst_video_frame_unmap(&to);
+    }
+    gst_video_frame_unmap(&from);
+    return ok;
+}
+
+static bool join_clip(RdClip *out, const RdClip *clip, GError **error)
+{
+    const RdPart part = { g_strdup(clip->name), out->rgb.frames->len, clip->rgb.frames->len };
+    const bool same_colours =
+        gst_video_colorimetry_is_equal(&out->yuv.info.colorimetry, &clip->yuv.info.colorimetry) &&
+        out->yuv.info.chroma_site == clip->yuv.info.chroma_site;
+    g_array_append_val(out->parts, part);
+    for (guint i = 0; i < clip->rgb.frames->len; i++) {
+        GstBuffer *rgb = g_ptr_array_index(clip->rgb.frames, i);
+        g_ptr_array_add(out->rgb.frames, gst_buffer_ref(rgb));
+        if (same_colours)
+            g_ptr_array_add(out->yuv.frames, gst_buffer_ref(g_ptr_array_index(clip->yuv.frames, i)));
+        else if (!add_yuv_of(out, rgb, &clip->rgb.info, error))
+            return false;
+    }
+    return true;
+}
+
+static bool same_size(const RdClip *a, const RdClip *b)
+{
+    return GST_VIDEO_INFO_WIDTH(&a->rgb.info) == GST_VIDEO_INFO_WIDTH(&b->rgb.info) &&
+           GST_VIDEO_INFO_HEIGHT(&a->rgb.info) == GST_VIDEO_INFO_HEIGHT(&b->rgb.info);
+}
+
+bool rd_clip_join(RdClip *out, const RdClip *clips, uint32_t n, GError **error)
+{
+    *out = (RdClip){ .name = g_strdup_printf("%u clips", n),
+                     .parts = g_array_new(FALSE, FALSE, sizeof(RdPart)),
+                     .rgb = { clips->rgb.info, gst_caps_ref(clips->rgb.caps), buffers_new() },
+                     .yuv = { clips->yuv.info, gst_caps_ref(clips->yuv.caps), buffers_new() },
+                     .matrix = clips->matrix };
+    g_array_set_clear_func(out->parts, (GDestroyNotify)part_clear);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        ok = same_size(clips, &clips[i]);
+        if (!ok)
+            g_set_error(error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+                        "%s and %s differ in size; --size makes them alike", clips->name, clips[i].name);
+        ok = ok && join_clip(out, &clips[i], error);
+    }
+    if (!ok) {
+        rd_clip_clear(out);
+        return false;
+    }
+    number_frames(&out->rgb);
+    number_frames(&out->yuv);
+    return true;
+}
+
+static GPtrArray *some(const GPtrArray *frames, const RdPart *part)
+{
+    GPtrArray *out = buffers_new();
+    for (guint i = 0; i < part->n; i++)
+        g_ptr_array_add(out, gst_buffer_ref(g_ptr_array_index(frames, part->first + i)));
+    return out;
+}
+
+void rd_clip_part(const RdClip *clip, const RdPart *part, RdClip *out)
+{
+    *out = *clip;
+    out->name = part->name;
+    out->parts = NULL;
+    out->rgb.frames = some(clip->rgb.frames, part);
+    out->yuv.frames = some(clip->yuv.frames, part);
+}
+
+void rd_clip_part_clear(RdClip *part)
+{
+    g_ptr_array_unref(part->rgb.frames);
+    g_ptr_array_unref(part->yuv.frames);
+}
+
 /* --- the comparison --- */
 
 typedef struct {
@@ -265,7 +363,17 @@ typedef struct {
     GstBuffer *converted; /* room for a decoded picture as the other kind */
     uint32_t n;
     double mse_rgb, psnr_rgb, mse_yuv[3], ms_ssim; /* sums */
+    double mse_parts[RD_MAX_PARTS];
 } Comparison;
+
+/* The part that picture n is in. */
+static guint part_of(const RdClip *clip, uint32_t n)
+{
+    guint i = 0;
+    while (clip->parts && i + 1 < clip->parts->len && g_array_index(clip->parts, RdPart, i + 1).first <= n)
+        i++;
+    return i;
+}
 
 static QualityPlane plane(const GstVideoFrame *f, guint i, uint32_t samples)
 {
@@ -280,6 +388,7 @@ static void add_rgb(Comparison *c, const GstVideoFrame *clip, const GstVideoFram
     const QualityPlane a = plane(clip, 0, 3), b = plane(decoded, 0, 3);
     const double mse = quality_mse(&a, &b);
     c->mse_rgb += mse;
+    c->mse_parts[part_of(c->clip, c->n)] += mse;
     c->psnr_rgb += quality_psnr(mse);
 }
 
@@ -350,6 +459,22 @@ static bool add_picture(Comparison *c, GstSample *sample, GstVideoFormat *format
     return ok;
 }
 
+static RdQuality summary(const Comparison *c)
+{
+    RdQuality q = { .psnr_rgb = quality_psnr(c->mse_rgb / c->n),
+                    .psnr_rgb_frames = c->psnr_rgb / c->n,
+                    .psnr_yuv =
+                        quality_psnr_611(c->mse_yuv[0] / c->n, c->mse_yuv[1] / c->n, c->mse_yuv[2] / c->n),
+                    .ms_ssim = c->ms_ssim / c->n };
+    const guint n = c->clip->parts ? c->clip->parts->len : 1;
+    for (guint i = 0; i < n; i++) {
+        const uint32_t frames = c->clip->parts ? g_array_index(c->clip->parts, RdPart, i).n : c->n;
+        q.psnr_parts[i] = quality_psnr(c->mse_parts[i] / frames);
+        q.psnr_mean += q.psnr_parts[i] / n;
+    }
+    return q;
+}
+
 bool rd_clip_compare(const RdClip *clip, const char *file, const char *chain, RdQuality *out, GError **error)
 {
     g_autofree char *escaped = g_strescape(file, NULL);
@@ -370,11 +495,7 @@ bool rd_clip_compare(const RdClip *clip, const char *file, const char *chain, Rd
         ok = false;
     }
     if (ok)
-        *out = (RdQuality){ .psnr_rgb = quality_psnr(c.mse_rgb / c.n),
-                            .psnr_rgb_frames = c.psnr_rgb / c.n,
-                            .psnr_yuv =
-                                quality_psnr_611(c.mse_yuv[0] / c.n, c.mse_yuv[1] / c.n, c.mse_yuv[2] / c.n),
-                            .ms_ssim = c.ms_ssim / c.n };
+        *out = summary(&c);
     gst_clear_buffer(&c.converted);
     return ok;
 }

@@ -133,6 +133,23 @@ void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *s)
     codec->file_kind = peers[peer].file_kind;
 }
 
+static gboolean write_share(const GMatchInfo *match, GString *out, gpointer user)
+{
+    g_autofree char *key = g_match_info_fetch(match, 1), *value = g_match_info_fetch(match, 2);
+    const double some = g_ascii_strtod(value, NULL) * *(const double *)user;
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    g_ascii_formatd(text, sizeof(text), g_str_equal(key, "target-size-bytes") ? "%.0f" : "%.3f", some);
+    g_string_append_printf(out, "%s=%s", key, text);
+    return FALSE;
+}
+
+char *rd_nerv_share(const char *properties, double share)
+{
+    g_autoptr(GRegex) budgets =
+        g_regex_new("(?<![\\w-])(target-size-bytes|max-encode-seconds)=([\\d.]+)", 0, 0, NULL);
+    return g_regex_replace_eval(budgets, properties, -1, 0, 0, write_share, &share, NULL);
+}
+
 void rd_nerv_codec(RdCodec *codec, const char *properties, const char *stream, const RdSettings *s)
 {
     codec->is_nerv = true;

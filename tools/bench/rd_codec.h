@@ -40,5 +40,7 @@ const char *rd_peer_name(int peer);
 const char *rd_peer_missing(int peer);
 /* The peer is not missing. */
 void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *settings);
+/* nervenc's properties for a part of what they are meant for: target-size-bytes and max-encode-seconds are that share of what they were. Free with g_free(). */
+char *rd_nerv_share(const char *properties, double share);
 /* `properties`: nervenc's, as gst-launch-1.0 takes them; or those with which `stream` was written, for people. */
 void rd_nerv_codec(RdCodec *codec, const char *properties, const char *stream, const RdSettings *settings);

@@ -26,6 +26,7 @@ typedef struct {
     char *name;
     int32_t width, height, fps_n, fps_d;
     uint32_t n_frames;
+    GArray *parts;  /* of RdPart, of joined clips; NULL for one */
     GArray *curves; /* of RdCurve */
 } RdResult;
 
@@ -35,10 +36,12 @@ RdCurve *rd_result_add_curve(RdResult *result, const char *name,
                              bool is_nerv); /* valid until the next is added */
 
 void rd_print_head(const RdResult *result);
-void rd_print_point(const RdCurve *curve, const RdPoint *point);
+void rd_print_point(const RdResult *result, const RdCurve *curve, const RdPoint *point);
 /* `results`: of RdResult *. */
 void rd_print_bd_rates(const GPtrArray *results);
+/* For each nerv curve but `base`: what its points lose against those of `base`, first against first and so on, in the clips' mean PSNR. */
+void rd_print_losses(const GPtrArray *results, const char *base);
 char *rd_csv(const GPtrArray *results);
-/* Adds "clips". */
-void rd_json(Json *j, const GPtrArray *results);
+/* Adds "clips", with the losses against the curve `base` unless that is NULL. */
+void rd_json(Json *j, const GPtrArray *results, const char *base);
 bool rd_plot(const char *path, const GPtrArray *results, GError **error);

@@ -17,6 +17,7 @@ import time
 import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from dnerv_torch import PAPER, DNeRV, cut  # noqa: E402
 from nerv_torch import NeRV, nerv_loss  # noqa: E402
 
 CONV_SHAPES = [  # n, cin, cout, h, w, k
@@ -33,6 +34,7 @@ def parse_arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--width", type=int, default=320)
     p.add_argument("--height", type=int, default=180)
+    p.add_argument("--model", choices=("nerv", "dnerv"), default="nerv")
     p.add_argument("--stem", type=int, default=64)
     p.add_argument("--base-channels", type=int, default=8)
     p.add_argument("--widths", type=integers, default=[24, 16, 12])
@@ -42,6 +44,12 @@ def parse_arguments():
     p.add_argument("--out-activation", default="tanh01")
     p.add_argument("--pe-base", type=float, default=1.25)
     p.add_argument("--pe-levels", type=int, default=40)
+    p.add_argument("--videos", type=integers, default=[16], help="dnerv: frames of each")
+    p.add_argument("--clip", type=int, default=8, help="dnerv: frames of an evaluation")
+    p.add_argument("--interval", type=int, default=16, help="dnerv: frames from one keyframe to the next")
+    p.add_argument("--row-frames", type=int, default=2, help="dnerv without a stem: frames for each row of the grid")
+    p.add_argument("--content", type=int, default=64, help="dnerv: channels of the keyframes' features")
+    p.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PAPER, help="dnerv: what the network has")
     p.add_argument("--batch", type=int, default=1, help="frames of a training step")
     p.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -51,37 +59,21 @@ def parse_arguments():
 
 
 class Bench:
+    """What is timed; of what network is a subclass's."""
+
     def __init__(self, args):
         self.device = torch.device(args.device)
-        self.n_frames = 16
         torch.manual_seed(1)
-        self.net = NeRV(args.width, args.height, args.stem, args.base_channels, args.widths, args.strides, args.kernels,
-                        args.activation, args.out_activation, args.pe_base, args.pe_levels).to(self.device)
-        self.adam = torch.optim.Adam(self.net.parameters(), lr=5e-4, betas=(0.5, 0.999))
-        t = torch.arange(self.n_frames) / self.n_frames
-        self.encoding = self.net.encode(t).to(self.device)
-        self.frames = torch.randint(0, 256, (self.n_frames, 3, args.height, args.width), dtype=torch.uint8).to(self.device)
         self.step = 0
-        self.batch = min(args.batch, self.n_frames)
 
     def sync(self):
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def train_step(self):
-        i = self.step * self.batch % (self.n_frames - self.batch + 1)
-        self.step += 1
-        target = self.frames[i:i + self.batch].float() / 255
-        loss = nerv_loss(self.net(self.encoding[i:i + self.batch]), target)
+    def optimise(self, loss):
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
-
-    def decode_frame(self):
-        i = self.step % self.n_frames
-        self.step += 1
-        with torch.no_grad():
-            self.net(self.encoding[i:i + 1])
 
     def measure(self, work, seconds):
         """Seconds of one call of work(), which runs for about `seconds` and at least three times."""
@@ -98,7 +90,7 @@ class Bench:
         return {"seconds": self.measure(self.train_step, seconds)}
 
     def decode(self, seconds):
-        return {"seconds": self.measure(self.decode_frame, seconds)}
+        return {"seconds": self.measure(self.decode_run, seconds) / self.run_frames}
 
     def conv(self, way, n, cin, cout, h, w, k, seconds):
         """way: forward (with bias), dx (gradient to the input) or dw (to the weights)."""
@@ -116,6 +108,60 @@ class Bench:
         with torch.no_grad():
             s = self.measure(work, seconds)
         return {"seconds": s, "gmacs": n * cin * cout * k * k * h * w / s * 1e-9}
+
+
+class NervBench(Bench):
+    run_frames = 1
+
+    def __init__(self, args):
+        super().__init__(args)
+        self.n_frames = 16
+        self.net = NeRV(args.width, args.height, args.stem, args.base_channels, args.widths, args.strides, args.kernels,
+                        args.activation, args.out_activation, args.pe_base, args.pe_levels).to(self.device)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=5e-4, betas=(0.5, 0.999))
+        t = torch.arange(self.n_frames) / self.n_frames
+        self.encoding = self.net.encode(t).to(self.device)
+        self.frames = torch.randint(0, 256, (self.n_frames, 3, args.height, args.width), dtype=torch.uint8).to(self.device)
+        self.batch = min(args.batch, self.n_frames)
+
+    def train_step(self):
+        i = self.step * self.batch % (self.n_frames - self.batch + 1)
+        self.step += 1
+        target = self.frames[i:i + self.batch].float() / 255
+        self.optimise(nerv_loss(self.net(self.encoding[i:i + self.batch]), target))
+
+    def decode_run(self):
+        i = self.step % self.n_frames
+        self.step += 1
+        with torch.no_grad():
+            self.net(self.encoding[i:i + 1])
+
+
+class DnervBench(Bench):
+    """A step is a clip; a decoded frame is its part of one. Keyframes are pictures here as well, and not coded."""
+
+    def __init__(self, args):
+        super().__init__(args)
+        self.clips = cut(args.videos, args.clip, args.interval, None if args.stem else args.row_frames)
+        self.run_frames = args.clip
+        self.net = DNeRV(args.width, args.height, args.clip, args.interval, args.stem, args.base_channels, args.content, args.widths,
+                         args.strides, args.parts, self.clips[-1].rows.stop, args.pe_base, args.pe_levels).to(self.device)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=5e-4, betas=(0.9, 0.999))
+        self.frames = torch.randint(0, 256, (sum(args.videos), 3, args.height, args.width), dtype=torch.uint8).to(self.device)
+
+    def next_clip(self):
+        clip = self.clips[self.step % len(self.clips)]
+        self.step += 1
+        return clip, self.frames[[clip.start, clip.end]].float() / 255
+
+    def train_step(self):
+        clip, keys = self.next_clip()
+        target = self.frames[self.net.at(clip)].float() / 255
+        self.optimise(nerv_loss(self.net(clip, keys), target))
+
+    def decode_run(self):
+        with torch.no_grad():
+            self.net(*self.next_clip())
 
 
 def about(args, bench):
@@ -140,7 +186,7 @@ def main():
     args = parse_arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
-    bench = Bench(args)
+    bench = {"nerv": NervBench, "dnerv": DnervBench}[args.model](args)
     if args.serve:
         serve(args, bench)
         return
