@@ -12,6 +12,7 @@
 #include "codec/weights.h"
 
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
+#define PIECE                    16384 /* weights that a base comes off the device in */
 
 struct NervDecoder {
     NervDecoderSettings settings;
@@ -221,23 +222,24 @@ static bool replace_network(NervDecoder *dec, const NervClip *clip, const NervUn
     return false;
 }
 
-/* Half of the present network to the image of the next. */
+/* Half of the present network to the image of the next, a piece at a time. */
 static bool add_base(NervDecoder *dec, const NervModel *model, GError **error)
 {
-    const size_t bytes = dec->params->bytes;
-    if (!nerv_backend_reserve(dec->be, bytes, error))
+    float piece[PIECE];
+    if (dec->renderer && !nerv_renderer_idle(dec->renderer, error))
         return false;
-    uint8_t *before = g_try_malloc(bytes);
-    bool ok = before && (!dec->renderer || nerv_renderer_idle(dec->renderer, error)) &&
-              nerv_buffer_download(dec->params->buffer, 0, before, bytes, error);
-    if (!before)
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
-                    "%zu bytes for a network's weights are not to be had", bytes);
-    if (ok)
-        nerv_residual_add(model, before, dec->image, dec->params->offset);
-    g_free(before);
-    nerv_backend_release(dec->be, bytes);
-    return ok;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        for (int64_t at = 0; at < n && !nerv_param_is_of_its_time(&model->params[i]); at += PIECE) {
+            const size_t offset = dec->params->offset[i] + (size_t)at * sizeof(float);
+            const int64_t count = MIN(n - at, PIECE);
+            if (!nerv_buffer_download(dec->params->buffer, offset, piece, (size_t)count * sizeof(float),
+                                      error))
+                return false;
+            nerv_residual_sum(piece, (float *)(void *)(dec->image + offset), count);
+        }
+    }
+    return true;
 }
 
 /* Puts the sum of what the network and half of the old one are where that is. The base is the network whose unit had this CRC: another, or none, is
@@ -259,6 +261,7 @@ static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervUnit 
                     "a residual network of another configuration than the one before");
         return false;
     }
+    forget_unit(dec);
     if (!have_image(dec)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "there is no memory for two networks' weights: raise max-memory");

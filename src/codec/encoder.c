@@ -162,9 +162,11 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
     NervTrainSettings train;
     NervBuffer *store = NULL, *keys = NULL;
     NervTrainer *tr = NULL;
+    NervScorer *scorer = NULL;
     const uint32_t wanted = wanted_frames(enc);
     NervModel *model = new_model(enc, wanted, target_bytes(enc, wanted), error);
     NervFootage footage = { .pixels = &enc->info.pixels };
+    g_autofree float *base = NULL;
 
     if (model) {
         batch_size = MAX(batch_size, (uint32_t)model->run_frames);
@@ -174,6 +176,8 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
         model->n_keys = MIN(model->n_keys, 2);
         nerv_settings_train(&enc->settings, model, enc->segment_id, &train);
         train.batch_size = batch_size;
+        if (enc->settings.warm_start == NERV_WARM_START_RESIDUAL)
+            train.base = base = g_try_new0(float, (gsize)model->n_weights);
         store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
     }
     footage.frames = store;
@@ -182,11 +186,14 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
         footage.keys = keys = nerv_buffer_new(enc->be, 2 * key_bytes(enc), error);
     if (store && (keys || model->n_keys == 0))
         tr = nerv_trainer_new(enc->be, model, &footage, &train, error);
-    if (tr) {
+    if (tr) /* looks at the network while it may yet be trained on */
+        scorer = nerv_scorer_new(enc->be, model, &footage, error);
+    if (scorer) {
         *fit_bytes = enc->be->live_bytes - before;
         describe_model(enc, model);
     }
-    const bool ok = tr != NULL;
+    const bool ok = scorer != NULL;
+    nerv_scorer_free(scorer);
     nerv_trainer_free(tr);
     nerv_buffer_free(store);
     nerv_buffer_free(keys);

@@ -31,21 +31,20 @@ bool nerv_residual_read(const uint8_t *payload, size_t bytes, uint32_t *base_crc
     return false;
 }
 
-void nerv_residual_add(const NervModel *model, const void *before, void *weights, const size_t *offset)
+void nerv_residual_sum(const float *before, float *weights, int64_t n)
 {
-    const float *from = before;
-    float *to = weights;
+    for (int64_t i = 0; i < n; i++)
+        weights[i] += .5f * before[i];
+}
+
+void nerv_residual_add(const NervModel *model, const float *before, float *weights)
+{
     for (uint32_t i = 0; i < model->n_params; i++) {
         const int64_t n = nerv_shape_count(model->params[i].shape);
-        if (offset) {
-            from = (const float *)(const void *)((const uint8_t *)before + offset[i]);
-            to = (float *)(void *)((uint8_t *)weights + offset[i]);
-        }
         if (!nerv_param_is_of_its_time(&model->params[i]))
-            for (int64_t j = 0; j < n; j++)
-                to[j] += .5f * from[j];
-        from += n;
-        to += n;
+            nerv_residual_sum(before, weights, n);
+        before += n;
+        weights += n;
     }
 }
 
@@ -65,6 +64,25 @@ static double worth(uint32_t bytes, double psnr)
     return psnr - DB_PER_OCTAVE * log2(bytes);
 }
 
+/* Progress of two fits as of one. */
+typedef struct {
+    const NervFitter *fitter; /* whose progress it goes to */
+    bool second;
+} Halves;
+
+static void publish_half(void *user, const NervTrainProgress *p, bool last)
+{
+    const Halves *h = user;
+    NervTrainProgress both = *p;
+    both.n_steps = MIN(p->n_steps, UINT32_MAX / 2) * 2;
+    both.position = (p->position + h->second) / 2.;
+    if (h->second)
+        both.step += p->n_steps;
+    else if (p->steps_per_second > 0.)
+        both.eta_seconds += p->n_steps / p->steps_per_second;
+    h->fitter->progress(h->fitter->user, &both, last && h->second);
+}
+
 /* The residual's fit, after the other: in its place if it is better. */
 static bool fit_residual(NervFitter *f, const NervWarm *warm, float *initial, NervBitWriter *network,
                          NervFitResult *result, NervResidualChoice *choice, GError **error)
@@ -76,7 +94,7 @@ static bool fit_residual(NervFitter *f, const NervWarm *warm, float *initial, Ne
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights of the segment before");
         return false;
     }
-    nerv_residual_add(f->model, warm->weights, base, NULL);
+    nerv_residual_add(f->model, warm->weights, base);
     begin_residual(f->model, initial);
     f->train.base = base;
     nerv_writer_init(&w);
@@ -86,8 +104,10 @@ static bool fit_residual(NervFitter *f, const NervWarm *warm, float *initial, Ne
         choice->tried = true;
         choice->residual_bytes = w.bytes->len + NERV_RESIDUAL_HEAD;
         choice->residual_psnr = other.score.psnr_frames;
-        choice->is_residual = worth(choice->residual_bytes, choice->residual_psnr) >
-                              worth(choice->whole_bytes, choice->whole_psnr);
+        choice->is_residual = other.missed != result->missed
+                                  ? result->missed
+                                  : worth(choice->residual_bytes, choice->residual_psnr) >
+                                        worth(choice->whole_bytes, choice->whole_psnr);
         g_info("the network: %u bytes, %.2f dB; as a residual: %u bytes, %.2f dB", choice->whole_bytes,
                choice->whole_psnr, choice->residual_bytes, choice->residual_psnr);
     }
@@ -100,27 +120,43 @@ static bool fit_residual(NervFitter *f, const NervWarm *warm, float *initial, Ne
     return ok;
 }
 
+static bool fit_both(NervFitter *f, const NervWarm *warm, float *initial, NervBitWriter *network,
+                     NervFitResult *result, NervResidualChoice *choice, GError **error)
+{
+    const gint64 end = f->train.deadline_us, now = g_get_monotonic_time();
+    NervFitter each = *f;
+    Halves halves = { f, false };
+    each.progress = publish_half;
+    each.user = &halves;
+    if (end)
+        each.train.deadline_us = now + MAX(end - now, 0) / 2;
+    if (!nerv_fitter_run(&each, network, result, error))
+        return false;
+    choice->whole_bytes = network->bytes->len;
+    choice->whole_psnr = result->score.psnr_frames;
+    if (result->gave_up || result->too_few_steps)
+        return true;
+    halves.second = true;
+    each.train.deadline_us = end;
+    each.may_give_up = false;
+    each.least_steps = 0;
+    each.target_bytes -= each.target_bytes > NERV_RESIDUAL_HEAD ? NERV_RESIDUAL_HEAD : 0;
+    return fit_residual(&each, warm, initial, network, result, choice, error);
+}
+
 bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervBitWriter *network,
                        NervFitResult *result, NervResidualChoice *choice, GError **error)
 {
     g_autofree float *initial = NULL;
-    const gint64 end = f->train.deadline_us, now = g_get_monotonic_time();
     *choice = (NervResidualChoice){ 0 };
     if (!nerv_warm_start(warm, f->model, f->train.seed, &initial, error))
         return false;
     f->initial = initial;
-    may &= initial != NULL;
-    if (may && end)
-        f->train.deadline_us = now + MAX(end - now, 0) / 2;
+    if (may && initial)
+        return fit_both(f, warm, initial, network, result, choice, error);
     if (!nerv_fitter_run(f, network, result, error))
         return false;
     choice->whole_bytes = network->bytes->len;
     choice->whole_psnr = result->score.psnr_frames;
-    f->train.deadline_us = end;
-    if (!may || result->gave_up || result->too_few_steps)
-        return true;
-    f->may_give_up = false;
-    f->least_steps = 0;
-    f->target_bytes -= f->target_bytes > NERV_RESIDUAL_HEAD ? NERV_RESIDUAL_HEAD : 0;
-    return fit_residual(f, warm, initial, network, result, choice, error);
+    return true;
 }

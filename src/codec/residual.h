@@ -17,9 +17,10 @@ void nerv_residual_write(uint32_t base_crc, const NervBitWriter *network, NervBi
 bool nerv_residual_read(const uint8_t *payload, size_t bytes, uint32_t *base_crc, const uint8_t **network,
                         size_t *network_bytes, GError **error);
 
-/* Both of `model`'s weights, tensor i at offset[i] bytes, or one behind the other where offset is NULL: adds half of `before` to `weights`, but
- * in grids whose rows are times. The sums are the same on every machine. */
-void nerv_residual_add(const NervModel *model, const void *before, void *weights, const size_t *offset);
+/* Adds half of `before` to n weights, with one rounding. */
+void nerv_residual_sum(const float *before, float *weights, int64_t n);
+/* The same of model->n_weights in the model's order, but for grids whose rows are times. */
+void nerv_residual_add(const NervModel *model, const float *before, float *weights);
 
 /* What became of a segment's fit, or of its two. */
 typedef struct {
@@ -30,7 +31,7 @@ typedef struct {
 } NervResidualChoice;
 
 /* Fits f->model from the weights that `warm` has, and if `may` is set and they serve as a base, once more as a residual in the same
- * number of steps, or both in half of the time; the better one of the two is what `network` and `result` then have. f->initial and f->train.base are set
- * meanwhile. Otherwise as nerv_fitter_run(). */
+ * number of steps, or both in half of the time. Of the two the one is chosen that does not miss what was asked for, or else the better one, a dB
+ * being worth a quarter of the bytes; it is what `network` and `result` then have. f->initial is set. Otherwise as nerv_fitter_run(). */
 bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervBitWriter *network,
                        NervFitResult *result, NervResidualChoice *choice, GError **error);

@@ -31,7 +31,7 @@ static bool take(NervWarm *next, const NervWarm *last, NervUnitType type, const 
     if (!next->model)
         return false;
     if (is_residual)
-        nerv_residual_add(next->model, last->weights, next->weights, NULL);
+        nerv_residual_add(next->model, last->weights, next->weights);
     next->crc = nerv_unit_crc(type, payload, bytes);
     next->n_residuals = is_residual ? last->n_residuals + 1 : 0;
     return true;

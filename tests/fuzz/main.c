@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/rng.h"
+#include "bench/machine.h"
 #include "fuzz.h"
 
 #define MAX_CHANGES 8
@@ -156,13 +157,38 @@ static void run_mutations(int n, uint64_t seed)
     g_byte_array_unref(a);
 }
 
+static bool write_json(const char *file, const char *program, int n_mutations, gint64 seed, double mib)
+{
+    g_autofree char *target = g_path_get_basename(program);
+    g_autoptr(GError) error = NULL;
+    Json j;
+    json_init(&j);
+    json_open(&j, NULL, '{');
+    bench_describe_machine(&j, NERV_SOURCE_DIR, NERV_VERSION);
+    json_string(&j, "target", target);
+    json_integer(&j, "inputs", n_inputs);
+    json_integer(&j, "mutated", n_mutations);
+    json_integer(&j, "seed", seed);
+    json_integer(&j, "accepted", fuzz_n_accepted);
+    json_number(&j, "slowest_ms", slowest_ms);
+    json_number(&j, "peak_mib", mib);
+    json_close(&j, '}');
+    g_autofree char *text = json_finish(&j);
+    if (g_file_set_contents(file, text, -1, &error))
+        return true;
+    g_printerr("%s\n", error->message);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
+    g_autofree char *json = NULL;
     int n_mutations = 0;
     gint64 seed = 1;
     const GOptionEntry options[] = {
         { "mutate", 0, 0, G_OPTION_ARG_INT, &n_mutations, "Inputs to make of the files", "N" },
         { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Where their generator starts (default 1)", "S" },
+        { "json", 0, 0, G_OPTION_ARG_FILENAME, &json, "Write what is printed and the machine there", "FILE" },
         { NULL, 0, 0, 0, NULL, NULL, NULL },
     };
     g_autoptr(GOptionContext) context = g_option_context_new("FILE... - run a fuzz target on files");
@@ -182,5 +208,7 @@ int main(int argc, char **argv)
     getrusage(RUSAGE_SELF, &usage);
     g_print("%u inputs, %u accepted; the slowest took %.1f ms, memory at most %.1f MiB\n", n_inputs,
             fuzz_n_accepted, slowest_ms, (double)usage.ru_maxrss / 1024);
+    if (json)
+        ok &= write_json(json, argv[0], n_mutations, seed, (double)usage.ru_maxrss / 1024);
     return ok && n_inputs > 0 && slowest_ms < MAX_MS ? 0 : 1;
 }

@@ -554,6 +554,8 @@ def decode(data):
     for kind, r, unit_crc in units(data):
         if kind == 1:
             sequence = read_sequence(r)
+        elif kind in (2, 5) and unit_crc == crc:
+            continue  # the same once more
         elif kind in (2, 5):
             base = network if kind == 5 else None
             require(kind == 2 or int.from_bytes(r.take(4), 'little') == crc, 'base')

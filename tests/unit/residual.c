@@ -55,40 +55,26 @@ static NervModel *grid_new(const char *grids)
     return model;
 }
 
-/* Half of what was before, but nothing in grids whose rows are times; the same in a layout with gaps. */
+/* Half of what was before, but nothing in grids whose rows are times. */
 static void test_sum(void)
 {
     NervModel *model = grid_new("3x4/2x2/1x2");
     const gsize n = (gsize)model->n_weights;
-    g_autofree float *before = g_new(float, n), *flat = g_new(float, n), *apart = g_new0(float, 2 * n),
-                     *apart_before = g_new0(float, 2 * n);
-    g_autofree size_t *offset = g_new(size_t, model->n_params);
-    gsize at = 0, place = 0;
+    g_autofree float *before = g_new(float, n), *weights = g_new(float, n);
+    gsize at = 0;
     for (gsize i = 0; i < n; i++) {
         before[i] = (float)i;
-        flat[i] = 1000.f;
+        weights[i] = 1000.f;
     }
-    for (uint32_t i = 0; i < model->n_params; i++, place += 1) {
-        const gsize count = (gsize)nerv_shape_count(model->params[i].shape);
-        offset[i] = place * sizeof(float);
-        memcpy(apart + place, flat + at, count * sizeof(float));
-        memcpy(apart_before + place, before + at, count * sizeof(float));
-        at += count;
-        place += count;
-    }
-    nerv_residual_add(model, before, flat, NULL);
-    nerv_residual_add(model, apart_before, apart, offset);
-    at = 0;
+    nerv_residual_add(model, before, weights);
     for (uint32_t i = 0; i < model->n_params; i++) {
         const NervParam *p = &model->params[i];
-        const gsize count = (gsize)nerv_shape_count(p->shape);
+        const gsize end = at + (gsize)nerv_shape_count(p->shape);
         const bool of_time = p->role == NERV_PARAM_GRID && p->shape.n > 1;
-        g_assert_cmpmem(flat + at, count * sizeof(float), apart + offset[i] / sizeof(float),
-                        count * sizeof(float));
-        for (gsize j = at; j < at + count; j++)
-            g_assert_cmpfloat(flat[j], ==, of_time ? 1000.f : 1000.f + (float)j / 2.f);
-        at += count;
+        for (; at < end; at++)
+            g_assert_cmpfloat(weights[at], ==, of_time ? 1000.f : 1000.f + (float)at / 2.f);
     }
+    g_assert_cmpuint(at, ==, n);
     nerv_model_free(model);
 }
 
@@ -100,7 +86,7 @@ typedef struct {
     NervEncoderStats stats;
 } Segment;
 
-static NervEncoder *encoder_new(uint32_t threads, uint32_t sync_interval)
+static NervEncoder *try_encoder(uint32_t threads, uint32_t sync_interval, uint64_t max_memory, GError **error)
 {
     const NervVideoInfo info = { .pixels = { .format = NERV_PIXELS_RGB, .width = W, .height = H },
                                  .fps_n = 25,
@@ -108,7 +94,6 @@ static NervEncoder *encoder_new(uint32_t threads, uint32_t sync_interval)
                                  .par_n = 1,
                                  .par_d = 1 };
     NervEncoderSettings s;
-    GError *error = NULL;
     nerv_encoder_settings_init(&s);
     g_free(s.device);
     s.device = g_strdup("cpu");
@@ -118,9 +103,17 @@ static NervEncoder *encoder_new(uint32_t threads, uint32_t sync_interval)
     s.tune = NERV_TUNE_PSNR;
     s.warm_start = NERV_WARM_START_RESIDUAL;
     s.sync_interval = sync_interval;
-    NervEncoder *enc = nerv_encoder_new(&info, &s, &error);
-    g_assert_no_error(error);
+    s.max_memory_bytes = max_memory;
+    NervEncoder *enc = nerv_encoder_new(&info, &s, error);
     nerv_encoder_settings_clear(&s);
+    return enc;
+}
+
+static NervEncoder *encoder_new(uint32_t threads, uint32_t sync_interval)
+{
+    GError *error = NULL;
+    NervEncoder *enc = try_encoder(threads, sync_interval, 0, &error);
+    g_assert_no_error(error);
     return enc;
 }
 
@@ -376,6 +369,27 @@ static void test_sync(void)
     nerv_encoder_free(enc);
 }
 
+/* Memory in which an encoder starts is enough for residuals. */
+static void test_memory(void)
+{
+    Segment s[N_SEGMENTS];
+    uint64_t few = 1 << 16, many = 1 << 26;
+    while (many - few > 2048) {
+        const uint64_t middle = (few + many) / 2;
+        GError *error = NULL;
+        NervEncoder *enc = try_encoder(1, 100, middle, &error);
+        g_assert_true(enc || g_error_matches(error, NERV_ERROR, NERV_ERROR_MEMORY));
+        const bool whole = enc && nerv_encoder_max_frames(enc) == N;
+        nerv_encoder_free(enc);
+        g_clear_error(&error);
+        *(whole ? &many : &few) = middle;
+    }
+    g_test_message("%u bytes", (guint)many);
+    fit_all(try_encoder(1, 100, many, NULL), s);
+    g_assert_cmpuint(s[1].stats.residual_bytes, >, 0);
+    segments_clear(s);
+}
+
 static void test_determinism(void)
 {
     Segment a[N_SEGMENTS], b[N_SEGMENTS];
@@ -403,6 +417,7 @@ int main(int argc, char **argv)
         g_test_add_func("/residual/sum", test_sum);
         g_test_add_func("/residual/choice", test_choice);
         g_test_add_func("/residual/sync", test_sync);
+        g_test_add_func("/residual/memory", test_memory);
         g_test_add_func("/residual/determinism", test_determinism);
     }
     return g_test_run();

@@ -2,7 +2,7 @@
  *
  * The network unit in all its codings: networks of many forms written and read back within the quantiser's error, bit-exactly repeatable;
  * each truncation and flipped bit survived; networks that are too large for their bytes or for the caller refused before
- * memory is taken; the cost near the entropy of the indices. Run with --bench for speed and length of a
+ * memory is taken; the cost near the entropy of the indices. Run with --bench [FILE] for speed and length, and as JSON, of a
  * network of 3 million weights in each.
  */
 #include <math.h>
@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/rng.h"
+#include "bench/machine.h"
 #include "codec/field.h"
 #include "codec/quant.h"
 #include "codec/units.h"
@@ -567,40 +568,71 @@ static void test_length_large(void)
     g_free(steps);
 }
 
-static void bench(void)
+/* One coding of the network into the results' array. */
+static void bench_coding(Json *j, int coding, const NervModel *model, const float *params,
+                         const uint16_t *steps)
+{
+    const double n = (double)model->n_weights;
+    double bits;
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    const double start = cpu_seconds();
+    g_assert_true(coding == 1   ? nerv_network_write_steps(model, params, steps, NULL, &w, NULL)
+                  : coding == 2 ? nerv_network_write_huffman(model, params, 6, &w, NULL)
+                                : nerv_network_write(model, params, 6, &w, NULL));
+    const double write_ns = (cpu_seconds() - start) * 1e9 / n, ns = read_ns(model, w.bytes, 7);
+    g_print("coding %d: %u bytes, %.3f bits a weight, written at %.0f ns a weight, read at %.1f, in all in "
+            "%.0f ms\n",
+            coding, w.bytes->len, w.bytes->len * 8. / n, write_ns, ns, ns * n * 1e-6);
+    json_open(j, NULL, '{');
+    json_integer(j, "coding", coding);
+    json_integer(j, "bytes", w.bytes->len);
+    json_number(j, "write_ns", write_ns);
+    json_number(j, "read_ns", ns);
+    json_number(j, "read_ms", ns * n * 1e-6);
+    if (coding == 1 && nerv_network_steps_bits(model, params, steps, NULL, &bits, NULL)) {
+        g_print("          %.0f bytes by its models' own entropy: %+.3f %%\n", bits / 8,
+                100 * (w.bytes->len * 8 / bits - 1));
+        json_number(j, "entropy_bytes", bits / 8);
+    }
+    json_close(j, '}');
+    nerv_writer_clear(&w);
+}
+
+/* Speed and length; into a file as well, if one is named. */
+static int bench(const char *file)
 {
     float *params;
     uint16_t *steps;
-    double bits;
+    Json j;
+    GError *error = NULL;
     NervModel *model = make_fitted(&params, &steps);
+    json_init(&j);
+    json_open(&j, NULL, '{');
+    bench_describe_machine(&j, NERV_SOURCE_DIR, NERV_VERSION);
+    json_integer(&j, "weights", model->n_weights);
+    json_string(&j, "indices", "of Laplace's distribution");
+    json_open(&j, "codings", '[');
     g_print("%" G_GINT64_FORMAT " weights, indices of Laplace's distribution\n", model->n_weights);
-    for (int coding = 0; coding <= 2; coding++) {
-        NervBitWriter w;
-        nerv_writer_init(&w);
-        const double start = cpu_seconds();
-        g_assert_true(coding == 1   ? nerv_network_write_steps(model, params, steps, NULL, &w, NULL)
-                      : coding == 2 ? nerv_network_write_huffman(model, params, 6, &w, NULL)
-                                    : nerv_network_write(model, params, 6, &w, NULL));
-        const double written = cpu_seconds() - start;
-        g_print("coding %d: %u bytes, %.3f bits a weight, written at %.0f ns a weight, read at %.1f\n",
-                coding, w.bytes->len, w.bytes->len * 8. / (double)model->n_weights,
-                written * 1e9 / (double)model->n_weights, read_ns(model, w.bytes, 7));
-        if (coding == 1 && nerv_network_steps_bits(model, params, steps, NULL, &bits, NULL))
-            g_print("          %.0f bytes by its models' own entropy: %+.3f %%\n", bits / 8,
-                    100 * (w.bytes->len * 8 / bits - 1));
-        nerv_writer_clear(&w);
-    }
+    for (int coding = 0; coding <= 2; coding++)
+        bench_coding(&j, coding, model, params, steps);
+    json_close(&j, ']');
+    json_close(&j, '}');
+    g_autofree char *text = json_finish(&j);
     nerv_model_free(model);
     g_free(params);
     g_free(steps);
+    if (!file || g_file_set_contents(file, text, -1, &error))
+        return 0;
+    g_printerr("%s\n", error->message);
+    g_error_free(error);
+    return 1;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && g_str_equal(argv[1], "--bench")) {
-        bench();
-        return 0;
-    }
+    if (argc > 1 && g_str_equal(argv[1], "--bench"))
+        return bench(argc > 2 ? argv[2] : NULL);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/weights/round-trip", test_round_trip);
     g_test_add_func("/weights/round-trip-huffman", test_round_trip_huffman);
