@@ -562,7 +562,9 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                               .frame_at = frame_at,
                               .user = enc,
                               .quant = nerv_settings_key_quant(&enc->settings),
-                              .target_bytes = bytes * NERV_KEYS_SHARE };
+                              .target_bytes = bytes * NERV_KEYS_SHARE,
+                              .speed = nerv_settings_key_speed(&enc->settings, &enc->info.pixels),
+                              .n_threads = enc->settings.threads };
     const bool ok = nerv_keys_make(&enc->keys, model, &job, error);
     nerv_model_free(model);
     if (!ok)
