@@ -231,8 +231,8 @@ report_losses (GstNervDec * self)
   self->concealed = self->lost = 0;
 }
 
-/* After a sync point, which has another network or after a seek the same one, and
- * after each picture. */
+/* After each access unit, which may have brought another network, and after each
+ * picture. */
 static void
 note_losses (GstNervDec * self, gboolean rendered)
 {
@@ -280,8 +280,7 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   ok = nerv_decoder_send (self->dec, map.data, map.size, info, &error);
   gst_buffer_unmap (frame->input_buffer, &map);
   if (ok) {
-    if (info->is_sync)
-      note_losses (self, FALSE);
+    note_losses (self, FALSE);
     *handled = FALSE;
     return GST_FLOW_OK;
   }
