@@ -564,6 +564,7 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                               .user = enc,
                               .quant = nerv_settings_key_quant(&enc->settings),
                               .target_bytes = bytes * NERV_KEYS_SHARE,
+                              .target_psnr = nerv_settings_key_psnr(&enc->settings),
                               .speed = nerv_settings_key_speed(&enc->settings, &enc->info.pixels),
                               .n_threads = enc->settings.threads };
     const bool ok = nerv_keys_make(&enc->keys, model, &job, error);

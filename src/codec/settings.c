@@ -23,6 +23,8 @@
 #define MIDDLE_QUANT 45.
 #define QUANT_OCTAVE 9.
 #define LEAST_QUANT  4
+/* Decibels that they are above a target_psnr: what the network shows is made of them (docs/design.md, "Clips and keyframes"). */
+#define KEY_HEADROOM 1.
 #define MOST_QUANT   63
 #define LEAST_GROWTH 0.125
 #define MOST_GROWTH  16.
@@ -198,6 +200,13 @@ uint32_t nerv_settings_key_quant(const NervEncoderSettings *s)
     /* half of a rate's weight is worth 3 dB, and so are as many steps of the quantiser */
     const double octaves = log2(middle_weight[s->tune] / fmax(rate_weight(s), 1e-9));
     return (uint32_t)CLAMP(lrint(MIDDLE_QUANT - QUANT_OCTAVE * octaves), LEAST_QUANT, MOST_QUANT);
+}
+
+double nerv_settings_key_psnr(const NervEncoderSettings *s)
+{
+    if (nerv_settings_rate_mode(s) != NERV_RATE_PSNR)
+        return 0.;
+    return s->target_psnr + KEY_HEADROOM;
 }
 
 uint32_t nerv_settings_key_speed(const NervEncoderSettings *s, const NervPixels *pixels)

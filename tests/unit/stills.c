@@ -272,6 +272,23 @@ static void test_speeds(void)
     nerv_encoder_settings_clear(&s);
 }
 
+/* Keyframes have a quality of their own where one is asked for, and only there. */
+static void test_target(void)
+{
+    NervEncoderSettings s;
+    nerv_encoder_settings_init(&s);
+    g_assert_cmpfloat(nerv_settings_key_psnr(&s), ==, 0);
+    s.target_psnr = 30;
+    const double low = nerv_settings_key_psnr(&s);
+    g_assert_cmpfloat(low, >=, 30);
+    g_assert_cmpfloat(low, <, 36);
+    s.target_psnr = 35;
+    g_assert_cmpfloat(nerv_settings_key_psnr(&s), ==, low + 5);
+    s.bitrate = 100;
+    g_assert_cmpfloat(nerv_settings_key_psnr(&s), ==, 0);
+    nerv_encoder_settings_clear(&s);
+}
+
 /* --- giving up; last, because libaom may be at work until the process ends --- */
 
 static gpointer cancel_soon(gpointer cancel)
@@ -315,6 +332,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stills/measure", test_measure);
     g_test_add_func("/stills/keys", test_keys);
     g_test_add_func("/stills/speeds", test_speeds);
+    g_test_add_func("/stills/target", test_target);
     g_test_add_func("/stills/cancel", test_cancel);
     return g_test_run();
 }
