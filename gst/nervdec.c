@@ -43,6 +43,12 @@ struct _GstNervDec
   /* streaming thread */
   GstVideoCodecState *input_state, *output_state;
   gsize pixel_bytes;            /* of an output frame, without padding */
+
+  /* Of the network in use: what its segment is short of, for report_losses(). */
+  guint64 networks;             /* its number */
+  guint segment_id;
+  guint64 concealed, lost;      /* clips made from one keyframe; frames without any */
+  guint64 reported;             /* of such clips, already */
 };
 
 enum
@@ -206,6 +212,52 @@ skip_frame (GstNervDec * self, GstVideoCodecFrame * frame)
   return gst_video_decoder_finish_frame (decoder, frame);
 }
 
+/* --- lost keyframes ------------------------------------------------------- */
+
+/* Once for a segment, when nothing more comes of it. */
+static void
+report_losses (GstNervDec * self)
+{
+  if (self->concealed > 0 || self->lost > 0)
+    GST_ELEMENT_WARNING_WITH_DETAILS (self, STREAM, DECODE,
+        ("Keyframes are lost or damaged; some of the pictures are worse, or are "
+            "missing."), ("segment %u: %" G_GUINT64_FORMAT " clips were made "
+            "from one keyframe instead of two, %" G_GUINT64_FORMAT " frames "
+            "had none", self->segment_id, self->concealed, self->lost),
+        ("segment", G_TYPE_UINT, self->segment_id,
+            "concealed", G_TYPE_UINT64, self->concealed,
+            "lost-frames", G_TYPE_UINT64, self->lost, NULL));
+  self->reported += self->concealed;
+  self->concealed = self->lost = 0;
+}
+
+/* After each access unit, which may have brought another network, and after each
+ * picture. */
+static void
+note_losses (GstNervDec * self, gboolean rendered)
+{
+  NervDecoderStats stats;
+
+  nerv_decoder_get_stats (self->dec, &stats);
+  if (stats.networks != self->networks) {
+    report_losses (self);
+    self->networks = stats.networks;
+    self->segment_id = stats.segment_id;
+    self->reported = 0;
+  } else if (rendered) {
+    self->concealed = stats.network_concealed - self->reported;
+  }
+}
+
+static GstFlowReturn
+gst_nerv_dec_finish (GstVideoDecoder * decoder)
+{
+  report_losses (GST_NERV_DEC (decoder));
+  return GST_FLOW_OK;
+}
+
+/* --- frames --------------------------------------------------------------- */
+
 /* Takes the access unit's headers and network. `handled` tells that the frame
  * ended here. */
 static GstFlowReturn
@@ -228,6 +280,7 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   ok = nerv_decoder_send (self->dec, map.data, map.size, info, &error);
   gst_buffer_unmap (frame->input_buffer, &map);
   if (ok) {
+    note_losses (self, FALSE);
     *handled = FALSE;
     return GST_FLOW_OK;
   }
@@ -237,8 +290,10 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
     gst_video_decoder_request_sync_point (decoder, frame,
         GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
   } else if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
-    gst_video_decoder_request_sync_point (decoder, frame,
-        GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    /* without another frame the segment can do, without its network not */
+    if (GST_VIDEO_CODEC_FRAME_IS_SYNC_POINT (frame))
+      gst_video_decoder_request_sync_point (decoder, frame,
+          GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
     GST_ELEMENT_WARNING (self, STREAM, DECODE,
         ("The stream is damaged; frames are lost."), ("%s", error->message));
     GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
@@ -282,6 +337,16 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
   gst_nerv_frame_from_gst (&vframe, &nframe);
   ok = nerv_decoder_render (self->dec, &nframe, &error);
   gst_video_frame_unmap (&vframe);
+  note_losses (self, TRUE);
+  if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
+    self->lost++;
+    GST_DEBUG_OBJECT (self, "%s", error->message);
+    GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
+        ("The stream is damaged."), ("%s", error->message), ret);
+    g_clear_error (&error);
+    gst_video_decoder_release_frame (decoder, frame);
+    return ret;
+  }
   if (!ok) {
     GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
     g_clear_error (&error);
@@ -370,6 +435,7 @@ gst_nerv_dec_start (GstVideoDecoder * decoder)
   g_mutex_lock (&self->lock);
   self->dec = dec;
   g_mutex_unlock (&self->lock);
+  self->networks = self->concealed = self->lost = self->reported = 0;
   return TRUE;
 }
 
@@ -623,6 +689,7 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   decoder_class->stop = GST_DEBUG_FUNCPTR (gst_nerv_dec_stop);
   decoder_class->set_format = GST_DEBUG_FUNCPTR (gst_nerv_dec_set_format);
   decoder_class->handle_frame = GST_DEBUG_FUNCPTR (gst_nerv_dec_handle_frame);
+  decoder_class->finish = GST_DEBUG_FUNCPTR (gst_nerv_dec_finish);
   decoder_class->flush = GST_DEBUG_FUNCPTR (gst_nerv_dec_flush);
   decoder_class->decide_allocation =
       GST_DEBUG_FUNCPTR (gst_nerv_dec_decide_allocation);

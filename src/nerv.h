@@ -216,8 +216,9 @@ typedef struct {
     int64_t parameters;
     uint64_t network_bytes; /* of the present segment */
     uint64_t peak_bytes;
-    uint64_t concealed; /* runs of frames that were made from one keyframe where the other was lost */
-    uint64_t networks;  /* read so far; one that is sent again while it is here is not read again */
+    uint64_t concealed;         /* runs of frames that were made from one keyframe where the other was lost */
+    uint64_t network_concealed; /* of those the present network's */
+    uint64_t networks;          /* read so far; one that is sent again while it is here is not read again */
     uint64_t
         plans; /* made so far: one serves all networks of one configuration in succession, in one layout */
     char device[128];

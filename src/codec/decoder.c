@@ -493,7 +493,7 @@ bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **erro
     dec->stats.frames++;
     dec->stats.render_seconds += (double)(g_get_monotonic_time() - start_us) * 1e-6;
     dec->stats.peak_bytes = dec->be->peak_bytes;
-    dec->stats.concealed = nerv_keyring_concealed(dec->keyring);
+    dec->stats.concealed = nerv_keyring_concealed(dec->keyring, &dec->stats.network_concealed);
     g_mutex_unlock(&dec->lock);
     return true;
 }

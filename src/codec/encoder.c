@@ -478,6 +478,7 @@ static void warn_of(NervEncoder *enc, const NervSegment *segment, const NervFitR
                                 .max_seconds = enc->settings.max_seconds,
                                 .bytes = (double)nerv_segment_bytes(segment, network_bytes),
                                 .target_bytes = target_bytes(enc, enc->frames->len),
+                                .excess_macs = enc->segment_id == 0 ? segment->model->excess_macs : 0.,
                                 .target_psnr = psnr ? enc->settings.target_psnr : 0. };
     g_free(enc->warning);
     enc->warning = nerv_report_warning(&report);
@@ -569,7 +570,10 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                               .frame_at = frame_at,
                               .user = enc,
                               .quant = nerv_settings_key_quant(&enc->settings),
-                              .target_bytes = bytes * NERV_KEYS_SHARE };
+                              .target_bytes = bytes * NERV_KEYS_SHARE,
+                              .target_psnr = nerv_settings_key_psnr(&enc->settings),
+                              .speed = nerv_settings_key_speed(&enc->settings, &enc->info.pixels),
+                              .n_threads = enc->settings.threads };
     const bool ok = nerv_keys_make(&enc->keys, model, &job, error);
     nerv_model_free(model);
     if (!ok)

@@ -25,10 +25,13 @@ void nerv_keyframe_pixels(const NervPixels *source, NervPixels *pixels);
  * quant: 0..63, 0 is lossless, 6 more are about 2 dB less. speed: libaom's, 0 best and slowest, 9 fastest. It runs on the caller's
  * thread alone (with more, libaom's bytes depend on their number, and are more): for several, code several pictures at once.
  * *cancel (may be NULL) is looked at before the work, which then cannot be stopped: 0.3 s for 320x180 with speed 4 and 0.06 s
- * with 6, in proportion to the picture's area. Equal arguments give equal bytes. On failure `out` is as it was.
+ * with 6, in proportion to the picture's area (codec/stills.h need not wait for it). Equal arguments give equal bytes. On failure `out` is as it was.
  * NERV_ERROR_INVALID, NERV_ERROR_MEMORY, NERV_ERROR_CANCELLED; NERV_ERROR_UNSUPPORTED if libaom cannot do it. Any thread. */
 bool nerv_keyframe_encode(const NervPixels *pixels, const uint8_t *frame, uint32_t quant, uint32_t speed,
                           const gint *cancel, GByteArray *out, GError **error);
+
+/* Memory that nerv_keyframe_encode() takes while it runs, about, besides `frame` and `out`. For budgets. */
+uint64_t nerv_keyframe_encode_bytes(const NervPixels *pixels);
 
 /* Decodes a picture of exactly the layout `pixels` (as above) into `frame`, nerv_pixels_bytes() bytes, which is undefined after an error.
  * The bytes may come from anywhere: size, depth and subsampling are compared with `pixels` before anything is allocated

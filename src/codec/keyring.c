@@ -23,7 +23,7 @@ struct NervKeyring {
     GBytes **coded;  /* by place; NULL: not here */
     int32_t n;
     Decoded decoded[N_DECODED];
-    uint64_t turn, concealed;
+    uint64_t turn, concealed, concealed_before; /* in all, and before the present network */
 };
 
 NervKeyring *nerv_keyring_new(NervBackend *be)
@@ -71,6 +71,7 @@ bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels
     bool ok = true;
     g_mutex_lock(&k->lock);
     clear(k);
+    k->concealed_before = k->concealed;
     k->pixels = *pixels;
     k->picture_bytes = (nerv_pixels_bytes(pixels) + 3) / 4 * 4;
     if (model->n_keys > 0) {
@@ -222,10 +223,11 @@ bool nerv_keyring_get(NervKeyring *k, const NervRun *run, uint8_t *dst, GError *
     return true;
 }
 
-uint64_t nerv_keyring_concealed(NervKeyring *k)
+uint64_t nerv_keyring_concealed(NervKeyring *k, uint64_t *of_network)
 {
     g_mutex_lock(&k->lock);
     const uint64_t n = k->concealed;
+    *of_network = n - k->concealed_before;
     g_mutex_unlock(&k->lock);
     return n;
 }

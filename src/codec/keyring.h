@@ -26,4 +26,5 @@ const NervPixels *nerv_keyring_pixels(const NervKeyring *k);
 /* Decodes a run's two keyframes, one behind the other. Where one is missing or damaged the other takes its place, which is counted;
  * NERV_ERROR_DATA if there is neither. */
 bool nerv_keyring_get(NervKeyring *k, const NervRun *run, uint8_t *dst, GError **error);
-uint64_t nerv_keyring_concealed(NervKeyring *k);
+/* How often that was, and how often since nerv_keyring_reset(). */
+uint64_t nerv_keyring_concealed(NervKeyring *k, uint64_t *of_network);

@@ -25,12 +25,15 @@ typedef struct {
     const NervPixels *pixels; /* of the frames */
     NervFrameAt frame_at;
     void *user;
-    uint32_t quant;      /* keyframe.h; where no bytes are asked for */
-    double target_bytes; /* of all pictures, about; 0: by quant */
+    uint32_t quant;      /* keyframe.h; where neither of the next two is asked for */
+    double target_bytes; /* of all pictures, about; 0: not said */
+    double target_psnr;  /* of each, about, in dB (stills.h); 0: not said */
+    uint32_t speed;      /* keyframe.h */
+    uint32_t n_threads;  /* 0: one per core */
 } NervKeysJob;
 
-/* Codes the model's keyframes and decodes them. If *keys has them already (the same frames), nothing is done. NERV_ERROR_CANCELLED when
- * be->cancel is set. On failure *keys is empty. */
+/* Codes the model's keyframes and decodes them. If *keys has them already (the same frames), nothing is done. NERV_ERROR_CANCELLED soon
+ * after be->cancel is set. On failure *keys is empty. */
 bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error);
 /* Leaves all zeros: no keyframes. */
 void nerv_keys_clear(NervKeys *keys);

@@ -40,5 +40,12 @@ char *nerv_report_warning(const NervReport *r)
     else if (r->result->missed)
         g_string_append_printf(s, "segment %u takes %.0f bytes, not the %.0f asked for: %s", r->segment_id,
                                r->bytes, r->target_bytes, size_advice(r));
+    if (r->excess_macs > 0.)
+        g_string_append_printf(
+            s,
+            "%sdecoding takes %.0f multiplications a pixel, more than the preset allows for this "
+            "frame size, and no network of the model takes fewer: smaller frames or another model "
+            "decode faster",
+            s->len ? ". " : "", r->excess_macs);
     return g_string_free(s, s->len == 0);
 }

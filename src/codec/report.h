@@ -12,6 +12,7 @@ typedef struct {
     double seconds, max_seconds; /* since the first frame; asked for, 0: not */
     double bytes, target_bytes;  /* of the segment's units; asked for, 0: not */
     double target_psnr;          /* dB, 0: none asked for */
+    double excess_macs;          /* NervModel's, for a stream's first segment; else 0 */
 } NervReport;
 
 /* One sentence, or two; NULL if everything was reached. Free with g_free(). */

@@ -23,6 +23,8 @@
 #define MIDDLE_QUANT 45.
 #define QUANT_OCTAVE 9.
 #define LEAST_QUANT  4
+/* Decibels that they are above a target_psnr: what the network shows is made of them (docs/design.md, "Clips and keyframes"). */
+#define KEY_HEADROOM 1.
 #define MOST_QUANT   63
 #define LEAST_GROWTH 0.125
 #define MOST_GROWTH  16.
@@ -32,16 +34,21 @@
 #define LEAST_MACS_PER_PIXEL 800.
 #define MOST_MACS_PER_PIXEL  20000.
 
-/* Passes over the frames, and multiplications relative to medium. */
+/* From where on a picture is a large one. */
+#define LARGE_PIXELS (1280 * 720)
+
+/* Passes over the frames, multiplications relative to medium, libaom's speed for keyframes, small ones and large ones: of a fit
+ * that takes long enough they are a small part. Odd speeds give little for their time. */
 static const struct {
     uint32_t epochs;
     double macs;
+    uint32_t key_speed[2];
 } presets[NERV_PRESET_N] = {
-    [NERV_PRESET_ULTRAFAST] = { 6, .2 },    [NERV_PRESET_SUPERFAST] = { 12, .25 },
-    [NERV_PRESET_VERYFAST] = { 20, .35 },   [NERV_PRESET_FASTER] = { 40, .5 },
-    [NERV_PRESET_FAST] = { 80, .7 },        [NERV_PRESET_MEDIUM] = { 150, 1. },
-    [NERV_PRESET_SLOW] = { 300, 1. },       [NERV_PRESET_SLOWER] = { 600, 1.2 },
-    [NERV_PRESET_VERYSLOW] = { 1200, 1.4 }, [NERV_PRESET_PLACEBO] = { 2400, 2. },
+    [NERV_PRESET_ULTRAFAST] = { 6, .2, { 6, 8 } },    [NERV_PRESET_SUPERFAST] = { 12, .25, { 6, 6 } },
+    [NERV_PRESET_VERYFAST] = { 20, .35, { 6, 6 } },   [NERV_PRESET_FASTER] = { 40, .5, { 6, 6 } },
+    [NERV_PRESET_FAST] = { 80, .7, { 4, 6 } },        [NERV_PRESET_MEDIUM] = { 150, 1., { 4, 6 } },
+    [NERV_PRESET_SLOW] = { 300, 1., { 4, 6 } },       [NERV_PRESET_SLOWER] = { 600, 1.2, { 2, 4 } },
+    [NERV_PRESET_VERYSLOW] = { 1200, 1.4, { 2, 4 } }, [NERV_PRESET_PLACEBO] = { 2400, 2., { 2, 4 } },
 };
 
 static const double middle_weight[NERV_TUNE_N] = {
@@ -193,6 +200,18 @@ uint32_t nerv_settings_key_quant(const NervEncoderSettings *s)
     /* half of a rate's weight is worth 3 dB, and so are as many steps of the quantiser */
     const double octaves = log2(middle_weight[s->tune] / fmax(rate_weight(s), 1e-9));
     return (uint32_t)CLAMP(lrint(MIDDLE_QUANT - QUANT_OCTAVE * octaves), LEAST_QUANT, MOST_QUANT);
+}
+
+double nerv_settings_key_psnr(const NervEncoderSettings *s)
+{
+    if (nerv_settings_rate_mode(s) != NERV_RATE_PSNR)
+        return 0.;
+    return s->target_psnr + KEY_HEADROOM;
+}
+
+uint32_t nerv_settings_key_speed(const NervEncoderSettings *s, const NervPixels *pixels)
+{
+    return presets[s->preset].key_speed[(int64_t)pixels->width * pixels->height >= LARGE_PIXELS];
 }
 
 /* A preset's epochs are made for many frames; a short segment, a stream's end for instance, takes more of them. */

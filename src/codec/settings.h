@@ -35,6 +35,10 @@ NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervC
 /* Keyframes' part of the bytes that are asked for; their quantiser (codec/keyframe.h) where none are. */
 #define NERV_KEYS_SHARE 0.55
 uint32_t nerv_settings_key_quant(const NervEncoderSettings *s);
+/* What keyframes should have, in dB, where a target_psnr is asked for; else 0. */
+double nerv_settings_key_psnr(const NervEncoderSettings *s);
+/* libaom's speed for keyframes of that size. */
+uint32_t nerv_settings_key_speed(const NervEncoderSettings *s, const NervPixels *pixels);
 
 /* seed: the segment's own is drawn from the stream's and its number. */
 void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, uint32_t segment_id,

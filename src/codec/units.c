@@ -198,6 +198,17 @@ static bool take_unit(NervAccessUnit *au, const NervUnit *unit)
     }
 }
 
+/* Bytes of a unit that is whole but for its payload, if it is a keyframe, which a frame can do without; else 0. */
+static size_t damaged_keyframe(const uint8_t *data, size_t size)
+{
+    uint32_t type, payload_bytes;
+    if (size < NERV_UNIT_MIN_BYTES || memcmp(data, SYNC, sizeof SYNC) != 0)
+        return 0;
+    const size_t header_bytes = get_header(data + sizeof SYNC, &type, &payload_bytes);
+    const size_t total = sizeof SYNC + header_bytes + payload_bytes + sizeof(uint32_t);
+    return header_bytes && type == NERV_UNIT_KEYFRAME && total <= size ? total : 0;
+}
+
 NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit *au, size_t *need)
 {
     *au = (NervAccessUnit){ 0 };
@@ -207,6 +218,11 @@ NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit 
         NervUnit unit;
         size_t unit_need;
         const NervScan scan = nerv_unit_scan(data + pos, size - pos, &unit, &unit_need);
+        const size_t lost = scan == NERV_SCAN_DAMAGED ? damaged_keyframe(data + pos, size - pos) : 0;
+        if (lost && pos + lost <= NERV_ACCESS_UNIT_MAX_BYTES) {
+            pos += lost;
+            continue;
+        }
         if (scan == NERV_SCAN_DAMAGED ||
             pos + (scan == NERV_SCAN_MORE ? unit_need : unit.unit_bytes) > NERV_ACCESS_UNIT_MAX_BYTES)
             return NERV_SCAN_DAMAGED;

@@ -130,6 +130,6 @@ typedef struct {
 } NervAccessUnit;
 
 /* Looks for one access unit at the start of `data`: units up to and including a frame unit; skippable units before the
- * frame unit belong to it. NERV_SCAN_MORE: wait for *need bytes, at most NERV_ACCESS_UNIT_MAX_BYTES; when no more
+ * frame unit belong to it, and keyframe units whose payload is damaged are left out. NERV_SCAN_MORE: wait for *need bytes, at most NERV_ACCESS_UNIT_MAX_BYTES; when no more
  * will come, treat it as damaged. NERV_SCAN_DAMAGED: go on at nerv_unit_find_sync(data, size, 1). */
 NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit *au, size_t *need);

@@ -369,9 +369,12 @@ static void dnerv_input(const NervModel *model, int32_t run, double later, float
 
 static const char *const part_names[] = { "flow", "saf", "mix", "keys", "norm", "pyramid", "skip" };
 
+/* Infinite if a clip's pictures or features are too large for a tape. */
 static double macs_per_pixel(const NervModel *model)
 {
     const NervClip *clip = &model->clip;
+    if ((int64_t)model->run_frames * clip->width * clip->height > INT32_MAX / 4) /* bytes of pixels */
+        return INFINITY;
     NervTape *t = nerv_tape_new();
     g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params);
     nerv_params_leaves(model, t, "", leaves);
@@ -380,7 +383,7 @@ static double macs_per_pixel(const NervModel *model)
     NervTensor *keys =
         nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(2, 3, clip->height, clip->width), "keys");
     nerv_dnerv_build(model, t, leaves, input, keys);
-    const double macs = (double)nerv_tape_macs(t);
+    const double macs = nerv_tape_check(t, NULL) ? (double)nerv_tape_macs(t) : INFINITY;
     nerv_tape_free(t);
     return macs / model->run_frames / ((double)clip->width * clip->height);
 }
@@ -405,8 +408,9 @@ static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervMo
     for (double first = MOST_WIDTH; first >= LEAST_WIDTH; first /= 1.1) {
         set_widths(c, first);
         NervModel *m = model_from_config(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
-        const bool fits = m && (double)m->n_weights <= most &&
-                          (size->macs_per_pixel <= 0. || macs_per_pixel(m) <= size->macs_per_pixel);
+        const bool few = m && (double)m->n_weights <= most;
+        const double macs = few ? macs_per_pixel(m) : INFINITY;
+        const bool fits = !isinf(macs) && (size->macs_per_pixel <= 0. || macs <= size->macs_per_pixel);
         nerv_model_free(m);
         if (fits)
             return;
@@ -490,6 +494,25 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     return true;
 }
 
+/* Whether the network can be evaluated at all; if its widths were chosen, what it takes beyond what was asked for. */
+static bool measure(NervModel *model, GVariant *options, const NervModelSize *size, GError **error)
+{
+    g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;
+    const bool chosen = !widths && !((NervDnerv *)model)->config.stem;
+    const double macs = macs_per_pixel(model);
+    if (isinf(macs)) {
+        g_set_error(
+            error, NERV_ERROR, NERV_ERROR_INVALID,
+            "model dnerv cannot make clips of %d frames of %d x %d at once: lower the frame size, the "
+            "model's option clip-frames or its widths, or take another model",
+            model->run_frames, model->clip.width, model->clip.height);
+        return false;
+    }
+    if (chosen && size->macs_per_pixel > 0. && macs > size->macs_per_pixel)
+        model->excess_macs = macs;
+    return true;
+}
+
 static NervModel *dnerv_configure(const char *name, GVariant *options, const NervClip *clip,
                                   const NervModelSize *size, GError **error)
 {
@@ -503,7 +526,10 @@ static NervModel *dnerv_configure(const char *name, GVariant *options, const Ner
         c.n_blocks = nerv_strides_choose(clip, c.stride);
     if (!parse_options(&c, paper < 0, options, clip, size, error))
         return NULL;
-    return model_from_config(&c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, error);
+    NervModel *model = model_from_config(&c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, error);
+    if (model && !measure(model, options, size, error))
+        g_clear_pointer(&model, nerv_model_free);
+    return model;
 }
 
 /* --- serialisation (docs/bitstream.md, "Model dnerv") --- */

@@ -275,6 +275,26 @@ GST_START_TEST(test_damage)
 }
 GST_END_TEST;
 
+/* Of a frame that is no sync point only that frame is lost. */
+GST_START_TEST(test_damaged_frame)
+{
+    Fixture f;
+    GstBuffer *buffer;
+    GstMapInfo map;
+    begin(&f);
+    push_unit(&f, 0);
+    buffer = unit(&f, 1);
+    fail_unless(gst_buffer_map(buffer, &map, GST_MAP_READWRITE));
+    map.data[map.size - 1] ^= 0x10;
+    gst_buffer_unmap(buffer, &map);
+    fail_unless_equals_int(gst_harness_push(f.h, buffer), GST_FLOW_OK);
+    push_unit(&f, 2);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 2);
+    fail_unless_equals_int(force_key_units(f.h), 0);
+    end(&f);
+}
+GST_END_TEST;
+
 /* After a flush the network is forgotten: what comes may belong to any segment. */
 GST_START_TEST(test_flush)
 {
@@ -548,6 +568,7 @@ static Suite *nervdec_suite(void)
     tcase_add_test(tc, test_starts_mid_stream);
     tcase_add_test(tc, test_lost_sync_point);
     tcase_add_test(tc, test_damage);
+    tcase_add_test(tc, test_damaged_frame);
     tcase_add_test(tc, test_flush);
     tcase_add_test(tc, test_outside_segment);
     tcase_add_test(tc, test_segment_behind_all);

@@ -96,7 +96,7 @@ static void test_paper_counts(void)
 static void test_any_size(void)
 {
     static const int sizes[][2] = { { 16, 16 },   { 17, 16 },     { 31, 97 },   { 97, 61 },
-                                    { 321, 179 }, { 1919, 1081 }, { 16, 8192 }, { 8192, 8192 } };
+                                    { 321, 179 }, { 1919, 1081 }, { 16, 8192 }, { 4096, 2160 } };
     static const char *const options[] = { NULL,
                                            "{'stem': <16>, 'clip-frames': <3>, 'keyframe-interval': <9>}",
                                            "{'strides': <[3, 5]>, 'clip-frames': <1>}" };
@@ -105,8 +105,7 @@ static void test_any_size(void)
             g_autoptr(GError) error = NULL;
             NervModel *model = make("dnerv", options[j], sizes[i][0], sizes[i][1], 5, &error);
             g_assert_no_error(error);
-            if (sizes[i][0] < 8192) /* more than an op's output may have */
-                check_tape(model);
+            check_tape(model);
             nerv_model_free(model);
         }
     }
@@ -244,6 +243,22 @@ static void test_errors(void)
             g_error("%s says: %s", cases[i].options, error->message);
     }
 
+    /* what no tape holds is refused in the user's terms, of chosen widths and of given ones */
+    static const struct {
+        const char *model, *options;
+        int32_t side;
+    } large[] = { { "dnerv", NULL, 8192 },
+                  { "dnerv", "{'widths': <[64, 64]>, 'strides': <[4, 2]>}", 4096 },
+                  { "dnerv", "{'clip-frames': <32>, 'keyframe-interval': <32>}", 4096 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(large); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(make(large[i].model, large[i].options, large[i].side, large[i].side, 4, &error));
+        g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+        g_test_message("%s", error->message);
+        g_assert_nonnull(strstr(error->message, "clip-frames"));
+        g_assert_nonnull(strstr(error->message, large[i].side == 4096 ? "4096 x 4096" : "8192 x 8192"));
+    }
+
     /* videos that are not the segment */
     static const int32_t videos[][2] = { { 3, 2 }, { 2, 1 }, { 4, 0 }, { -1, 5 }, { INT32_MAX, INT32_MAX } };
     for (size_t i = 0; i < G_N_ELEMENTS(videos); i++) {
@@ -252,6 +267,33 @@ static void test_errors(void)
         g_assert_null(nerv_model_new_sized("dnerv", NULL, &(NervClip){ 64, 64, 4 }, &size, &error));
         g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
         g_assert_nonnull(strstr(error->message, "videos"));
+    }
+}
+
+/* Where not even the narrowest network is small enough it is taken, and says so; of widths that were asked for nothing is said. */
+static void test_excess(void)
+{
+    static const struct {
+        const char *model, *options;
+        double macs;
+        bool excess;
+    } cases[] = { { "dnerv", NULL, 0., false },
+                  { "dnerv", NULL, 20000., false },
+                  { "dnerv", NULL, 500., true },
+                  { "dnerv", "{'clip-frames': <4>}", 500., true },
+                  { "dnerv", "{'widths': <[8, 8]>, 'strides': <[4, 2]>}", 500., false },
+                  { "dnerv-s", NULL, 500., false } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        const int32_t videos[] = { 30 };
+        const NervModelSize size = { .macs_per_pixel = cases[i].macs, .videos = videos, .n_videos = 1 };
+        NervModel *model = make_sized(cases[i].model, cases[i].options, 320, 180, &size, &error);
+        g_assert_no_error(error);
+        g_assert_true(cases[i].excess == (model->excess_macs > cases[i].macs));
+        g_assert_true(cases[i].excess || model->excess_macs == 0.);
+        if (cases[i].excess)
+            g_assert_cmpfloat(fabs(model->excess_macs - check_tape(model)), <, 1.);
+        nerv_model_free(model);
     }
 }
 
@@ -554,6 +596,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dnerv/chosen-sizes", test_chosen_sizes);
     g_test_add_func("/dnerv/options", test_options);
     g_test_add_func("/dnerv/errors", test_errors);
+    g_test_add_func("/dnerv/excess", test_excess);
     g_test_add_func("/dnerv/write-read", test_write_read);
     g_test_add_func("/dnerv/damage", test_damage);
     g_test_add_func("/dnerv/without", test_without);

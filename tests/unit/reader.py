@@ -2,378 +2,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A second decoder, written from docs/bitstream.md alone, in plain Python and with no regard for speed.
 
-Usage: reader.py DECODE STREAM. Decodes STREAM, has the program DECODE (decode.c) do the same, and compares every sample:
-at most 1 of 255 apart. A difference means that the page and the library do not describe the same format. Names and order
-follow the page.
+Usage: reader.py DECODE STREAM, or reader.py DECODE --make MODEL OPTIONS. Decodes STREAM, or one that the program DECODE (decode.c)
+fits to a few small frames, has DECODE do the same, and compares every sample: at most 1 of 255 apart. A difference means that
+the page and the library do not describe the same format. Names and order follow the page. AV1 is not described there: DECODE
+reads keyframes, too.
 """
 import math
 import struct
 import subprocess
 import sys
-import zlib
+import tempfile
 
-
-def require(condition, what):
-    if not condition:
-        raise SystemExit('not a valid stream: ' + what)
-
-
-def crc8(data):
-    c = 0xFF
-    for byte in data:
-        c ^= byte
-        for _ in range(8):
-            c = (c << 1) ^ (0x107 if c & 0x80 else 0)
-    return c
-
-
-class Reader:
-    def __init__(self, data):
-        self.data, self.pos = data, 0
-
-    def take(self, n):
-        require(self.pos + n <= len(self.data), 'a field is cut off')
-        self.pos += n
-        return self.data[self.pos - n:self.pos]
-
-    def u8(self):
-        return self.take(1)[0]
-
-    def f32(self):
-        return struct.unpack('<f', self.take(4))[0]
-
-    def varint(self):
-        value = shift = 0
-        while True:
-            b = self.u8()
-            value |= (b & 0x7F) << shift
-            shift += 7
-            if b < 0x80:
-                require(b > 0 or shift == 7, 'a varint is not the shortest')
-                return value
-
-    def svarint(self):
-        v = self.varint()
-        return -(v + 1) // 2 if v & 1 else v // 2
-
-
-def units(data):
-    r = Reader(data)
-    while r.pos < len(data):
-        require(r.take(4) == b'\x4e\xe5\x56\x9c', 'no sync word')
-        start = r.pos
-        kind, b0 = r.u8(), r.u8()
-        require(r.u8() == crc8(data[start:start + 2]), 'first check')
-        n = b0 >> 6
-        size = b0 & 63 | int.from_bytes(r.take(n), 'little') << 6
-        if n:
-            require(r.u8() == crc8(data[start:start + 3 + n]), 'second check')
-        payload = r.take(size)
-        crc = zlib.crc32(data[start:r.pos])
-        require(int.from_bytes(r.take(4), 'little') == crc, 'CRC-32')
-        yield kind, Reader(payload), crc
-
-
-def read_sequence(r):
-    names = 'version profile segment_id first_frame n_frames width height fps_n fps_d par_n par_d'.split()
-    s = {name: r.varint() for name in names}
-    require(s['version'] == 1 and s['profile'] == 0, 'version or profile')
-    s['matrix'], s['primaries'], s['transfer'], s['flags'] = r.u8(), r.u8(), r.u8(), r.u8()
-    s['format'], s['pts_ns'] = r.varint(), r.svarint()
-    r.take(r.varint())
-    require(r.pos == len(r.data), 'bytes after the sequence')
-    return s
-
-
-def probability():
-    return [32768, 0]
-
-
-class Model:
-    def __init__(self):
-        self.klass = [probability() for _ in range(16)]
-        self.mantissa = [[probability() for _ in range(3)] for _ in range(13)]
-
-    def relearn(self):
-        for p in self.klass + [p for m in self.mantissa for p in m]:
-            p[1] = min(p[1], 20)
-
-
-class RangeDecoder:
-    def __init__(self, data):
-        self.data, self.pos = data, 4
-        self.range = 2**32 - 1
-        self.code = int.from_bytes((data + bytes(4))[:4], 'big')
-
-    def refill(self):
-        while self.range < 2**24:
-            byte = self.data[self.pos] if self.pos < len(self.data) else 0
-            self.code = (256 * self.code + byte) % 2**32
-            self.range *= 256
-            self.pos += 1
-
-    def bit(self, p):
-        bound = self.range * p[0] >> 16
-        rate = 65536 // (p[1] + 2)
-        bit = int(self.code >= bound)
-        if bit:
-            self.range -= bound
-            self.code -= bound
-            p[0] -= p[0] * rate >> 16
-        else:
-            self.range = bound
-            p[0] += (65536 - p[0]) * rate >> 16
-        p[1] = min(p[1] + 1, 254)
-        self.refill()
-        return bit
-
-    def bits(self, k):
-        self.range >>= k
-        v = min(self.code // self.range, 2**k - 1)
-        self.code -= v * self.range
-        self.refill()
-        return v
-
-    def symbol(self, model, m):
-        d, node = m.bit_length(), 1
-        for _ in range(d):
-            node = 2 * node + self.bit(model.klass[node])
-        c = min(node - 2**d, m)
-        if c == 0:
-            return 0
-        a, rest, context = 1, c - 1, 0
-        for _ in range(2):
-            if rest > 0:
-                b = self.bit(model.mantissa[c][context])
-                a, rest, context = 2 * a + b, rest - 1, 1 + b
-        t = self.bits(rest + 1)
-        a = a * 2**rest + t % 2**rest
-        return -a if t >= 2**rest else a
-
-
-def read_weights(data, tensors, bits):
-    """tensors: (rows, row length, is bias). Returns one list of floats per tensor."""
-    total = sum(rows * length for rows, length, _ in tensors)
-    least = (total + 63) // 64
-    require(len(data) >= least, 'too few bytes for the weights')
-    weights, biases, steps, zero_row, mean = Model(), Model(), Model(), probability(), 17152
-    d, out = RangeDecoder(data), []
-    for rows, length, is_bias in tensors:
-        weights.relearn()
-        first, values = True, []
-        for _ in range(rows):
-            if d.bit(zero_row):
-                values += [0.0] * length
-                continue
-            code = (mean + 8) // 16 + d.symbol(steps, 11)
-            require(1 <= code <= 2047, 'step code')
-            mean = 16 * code if first else (7 * mean + 16 * code + 4) // 8
-            first = False
-            step = math.ldexp(16 + code % 16, code // 16 - 81)
-            for _ in range(length):
-                values.append(step * (d.symbol(biases, 9) if is_bias else d.symbol(weights, bits - 1)))
-        out.append(values)
-    used = d.pos - 3
-    require(len(data) == max(used, least) and not any(data[used:]), 'the end of the weights')
-    return out
-
-
-def plane_shape(role, n, c, h, w):
-    """Slabs, planes, height and width as coding 1 walks a tensor."""
-    return (n, 1, 1, c) if role != 'grid' and h == w == 1 else (n, c, h, w)
-
-
-class Contexts:
-    def __init__(self):
-        self.zero, self.sign = ([[[probability() for _ in range(2)] for _ in range(3)] for _ in range(24)]
-                                for _ in range(2))
-        self.more = [[probability() for _ in range(13)] for _ in range(24)]
-        self.mantissa = [[[probability() for _ in range(3)] for _ in range(14)] for _ in range(24)]
-        self.first, self.steps, self.weights = Model(), [Model() for _ in range(5)], Model()
-        self.zero_row, self.mean = [probability(), probability()], 17152
-
-    def relearn(self):
-        for level in range(24):
-            for p in (sum(self.zero[level] + self.sign[level] + self.mantissa[level], []) + self.more[level]):
-                p[1] = min(p[1], 20)
-
-
-def read_steps(d, m, rows):
-    shift, codes, first, zero = d.bits(3), [], 0, 0
-    require(shift <= 4, 'shift')
-    unit = 2**shift
-    for _ in range(rows):
-        zero = d.bit(m.zero_row[zero])
-        if zero:
-            codes.append(0)
-            continue
-        x = (m.mean + 8) // 16
-        if first:
-            x += unit // 2
-            code = x - (x - first) % unit + unit * d.symbol(m.steps[shift], 11)
-            m.mean = (7 * m.mean + 16 * code + 4) // 8
-        else:
-            first = code = x + d.symbol(m.first, 11)
-            m.mean = 16 * code
-        require(1 <= code <= 2047, 'step code')
-        codes.append(code)
-    return codes
-
-
-def read_residual(d, m, level, phase, predicted, mirrored):
-    if not d.bit(m.zero[level][phase][predicted]):
-        return 0
-    negative = d.bit(m.sign[level][phase][predicted]) != mirrored
-    c = 1
-    while c < 13 and d.bit(m.more[level][c]):
-        c += 1
-    a, rest, context = 1, c - 1, 0
-    for _ in range(2):
-        if rest > 0:
-            b = d.bit(m.mantissa[level][c][context])
-            a, rest, context = 2 * a + b, rest - 1, 1 + b
-    if rest > 0:
-        a = a * 2**rest + d.bits(rest)
-    return -a if negative else a
-
-
-def read_tensor(d, m, role, shape):
-    slabs, planes, height, width = plane_shape(role, *shape)
-    m.relearn()
-    codes = read_steps(d, m, {'weight': slabs, 'bias': 1, 'grid': planes}[role])
-    q, e = {}, {}                               # by (slab, plane, y, x); absent: 0
-    if any(codes):
-        mode, errors, sets = d.bits(2), [2, 2, 1, 2, 1, 6, 2, 18], [[0] * 12] * 2
-        if mode > 0:
-            errors = [d.bits(6) for _ in range(8)]
-        if mode > 1:
-            sets = [[d.symbol(m.weights, 7) for _ in range(12)] for _ in range(mode - 1)]
-        sets = [sets[0], sets[-1]]
-        mean_q, mean_e, row_mean, tensor_mean, mean, n = {}, {}, {}, 1024, None, 0
-        for s in range(slabs):
-            for p in range(planes):
-                row = p if role == 'grid' else s
-                if codes[row] == 0:
-                    continue
-                if role == 'grid' or p == 0:    # a row begins
-                    mean = row_mean.get(row, tensor_mean)
-                    n = 6
-                for y in range(height):
-                    for x in range(width):
-                        def at(t, ds, dp, dy, dx):
-                            return t.get((s - ds, p - dp, y - dy, x - dx), 0)
-                        near = [at(e, 0, 0, 0, 1), at(e, 0, 0, 1, 0), at(e, 0, 0, 1, 1) + at(e, 0, 0, 1, -1) >> 1,
-                                at(e, 1, 0, 0, 0), at(e, 1, 0, 0, -1) + at(e, 1, 0, -1, 0) >> 1,
-                                mean_e.get((p, y, x), 0), at(e, 0, 1, 0, 0), mean >> 6]
-                        expected = 2 * sum(a * b for a, b in zip(errors, near))
-                        v = max(expected, 64)
-                        octave = v.bit_length() - 1
-                        level = min(2 * (octave - 6) + (v >> octave - 1 & 1), 23)
-                        near = [8 * at(q, *k) for k in (
-                            (0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 1, 1), (0, 0, 1, -1), (1, 0, 0, 0), (1, 0, 0, 1),
-                            (1, 0, 0, -1), (1, 0, 1, 0), (1, 0, -1, 0), (2, 0, 0, 0))]
-                        near += [mean_q.get((p, y, x), 0), 8 * at(q, 0, 1, 0, 0)]
-                        mu = sum(a * b for a, b in zip(sets[expected >= 1024], near))
-                        mu = min(max(mu, -4095 * 512), 4095 * 512)
-                        r = mu + 256 >> 9
-                        off = mu - 512 * r
-                        mirrored = off < 0 or (off == 0 and r < 0)
-                        index = r + read_residual(d, m, level, min(3 * abs(off) >> 8, 2), int(r != 0), mirrored)
-                        require(abs(index) <= 4095, 'index')
-                        error = 16 * min(abs(index - r), 2047)
-                        q[s, p, y, x], e[s, p, y, x] = index, error
-                        k = p, y, x
-                        mean_q[k] = mean_q.get(k, 0) + (8 * index - mean_q.get(k, 0) + 2 >> 2)
-                        mean_e[k] = mean_e.get(k, 0) + (error - mean_e.get(k, 0) + 2 >> 2)
-                        mean += (64 * error - mean) * (65536 // (n + 2)) >> 16
-                        n = min(n + 1, 254)
-                if role == 'grid' or p == planes - 1:   # a row ends
-                    tensor_mean = 3 * tensor_mean + mean + 2 >> 2
-                    if role == 'grid':
-                        row_mean[row] = mean
-    return [q.get((s, p, y, x), 0) * math.ldexp(16 + code % 16, code // 16 - 81) if code else 0.0
-            for s in range(slabs) for p in range(planes) for code in [codes[p if role == 'grid' else s]]
-            for y in range(height) for x in range(width)]
-
-
-def read_context_weights(data, tensors):
-    """tensors: (role, shape)."""
-    total = sum(math.prod(shape) for _, shape in tensors)
-    least = (total + 63) // 64
-    require(len(data) >= least, 'too few bytes for the weights')
-    m, d = Contexts(), RangeDecoder(data)
-    out = [read_tensor(d, m, role, shape) for role, shape in tensors]
-    used = d.pos - 3
-    require(len(data) == max(used, least) and not any(data[used:]), 'the end of the weights')
-    return out
-
-
-class Bits:
-    def __init__(self, data):
-        self.data, self.pos = data, 0
-
-    def take(self, n):
-        v = 0
-        for _ in range(n):
-            byte = self.data[self.pos // 8] if self.pos // 8 < len(self.data) else 0
-            v = 2 * v + (byte >> 7 - self.pos % 8 & 1)
-            self.pos += 1
-        return v
-
-
-def read_codes(r, n):
-    """By (length, code): the symbol."""
-    lengths, last = [], 8
-    for _ in range(n):
-        k = 0
-        while k < 4 and r.take(1):
-            k += 1
-        if k == 3:
-            lengths.append(0)
-            continue
-        if k == 4:
-            last = r.take(4)
-        elif k > 0:
-            last += -k if r.take(1) else k
-        require(1 <= last <= 15, 'the length of a code')
-        lengths.append(last)
-    require(sum(2**(15 - length) for length in lengths if length) == 2**15, 'an incomplete code')
-    codes, code, before = {}, -1, 0
-    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
-        code = code + 1 << length - before
-        codes[length, code], before = symbol, length
-    return codes
-
-
-def read_minmax_weights(data, tensors, bits):
-    """tensors: (rows, row length, is bias)."""
-    total = sum(rows * length for rows, length, _ in tensors)
-    least = (total + 63) // 64
-    require(len(data) >= least, 'too few bytes for the weights')
-    r, out = Bits(data), []
-    codes = read_codes(r, 2**bits + 1)
-
-    def symbol():
-        length, code = 0, 0
-        while (length, code) not in codes:
-            length, code = length + 1, 2 * code + r.take(1)
-        return codes[length, code]
-
-    for rows, length, _ in tensors:
-        values = []
-        for _ in range(rows):
-            u = r.take(14)
-            if u == 0:
-                values += [0.0] * length
-                continue
-            unit, o = math.ldexp(128 + u % 128, u // 128 - 80), r.take(16) - 32768
-            for _ in range(length):
-                s = symbol()
-                values.append(0.0 if s == 2**bits else (16 * s + o) * unit)
-        out.append(values)
-    used = (r.pos + 7) // 8
-    require(len(data) == max(used, least) and not any(data[used:]) and r.take(-r.pos % 8) == 0, 'the end of the weights')
-    return out
+sys.dont_write_bytecode = True  # beside the source
+from reader_weights import read_coding, read_sequence, read_tensors, require, units  # noqa: E402
 
 
 ACTIVATIONS = [
@@ -421,22 +62,6 @@ def bilinear(m, y, x):
     below, right = min(i + 1, len(m) - 1), min(j + 1, len(m[0]) - 1)
     f, g = y - i, x - j
     return (1 - f) * ((1 - g) * m[i][j] + g * m[i][right]) + f * ((1 - g) * m[below][j] + g * m[below][right])
-
-
-def read_coding(r):
-    coding = r.varint()
-    require(coding <= 2, 'coding')
-    bits = r.varint() if coding != 1 else None
-    r.take(r.varint())
-    return coding, bits
-
-
-def read_tensors(data, tensors, coding, bits):
-    """Tensors are (role, shape); a flat list of values for each."""
-    if coding == 1:
-        return read_context_weights(data, tensors)
-    rows = [(1, shape[1], True) if role == 'bias' else (shape[0], math.prod(shape[1:]), False) for role, shape in tensors]
-    return read_weights(data, rows, bits) if coding == 0 else read_minmax_weights(data, rows, bits)
 
 
 def add_half(tensors, base):
@@ -548,6 +173,272 @@ class Network:
         return picture(x, self.s)
 
 
+GELU = ACTIVATIONS[1]
+MATRICES = {1: (.2126, .0722), 4: (.30, .11), 5: (.299, .114), 6: (.299, .114), 7: (.212, .087), 9: (.2627, .0593)}
+
+
+def f32(x):
+    return struct.unpack('<f', struct.pack('<f', x))[0]
+
+
+def keyframe_rgb(codes, s):
+    """Three maps of R', G' and B' from the bytes of Y, Cb and Cr."""
+    w, h = s['width'], s['height']
+    cw, ch = (w + 1) // 2, (h + 1) // 2
+    planes = maps(codes[:w * h], h, w) + maps(codes[w * h:], ch, cw)
+    kept = s['format'] in (3, 4) and s['matrix'] in MATRICES
+    kr, kb = MATRICES[s['matrix'] if kept else 6]
+    full, across, down = (s['flags'] & 1, s['flags'] & 2, s['flags'] & 4) if kept else (1, 0, 0)
+
+    def along(i, cosited, n):
+        """Two places and their shares."""
+        k = i // 2
+        other = min(max(k + 1 if i % 2 else k - 1, 0), n - 1)
+        if cosited:
+            return ((k, .5), (other, .5)) if i % 2 else ((k, 1.),)
+        return (k, .75), (other, .25)
+
+    out = [[[0.] * w for _ in range(h)] for _ in range(3)]
+    for y in range(h):
+        for x in range(w):
+            cb, cr = (sum(a * b * p[i][j] for i, a in along(y, down, ch) for j, b in along(x, across, cw)) for p in planes[1:])
+            luma = planes[0][y][x]
+            ey, eb, er = ((luma / 255, (cb - 128) / 255, (cr - 128) / 255) if full else
+                          ((luma - 16) / 219, (cb - 128) / 224, (cr - 128) / 224))
+            r, b = ey + 2 * (1 - kr) * er, ey + 2 * (1 - kb) * eb
+            g = (ey - kr * r - kb * b) / (1 - kr - kb)
+            for c, v in enumerate((r, g, b)):
+                out[c][y][x] = min(max(v, 0), 1)
+    return out
+
+
+def blend(a, x, b, y):
+    """a x + b y, maps by maps."""
+    return [[[a * p + b * q for p, q in zip(*rows)] for rows in zip(*m)] for m in zip(x, y)]
+
+
+class ClipNetwork:
+    PARTS = ('flow', 'saf', 'mix', 'keys', 'norm', 'pyramid', 'skip')
+
+    def __init__(self, r, s):
+        self.s, self.coded, self.pictures, self.shown = s, {}, {}, None
+        self.read_configuration(r)
+        coding, bits = read_coding(r)
+        self.kinds = self.list_tensors()
+        flat = read_tensors(r.take(len(r.data) - r.pos), self.kinds, coding, bits)
+        self.tensors = list(zip(flat, (shape for _, shape in self.kinds)))
+
+    def read_configuration(self, r):
+        parts = r.varint()
+        require(parts < 128, 'parts')
+        self.has = {name: parts >> i & 1 for i, name in enumerate(self.PARTS)}
+        self.clip, self.interval, self.stem = r.u8(), r.varint(), r.varint()
+        if self.stem:
+            self.b, self.levels = r.f32(), r.varint()
+        else:
+            self.row_frames = r.varint()
+        self.base, self.content = r.varint(), r.varint()
+        self.blocks = [(r.varint(), r.u8()) for _ in range(r.u8())]
+        self.videos = [r.varint() for _ in range(r.varint())]
+        require(sum(self.videos) == self.s['n_frames'], 'videos')
+        self.scale = math.prod(stride for _, stride in self.blocks)
+        self.h0, self.w0 = -(-self.s['height'] // self.scale), -(-self.s['width'] // self.scale)
+
+    def rows(self, frames):
+        return max((frames + self.row_frames // 2) // self.row_frames, 1)
+
+    def list_tensors(self):
+        tensors, has = [], self.has
+
+        def layer(n, c, k):
+            tensors.extend((('weight', (n, c, k, k)), ('bias', (1, n, 1, 1))))
+
+        def flow(channels):
+            layer(max(channels // 4, 4), channels, 1)
+            layer(4, max(channels // 4, 4), 3)
+
+        layer(self.content, 3, 3)
+        for _, stride in reversed(self.blocks):
+            layer(self.content, self.content, stride)
+        if self.stem:
+            layer(self.stem, 2 * self.levels, 1)
+            layer(self.base * self.h0 * self.w0, self.stem, 1)
+        else:
+            tensors.append(('grid', (sum(map(self.rows, self.videos)), self.base, self.h0, self.w0)))
+        channels = self.base + self.content
+        for width, stride in self.blocks:
+            if has['saf']:
+                if has['flow']:
+                    flow(channels)
+                layer(2 * channels, self.content, 1)
+            layer(width * stride**2, channels, 3)
+            if has['mix']:
+                tensors.extend((('weight', (width, self.clip, self.clip, 1)), ('bias', (1, width, self.clip, 1))))
+            channels = width
+        if has['keys'] and has['flow']:
+            flow(channels)
+        layer(8, channels + 3 * has['keys'], 1)
+        layer(3, 8, 3)
+        return tensors
+
+    def add(self, base):
+        still = [i for i, (kind, shape) in enumerate(self.kinds) if kind != 'grid' or shape[0] == 1]
+        add_half([self.tensors[i] for i in still], [base.tensors[i] for i in still])
+
+    def run_of(self, index):
+        """First frame and how many it has, its interval's start and end, its video's first frame, frames and first row."""
+        video = row = 0
+        for frames in self.videos:
+            if index < video + frames:
+                break
+            video, row = video + frames, row + (0 if self.stem else self.rows(frames))
+        start = (index - video) // self.interval * self.interval
+        end, past = min(start + self.interval, frames - 1), min(start + self.interval, frames)
+        first = start + (index - video - start) // self.clip * self.clip
+        return video + first, min(self.clip, past - first), video + start, video + end, video, frames, row
+
+    def picture(self, frame):
+        if frame not in self.pictures:
+            size = [str(self.s['width']), str(self.s['height'])]
+            codes = subprocess.run([sys.argv[1], '--picture'] + size, input=self.coded[frame], check=True,
+                                   stdout=subprocess.PIPE).stdout
+            w, h = self.scale * self.w0, self.scale * self.h0
+            self.pictures[frame] = [
+                [[4 * v - 2 for v in row] + [0.] * (w - len(row)) for row in m] + [[0.] * w] * (h - len(m))
+                for m in keyframe_rgb(codes, self.s)]
+        return self.pictures[frame]
+
+    # --- evaluation: the tensors one after another ---
+
+    def layer(self, xs, stride, kernel, act):
+        (w, shape), (b, _) = next(self.left), next(self.left)
+        return [block(x, (w, b, shape[1] * kernel**2), stride, kernel, act) for x in xs]
+
+    def shrink(self, xs, stride):
+        """A convolution whose kernel is its stride."""
+        (w, _), (b, _) = next(self.left), next(self.left)
+        square, n = stride**2, len(xs[0]) * stride**2
+        return [[[[GELU(bias + sum(w[o * n + c * square + i * stride + j] * m[y * stride + i][z * stride + j]
+                                   for c, m in enumerate(x) for i in range(stride) for j in range(stride)))
+                   for z in range(len(x[0][0]) // stride)] for y in range(len(x[0]) // stride)]
+                 for o, bias in enumerate(b)] for x in xs]
+
+    def base_maps(self, t, row, rows):
+        if self.stem:
+            power, x = 1.0, []
+            for _ in range(self.levels):
+                phase = power * math.pi * t
+                x += [f32(math.sin(phase)), f32(math.cos(phase))]
+                power *= self.b
+            for w, b in (self.stem_layers[:2], self.stem_layers[2:]):
+                x = [GELU(v + sum(map(float.__mul__, w[o * len(x):o * len(x) + len(x)], x))) for o, v in enumerate(b)]
+            return maps(x, self.h0, self.w0)
+        flat, (_, channels, h, w) = self.grid
+        p = f32(row + t * (rows - 1))
+        k, n = math.floor(p), channels * h * w
+        f = p - k
+        return maps([(1 - f) * flat[k * n + i] + (f * flat[k * n + n + i] if f else 0) for i in range(n)], h, w)
+
+    def find(self, xs, pair, scale):
+        """Found content for each frame; scale: the last stride."""
+        start, end = pair
+        out, flows = [], None
+        if self.has['flow']:
+            flows = self.layer(self.layer(xs, 1, 1, GELU), 1, 3, lambda v: v)
+            if self.has['pyramid'] and self.flows:
+                flows = [[[[v + scale * bilinear(old, (y + .5) / scale - .5, (x + .5) / scale - .5) for x, v in enumerate(row)]
+                           for y, row in enumerate(m)] for m, old in zip(flow, before)]
+                         for flow, before in zip(flows, self.flows)]
+            self.flows = flows
+        for i, d in enumerate(self.distances):
+            a, b = start, end
+            if flows:
+                a, b = ([[[bilinear(m, y + dy, x + dx) for x, (dx, dy) in enumerate(zip(*rows))]
+                          for y, rows in enumerate(zip(across, down))] for m in side]
+                        for side, across, down in ((a, flows[i][0], flows[i][1]), (b, flows[i][2], flows[i][3])))
+            out.append(blend(f32(1 - d), a, f32(d), b))
+        return out
+
+    def normalise(self, xs):
+        out = [[] for _ in xs]
+        for c in range(len(xs[0])):
+            values = [v for x in xs for row in x[c] for v in row]
+            mean = sum(values) / len(values)
+            root = math.sqrt(sum((v - mean)**2 for v in values) / len(values) + 1e-5)
+            for x, y in zip(xs, out):
+                y.append([[(v - mean) / root for v in row] for row in x[c]])
+        return out
+
+    def mix(self, xs):
+        (w, _), (b, _) = next(self.left), next(self.left)
+        t = self.clip
+        return [[[[v + b[c * t + u] + sum(w[(c * t + u) * t + k] * xs[k][c][y][z] for k in range(t))
+                   for z, v in enumerate(row)] for y, row in enumerate(m)] for c, m in enumerate(x)]
+                for u, x in enumerate(xs)]
+
+    def stage(self, xs, content, i, stride):
+        if self.has['saf']:
+            found = self.find(xs, content, self.blocks[i - 1][1] if i else 1)
+            both = self.layer(found, 1, 1, lambda v: v)
+            n = len(xs[0])
+            xs = [[[[v * (1 + a) + c for v, a, c in zip(*rows)] for rows in zip(m, scale, shift)]
+                   for m, scale, shift in zip(x, p[:n], p[n:])] for x, p in zip(xs, both)]
+        xs = self.layer(xs, stride, 3, GELU)
+        return self.mix(xs) if self.has['mix'] else xs
+
+    def evaluate(self, first, n, start, end, video, frames, row):
+        self.left, self.flows = iter(self.tensors), None
+        here = [f for f in (start, end) if f in self.coded]
+        require(here, 'no keyframe')
+        pair = [self.picture(f if f in here else here[0]) for f in (start, end)]
+        k = self.layer(pair, 1, 3, GELU)
+        content = []
+        for _, stride in reversed(self.blocks):
+            k = self.shrink(k, stride)
+            content.insert(0, k)
+        if self.stem:
+            self.stem_layers = [next(self.left)[0] for _ in range(4)]
+        else:
+            self.grid = next(self.left)
+        shown = [min(first + i, first + n - 1) for i in range(self.clip)]
+        self.distances = [(f - start) / max(end - start, 1) for f in shown]
+        xs = []
+        for f in shown:
+            t = (f - video) / (frames - 1) if frames > 1 else 0.
+            p = min(max((2 * (f - start) + 1) / self.interval - .5, 0), 1)
+            xs.append(self.base_maps(t, row, 0 if self.stem else self.rows(frames)) +
+                      blend(f32(1 - p), content[0][0], f32(p), content[0][1]))
+        if self.has['norm']:
+            xs = self.normalise(xs)
+        for i, (_, stride) in enumerate(self.blocks):
+            xs = self.stage(xs, content[i], i, stride)
+        if self.has['keys']:
+            found = self.find(xs, pair, self.blocks[-1][1])
+            xs = [x + f for x, f in zip(xs, found)]
+        xs = self.layer(self.layer(xs, 1, 1, GELU), 1, 3, lambda v: v)
+        if self.has['skip']:
+            xs = [blend(1, x, 1, f) for x, f in zip(xs, found)]
+        return [picture([[[v / 4 + .5 for v in row] for row in m] for m in x], self.s) for x in xs[:n]]
+
+    def frame(self, index):
+        run = self.run_of(index)
+        if not self.shown or self.shown[0] != run:
+            self.shown = run, self.evaluate(*run)
+        return self.shown[1][index - run[0]]
+
+
+def take_keyframe(r, sequence, network):
+    if not isinstance(network, ClipNetwork) or r.u8() != sequence['segment_id'] % 256:
+        return
+    index = r.varint()
+    require(r.varint() == 1, 'codec of a keyframe')
+    r.take(r.varint())
+    network.coded[index] = bytes(r.take(len(r.data) - r.pos))
+
+
+NETWORKS = {1: Network, 2: GridNetwork, 3: ClipNetwork}
+
+
 def decode(data):
     sequence, network, out = None, None, b''
     crc = 0
@@ -560,26 +451,37 @@ def decode(data):
             base = network if kind == 5 else None
             require(kind == 2 or int.from_bytes(r.take(4), 'little') == crc, 'base')
             model = r.u8()
-            require(model in (1, 2), 'model')
-            network = (Network if model == 1 else GridNetwork)(r, sequence)
+            require(model in NETWORKS, 'model')
+            network = NETWORKS[model](r, sequence)
             if base:
                 network.add(base)
             crc = unit_crc
+        elif kind == 4:
+            take_keyframe(r, sequence, network)
         elif kind == 3:
             require(r.u8() == sequence['segment_id'] % 256, 'segment of a frame')
             out += network.frame(r.varint())
     return out
 
 
-def main():
-    with open(sys.argv[2], 'rb') as f:
+def compare(path):
+    with open(path, 'rb') as f:
         mine = decode(f.read())
-    theirs = subprocess.run([sys.argv[1], sys.argv[2]], check=True, stdout=subprocess.PIPE).stdout
+    theirs = subprocess.run([sys.argv[1], path], check=True, stdout=subprocess.PIPE).stdout
     require(len(mine) == len(theirs) > 0, f'{len(mine)} samples here, {len(theirs)} there')
     worst = max(abs(a - b) for a, b in zip(mine, theirs))
     print(f'{len(mine)} samples, {len(set(mine))} different values, at most {worst} apart')
     if worst > 1 or len(set(mine)) < 10:
         raise SystemExit(1)
+
+
+def main():
+    if sys.argv[2] != '--make':
+        compare(sys.argv[2])
+        return
+    with tempfile.NamedTemporaryFile(suffix='.nerv') as f:
+        subprocess.run([sys.argv[1], '--make', sys.argv[3], sys.argv[4], f.name], check=True)
+        compare(f.name)
 
 
 main()

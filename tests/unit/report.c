@@ -70,6 +70,9 @@ static void test_warnings(void)
     expect((NervReport){ .bytes = 590, .target_bytes = 1 }, true, "takes 590 bytes, not the 1 ",
            "that small");
     expect((NervReport){ .bytes = 590, .target_bytes = 9000 }, true, "takes 590 bytes", "no use for more");
+    expect((NervReport){ .excess_macs = 1509. }, false, "takes 1509 multiplications a pixel", NULL);
+    expect((NervReport){ .target_psnr = 40., .excess_macs = 1509. }, true, "more epochs",
+           ". decoding takes 1509");
 }
 
 int main(int argc, char **argv)
