@@ -140,7 +140,7 @@ install_fit_properties (GObjectClass * klass, const NervEncoderSettings * d,
           "(0 = no limit)", 0.0, 1e9, d->max_seconds, flags));
   g_object_class_install_property (klass, PROP_BATCH_SIZE,
       g_param_spec_uint ("batch-size", "Batch size",
-          "Frames per training step; of dnerv it is always one clip",
+          "Frames per training step; of dnerv it is always one run",
           1, 65536, d->batch_size, flags));
   g_object_class_install_property (klass, PROP_LEARNING_RATE,
       g_param_spec_double ("learning-rate", "Learning rate",
@@ -208,7 +208,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "Network: nerv (temporal grids, sized to what is asked for), nerv-mlp "
           "(positional encoding and MLP, as the paper has it), nerv-s, nerv-m, "
           "nerv-l (the paper's sizes); dnerv (coded keyframes and what moves "
-          "between them), dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, "
+          "between them), dnerv-net (with all that D-NeRV has), dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, "
           "dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l (that paper's sizes)", d.model,
           flags));
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
@@ -219,8 +219,10 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "activation, out-activation; for nerv-mlp: stem (units), "
           "base-channels, widths, strides, kernels, activation, "
           "out-activation, pe-base, pe-levels; for dnerv: weights, clip-frames, "
-          "keyframe-interval, stem, pe-levels, pe-base, row-frames, "
-          "base-channels, content, widths, strides, without",
+          "keyframe-interval, row-frames, base-channels, flow-frames, "
+          "middle-frames, middle-channels, widths, strides, without; for "
+          "dnerv-net the same but flow-frames, middle-frames and "
+          "middle-channels, and stem, pe-levels, pe-base, content",
           GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (klass, PROP_SEGMENT_FRAMES,
       g_param_spec_uint ("segment-frames", "Segment frames",

@@ -141,6 +141,7 @@ static NervModel *new_model(const NervEncoder *enc, uint32_t n_frames, double by
 {
     const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)n_frames };
     NervModelSize size = nerv_settings_model_size(&enc->settings, &clip, bytes, enc->growth);
+    size.bytes = target_bytes(enc, n_frames);
     size.videos = enc->videos;
     size.n_videos = enc->n_videos;
     return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, &size, error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * D-NeRV, see dnerv.h: the paper's network by name, free configurations of it, and how a segment's videos are cut into runs and
- * keyframes. Reading order: names and sizes, videos and runs, parameters, input, options, serialisation, class.
+ * D-NeRV, see dnerv.h: the paper's network by name, free configurations of it and of what stands on grids. What becomes of a
+ * configuration is in dnerv_model.c. Reading order: names and configurations, sizes, options, serialisation, class.
  */
 #include "models/dnerv.h"
 
@@ -11,19 +11,11 @@
 #include "models/options.h"
 #include "models/params.h"
 
-#define MAX_CHANNELS     4096
-#define PAPER_MIN_WIDTH  32
-#define PAPER_STEM       512
-#define PAPER_CONTENT    64
-#define PAPER_LEVELS     240
-#define LEAST_FLOW_WIDTH 4
-
-#define PAPER_RATE 5e-4
-#define FREE_RATE  5e-3
-#define GRID_BOUND 0.05f
-#define GRID_RATE  10.f
-#define QUIET_BOUND                                                                                          \
-    1e-3f /* of what begins as nothing: flows, and what the refinement adds to the keyframes */
+#define MAX_CHANNELS    4096
+#define PAPER_MIN_WIDTH 32
+#define PAPER_STEM      512
+#define PAPER_CONTENT   64
+#define PAPER_LEVELS    240
 
 /* --- configuration --- */
 
@@ -45,7 +37,7 @@ static int paper_size(const char *name)
 
 static bool dnerv_accepts(const char *name)
 {
-    return g_str_equal(name, "dnerv") || paper_size(name) >= 0;
+    return g_str_equal(name, "dnerv") || g_str_equal(name, "dnerv-net") || paper_size(name) >= 0;
 }
 
 static void paper_config(NervDnervConfig *c, int32_t base_channels)
@@ -66,6 +58,21 @@ static void paper_config(NervDnervConfig *c, int32_t base_channels)
                         : 2 * base_channels;
 }
 
+static void net_config(NervDnervConfig *c)
+{
+    c->parts = NERV_DNERV_NET;
+    c->clip = 8;
+    c->interval = 16;
+}
+
+/* What was measured to be best for short fits (docs/design.md, "Clips and keyframes"). */
+static void grids_config(NervDnervConfig *c)
+{
+    c->parts = NERV_DNERV_MOVED;
+    c->clip = 1;
+    c->middle_frames = 32;
+}
+
 static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **error)
 {
     const char *why = NULL;
@@ -79,282 +86,13 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
         why = "the product of the strides exceeds 1024";
     else if ((c->parts & NERV_DNERV_SKIP) && !(c->parts & NERV_DNERV_KEYS))
         why = "skip needs keys";
+    else if ((c->parts & NERV_DNERV_MASK) && (~c->parts & (NERV_DNERV_SKIP | NERV_DNERV_GRIDS)))
+        why = "a mask needs skip and grids";
+    else if ((c->parts & NERV_DNERV_GRIDS) && ((c->parts & (NERV_DNERV_SAF | NERV_DNERV_PYRAMID)) || c->stem))
+        why = "with grids there is no saf, no pyramid and no stem";
     if (why)
         g_set_error(error, NERV_ERROR, code, "model dnerv: %s", why);
     return !why;
-}
-
-/* --- videos and runs --- */
-
-/* Rows of the grid for a video. */
-static int32_t count_rows(const NervDnervConfig *c, int32_t frames)
-{
-    return c->stem ? 0 : MAX((frames + c->row_frames / 2) / c->row_frames, 1);
-}
-
-/* The keyframe `frame` in the list, appended if it is not its last. */
-static int32_t add_key(NervDnerv *m, int32_t frame)
-{
-    NervModel *head = &m->head;
-    if (head->n_keys == 0 || head->keys[head->n_keys - 1] != frame)
-        head->keys[head->n_keys++] = frame;
-    return head->n_keys - 1;
-}
-
-/* The runs of one video; the first frame of each interval is a keyframe, and the video's last frame. */
-static void cut_video(NervDnerv *m, int32_t video, int32_t frames)
-{
-    const NervDnervConfig *c = &m->config;
-    const int32_t rows = count_rows(c, frames);
-    for (int32_t start = 0; start < frames; start += c->interval) {
-        const int32_t end = MIN(start + c->interval, frames - 1), past = MIN(start + c->interval, frames);
-        const int32_t keys[2] = { add_key(m, video + start), add_key(m, video + end) };
-        for (int32_t first = start; first < past; first += c->clip)
-            m->runs[m->head.n_runs++] = (NervDnervRun){ .first = video + first,
-                                                        .n = MIN(c->clip, past - first),
-                                                        .keys = { keys[0], keys[1] },
-                                                        .start = video + start,
-                                                        .end = video + end,
-                                                        .video = video,
-                                                        .video_frames = frames,
-                                                        .row = m->n_rows,
-                                                        .rows = rows };
-    }
-    m->n_rows += rows;
-}
-
-/* False if they are not the clip's frames. */
-static bool cut_videos(NervDnerv *m, const int32_t *videos, uint32_t n_videos)
-{
-    const int32_t n = m->head.clip.n_frames, one[] = { n };
-    int32_t at = 0;
-    if (n_videos == 0) {
-        videos = one;
-        n_videos = 1;
-    }
-    for (uint32_t i = 0; i < n_videos; i++) {
-        if (videos[i] < 1 || videos[i] > n - at)
-            return false;
-        at += videos[i];
-    }
-    if (at != n)
-        return false;
-    m->videos = g_memdup2(videos, n_videos * sizeof(*videos));
-    m->n_videos = n_videos;
-    m->runs = g_new0(NervDnervRun, n); /* at most one a frame; so are keyframes */
-    m->head.keys = g_new0(int32_t, n);
-    at = 0;
-    for (uint32_t i = 0; i < n_videos; at += videos[i++])
-        cut_video(m, at, videos[i]);
-    return true;
-}
-
-static NervRun dnerv_run(const NervModel *model, int32_t run)
-{
-    const NervDnervRun *r = &((const NervDnerv *)model)->runs[run];
-    return (NervRun){ .first = r->first, .n = r->n, .keys = { r->keys[0], r->keys[1] } };
-}
-
-/* --- parameters, in the order in which the tape takes them --- */
-
-static void dnerv_free(NervModel *model)
-{
-    NervDnerv *m = (NervDnerv *)model;
-    g_free(m->videos);
-    g_free(m->runs);
-    g_free(model->keys);
-    g_free(model->params);
-    g_free(model);
-}
-
-/* The layer's last weights and biases begin within `bound`. */
-static void quieten(NervModel *m, float bound)
-{
-    m->params[m->n_params - 2].init_bound = m->params[m->n_params - 1].init_bound = bound;
-}
-
-static int32_t flow_width(int32_t channels)
-{
-    return MAX(channels / 4, LEAST_FLOW_WIDTH);
-}
-
-static void add_flow(NervDnerv *m, int32_t i, int32_t channels)
-{
-    char name[24];
-    if (!nerv_dnerv_has(&m->config, NERV_DNERV_FLOW))
-        return;
-    g_snprintf(name, sizeof(name), "flow%d.0", i);
-    nerv_model_add_layer(&m->head, name, flow_width(channels), channels, 1);
-    g_snprintf(name, sizeof(name), "flow%d.1", i);
-    nerv_model_add_layer(&m->head, name, 4, flow_width(channels), 3);
-    if (nerv_dnerv_has(&m->config, NERV_DNERV_PYRAMID))
-        quieten(&m->head, QUIET_BOUND);
-}
-
-static void add_mix(NervDnerv *m, int32_t i, int32_t channels)
-{
-    const int32_t frames = m->config.clip;
-    const bool quiet = m->config.parts != NERV_DNERV_PAPER;
-    const float bound = quiet ? QUIET_BOUND : (float)(1. / sqrt(frames));
-    NervParam *w = &m->head.params[m->head.n_params++], *b = &m->head.params[m->head.n_params++];
-    *w = (NervParam){ .shape = { channels, frames, frames, 1 },
-                      .role = NERV_PARAM_WEIGHT,
-                      .init_bound = bound };
-    *b = (NervParam){ .shape = { 1, channels, frames, 1 }, .role = NERV_PARAM_BIAS, .init_bound = bound };
-    g_snprintf(w->name, sizeof(w->name), "mix%d.weight", i);
-    g_snprintf(b->name, sizeof(b->name), "mix%d.bias", i);
-    m->head.n_weights += (int64_t)channels * frames * (frames + 1);
-}
-
-static bool add_stem(NervDnerv *m)
-{
-    const NervDnervConfig *c = &m->config;
-    const int64_t cells = (int64_t)m->grid_h * m->grid_w * c->base_channels;
-    const int64_t n = cells * (c->stem ? c->stem : m->n_rows);
-    if (cells > INT32_MAX || n > NERV_MODEL_MAX_WEIGHTS)
-        return false;
-    if (c->stem) {
-        nerv_model_add_layer(&m->head, "stem.0", c->stem, 2 * c->pe_levels, 1);
-        nerv_model_add_layer(&m->head, "stem.1", (int32_t)cells, c->stem, 1);
-        return true;
-    }
-    NervParam *p = &m->head.params[m->head.n_params++];
-    *p = (NervParam){ .name = "grid",
-                      .shape = { m->n_rows, c->base_channels, m->grid_h, m->grid_w },
-                      .role = NERV_PARAM_GRID,
-                      .init_bound = GRID_BOUND,
-                      .rate = GRID_RATE };
-    m->head.n_weights += n;
-    return true;
-}
-
-static bool add_stage(NervDnerv *m, int32_t i, int32_t channels)
-{
-    const NervDnervConfig *c = &m->config;
-    const int64_t out = (int64_t)c->width[i] * c->stride[i] * c->stride[i];
-    char name[24];
-    if (out * channels * 9 > NERV_MODEL_MAX_WEIGHTS)
-        return false;
-    if (nerv_dnerv_has(c, NERV_DNERV_SAF)) {
-        add_flow(m, i, channels);
-        g_snprintf(name, sizeof(name), "saf%d", i);
-        nerv_model_add_layer(&m->head, name, 2 * channels, c->content, 1);
-    }
-    g_snprintf(name, sizeof(name), "block%d", i);
-    nerv_model_add_layer(&m->head, name, (int32_t)out, channels, 3);
-    if (nerv_dnerv_has(c, NERV_DNERV_MIX))
-        add_mix(m, i, c->width[i]);
-    return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS;
-}
-
-/* From the keyframes down to the base grid. */
-static bool add_content(NervDnerv *m)
-{
-    const NervDnervConfig *c = &m->config;
-    nerv_model_add_layer(&m->head, "content.0", c->content, 3, 3);
-    for (int32_t i = c->n_blocks; i-- > 0;) {
-        char name[24];
-        if ((int64_t)c->content * c->content * c->stride[i] * c->stride[i] > NERV_MODEL_MAX_WEIGHTS)
-            return false;
-        g_snprintf(name, sizeof(name), "content.%d", c->n_blocks - i);
-        nerv_model_add_layer(&m->head, name, c->content, c->content, c->stride[i]);
-    }
-    return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS;
-}
-
-static bool add_params(NervDnerv *m)
-{
-    const NervDnervConfig *c = &m->config;
-    int32_t channels = c->base_channels + c->content;
-    /* content, stem, up to ten of a stage, flow and refinement */
-    m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 1) + 4 + 10 * (size_t)c->n_blocks + 8);
-    if (!add_content(m) || !add_stem(m))
-        return false;
-    for (int32_t i = 0; i < c->n_blocks; i++) {
-        if (!add_stage(m, i, channels))
-            return false;
-        channels = c->width[i];
-    }
-    if (nerv_dnerv_has(c, NERV_DNERV_KEYS))
-        add_flow(m, c->n_blocks, channels);
-    nerv_model_add_layer(&m->head, "refine.0", NERV_DNERV_REFINE,
-                         channels + (nerv_dnerv_has(c, NERV_DNERV_KEYS) ? 3 : 0), 1);
-    nerv_model_add_layer(&m->head, "refine.1", 3, NERV_DNERV_REFINE, 3);
-    if (nerv_dnerv_has(c, NERV_DNERV_SKIP))
-        quieten(&m->head, QUIET_BOUND);
-    return true;
-}
-
-static NervModel *model_from_config(const NervDnervConfig *c, const NervClip *clip, const int32_t *videos,
-                                    uint32_t n_videos, NervErrorCode code, GError **error)
-{
-    const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
-    NervDnerv *m = g_new0(NervDnerv, 1);
-
-    m->head.klass = &nerv_model_class_dnerv;
-    m->head.clip = *clip;
-    m->head.input_floats = (c->stem ? 2 * c->pe_levels : 1) + NERV_DNERV_N_INPUTS;
-    m->head.run_frames = c->clip;
-    m->head.learning_rate = c->stem ? PAPER_RATE : FREE_RATE;
-    m->head.beta1 = .9;
-    m->head.beta2 = .999;
-    m->head.warmup = c->stem ? .1 : .05;
-    m->config = *c;
-    for (int32_t i = c->n_blocks; i < NERV_MAX_BLOCKS; i++)
-        m->config.width[i] = m->config.stride[i] = 0;
-    m->grid_h = nerv_blocks_cells(clip->height, scale);
-    m->grid_w = nerv_blocks_cells(clip->width, scale);
-    const char *why = NULL;
-    if (!cut_videos(m, videos, n_videos))
-        why = "the videos are not the segment's frames";
-    else if (!add_params(m))
-        why = "it has too many weights";
-    if (!why)
-        return &m->head;
-    g_set_error(error, NERV_ERROR, code, "model dnerv: %s", why);
-    dnerv_free(&m->head);
-    return NULL;
-}
-
-/* --- input --- */
-
-/* Phases grow to 1e23, whose sines differ with the last bit: each power of the base is one product, rounded once, the same everywhere. */
-static float *write_encoding(const NervDnervConfig *c, double t, float *dst)
-{
-    double b = 1.;
-    for (int32_t k = 0; k < c->pe_levels; k++) {
-        *dst++ = (float)sin(b * G_PI * t);
-        *dst++ = (float)cos(b * G_PI * t);
-        b *= c->pe_base;
-    }
-    return dst;
-}
-
-/* at: counted in frames of the segment, not behind the video's last. */
-static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, double at, float *dst)
-{
-    const double last = r->video_frames - 1, span = MAX(r->end - r->start, 1);
-    const double t = last > 0 ? (at - r->video) / last : 0.;
-    const double distance = (at - r->start) / span;
-    /* bilinear, between the middles of the two halves of an interval */
-    const double place = CLAMP((at - r->start + .5) * 2. / c->interval - .5, 0., 1.);
-    if (c->stem)
-        dst = write_encoding(c, t, dst);
-    else
-        *dst++ = (float)(r->row + t * (r->rows - 1));
-    dst[NERV_DNERV_INPUT_START] = (float)(1. - distance);
-    dst[NERV_DNERV_INPUT_END] = (float)distance;
-    dst[NERV_DNERV_INPUT_EARLY] = (float)(1. - place);
-    dst[NERV_DNERV_INPUT_LATE] = (float)place;
-}
-
-static void dnerv_input(const NervModel *model, int32_t run, double later, float *dst)
-{
-    const NervDnerv *m = (const NervDnerv *)model;
-    const NervDnervRun *r = &m->runs[run];
-    for (int32_t i = 0; i < m->config.clip; i++)
-        write_frame(&m->config, r, fmin(r->first + MIN(i, r->n - 1) + later, r->video + r->video_frames - 1),
-                    dst + (size_t)i * model->input_floats);
 }
 
 /* --- sizes --- */
@@ -364,10 +102,25 @@ static void dnerv_input(const NervModel *model, int32_t run, double later, float
 #define DEFAULT_POWER      0.75
 #define SAMPLES_PER_WEIGHT 16.
 #define LEAST_WEIGHTS      2000
-#define LEAST_WIDTH        8
-#define MOST_WIDTH         512.
+/* With grids: shares of the weights in the base and in the middle grid, and how many more there may be, because most are zero. */
+#define BASE_SHARE   0.25
+#define MIDDLE_SHARE 0.12
+#define MOST_BASE    12
+#define MOST_MIDDLE  4
+/* Frames from one keyframe to the next at a bit a sample, and how they become more with a falling rate. */
+#define INTERVAL_AT_ONE 8.
+#define INTERVAL_POWER  .667
+#define MIDDLE_INTERVAL 48
+#define LEAST_INTERVAL  8
+#define MOST_INTERVAL   256
+#define INTERVAL_FLOWS  4
+#define MOST_FLOW       9 /* frames a row */
+#define GRIDS_GROWTH    1.3
+#define LEAST_WIDTH     8
+#define MOST_WIDTH      512.
 
-static const char *const part_names[] = { "flow", "saf", "mix", "keys", "norm", "pyramid", "skip" };
+static const char *const part_names[] = { "flow",    "saf",  "mix",   "keys", "norm",
+                                          "pyramid", "skip", "grids", "mask" };
 
 /* Infinite if a clip's pictures or features are too large for a tape. */
 static double macs_per_pixel(const NervModel *model)
@@ -388,26 +141,63 @@ static double macs_per_pixel(const NervModel *model)
     return macs / model->run_frames / ((double)clip->width * clip->height);
 }
 
+/* Channels of the grids for a number of weights. */
+static void set_grids(NervDnervConfig *c, const NervClip *clip, double weights)
+{
+    const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
+    const double base =
+        (double)nerv_blocks_cells(clip->width, product) * nerv_blocks_cells(clip->height, product);
+    const double middle = base * c->stride[0] * c->stride[0];
+    c->base_channels =
+        CLAMP((int32_t)lrint(BASE_SHARE * weights / (base * nerv_dnerv_rows(clip->n_frames, c->row_frames))),
+              1, MOST_BASE);
+    c->middle_channels = CLAMP(
+        (int32_t)lrint(MIDDLE_SHARE * weights / (middle * nerv_dnerv_rows(clip->n_frames, c->middle_frames))),
+        0, MOST_MIDDLE);
+}
+
+/* Keyframes as far apart as the rate demands, evenly in a segment of one video: what moves fast wants more of them, but bad ones serve
+ * nothing. Found on two clips (docs/design.md). */
+static void choose_interval(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size)
+{
+    const double samples = (double)clip->width * clip->height * clip->n_frames;
+    const int32_t last = clip->n_frames - 1;
+    int32_t interval = MIDDLE_INTERVAL;
+    if (size->bytes > 0.) {
+        const double own = INTERVAL_AT_ONE * pow(size->bytes * 8. / samples, -INTERVAL_POWER);
+        const int32_t n = (int32_t)fmax(rint(last / fmax(own, LEAST_INTERVAL)), 1.);
+        interval = (last + n - 1) / n;
+    }
+    c->interval = (CLAMP(interval, LEAST_INTERVAL, MOST_INTERVAL) + c->clip - 1) / c->clip * c->clip;
+}
+
 /* Channels that go with a first width. */
 static void set_widths(NervDnervConfig *c, double first)
 {
-    c->base_channels = CLAMP((int32_t)lrint(first / 8.), 2, 64);
-    c->content = CLAMP((int32_t)lrint(first / 3.), 8, PAPER_CONTENT);
+    if (!nerv_dnerv_has(c, NERV_DNERV_GRIDS)) {
+        c->base_channels = CLAMP((int32_t)lrint(first / 8.), 2, 64);
+        c->content = CLAMP((int32_t)lrint(first / 3.), 8, PAPER_CONTENT);
+    }
     for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++, first /= 1.6)
         c->width[i] = MAX((int32_t)lrint(first), LEAST_WIDTH);
 }
 
-/* As wide as the weights and multiplications allow. */
-static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size)
+/* How many weights a network of that size for the clip has. */
+static double choose_weights(const NervClip *clip, const NervModelSize *size)
 {
     const double samples = 3. * clip->width * clip->height * clip->n_frames;
     const double growth = size->growth > 0. ? size->growth : 1.;
     const double own =
         fmin(DEFAULT_WEIGHTS * pow(samples / DEFAULT_SAMPLES, DEFAULT_POWER), samples / SAMPLES_PER_WEIGHT);
-    const double most = fmax((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS);
+    return fmax((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS);
+}
+
+/* As wide as the weights and multiplications allow. */
+static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double most)
+{
     for (double first = MOST_WIDTH; first >= LEAST_WIDTH; first /= 1.1) {
         set_widths(c, first);
-        NervModel *m = model_from_config(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
+        NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
         const bool few = m && (double)m->n_weights <= most;
         const double macs = few ? macs_per_pixel(m) : INFINITY;
         const bool fits = !isinf(macs) && (size->macs_per_pixel <= 0. || macs <= size->macs_per_pixel);
@@ -415,6 +205,23 @@ static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervMo
         if (fits)
             return;
     }
+}
+
+/* What options leave open: `width`, `base` and `middle` are theirs, the first 0 and the last -1 for none. */
+static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, bool exact,
+                         int32_t width, int32_t base, int32_t middle)
+{
+    const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
+    const double most = choose_weights(clip, size);
+    if (grids) {
+        set_grids(c, clip, most);
+        c->base_channels = base ? base : c->base_channels;
+        c->middle_channels = middle >= 0 ? middle : c->middle_channels;
+    }
+    if (width)
+        set_widths(c, width);
+    else
+        choose_widths(c, clip, size, grids && !exact ? most * GRIDS_GROWTH : most);
 }
 
 /* "flow,mix": parts that the network goes without. */
@@ -425,10 +232,10 @@ static bool drop_parts(NervDnervConfig *c, const char *text, GError **error)
         size_t i = 0;
         while (i < G_N_ELEMENTS(part_names) && !g_str_equal(*name, part_names[i]))
             i++;
-        if (i == G_N_ELEMENTS(part_names)) {
+        if (i == G_N_ELEMENTS(part_names) || 1u << i == NERV_DNERV_GRIDS) {
             g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                         "model option \"without\" names \"%s\", which is not flow, saf, mix, keys, norm, "
-                        "pyramid or skip",
+                        "pyramid, skip or mask",
                         *name);
             return false;
         }
@@ -436,19 +243,21 @@ static bool drop_parts(NervDnervConfig *c, const char *text, GError **error)
     }
     if (!nerv_dnerv_has(c, NERV_DNERV_KEYS))
         c->parts &= ~(uint32_t)NERV_DNERV_SKIP;
+    if (!nerv_dnerv_has(c, NERV_DNERV_SKIP))
+        c->parts &= ~(uint32_t)NERV_DNERV_MASK;
     return true;
 }
 
 static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options, const NervClip *clip,
                           const NervModelSize *size, GError **error)
 {
-    static const char *const known[] = { "weights",   "clip-frames", "keyframe-interval", "stem",
-                                         "pe-levels", "pe-base",     "row-frames",        "base-channels",
-                                         "content",   "widths",      "strides",           "without",
-                                         NULL };
+    static const char *const known[] = { "weights",     "clip-frames",   "keyframe-interval", "stem",
+                                         "pe-levels",   "pe-base",       "row-frames",        "base-channels",
+                                         "content",     "widths",        "strides",           "without",
+                                         "flow-frames", "middle-frames", "middle-channels",   NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, base = 0, content = 0,
-            weights = 0;
+            weights = 0, middle = -1;
     const char *without = NULL;
     NervModelSize own = *size;
 
@@ -462,6 +271,9 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
         !nerv_options_int(options, "row-frames", 1, NERV_DNERV_MAX_INTERVAL, &c->row_frames, error) ||
         !nerv_options_int(options, "base-channels", 1, MAX_CHANNELS, &base, error) ||
         !nerv_options_int(options, "content", 1, MAX_CHANNELS, &content, error) ||
+        !nerv_options_int(options, "flow-frames", 1, NERV_DNERV_MAX_INTERVAL, &c->flow_frames, error) ||
+        !nerv_options_int(options, "middle-frames", 1, NERV_DNERV_MAX_INTERVAL, &c->middle_frames, error) ||
+        !nerv_options_int(options, "middle-channels", 0, MAX_CHANNELS, &middle, error) ||
         !nerv_options_ints(options, "widths", 1, MAX_CHANNELS, width, &n_widths, error) ||
         !nerv_options_ints(options, "strides", 1, 16, stride, &n_strides, error) ||
         !nerv_options_string(options, "without", &without, error) ||
@@ -481,12 +293,14 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     }
     if (weights)
         own.weights = weights;
+    if (c->interval == 0)
+        choose_interval(c, clip, size);
+    if (c->flow_frames == 0)
+        c->flow_frames = CLAMP(c->interval / INTERVAL_FLOWS, 1, MOST_FLOW);
     if (!config_valid(c, NERV_ERROR_INVALID, error))
         return false;
-    if (free_size && !width[0])
-        choose_widths(c, clip, &own);
-    else if (free_size)
-        set_widths(c, width[0]);
+    if (free_size)
+        choose_sizes(c, clip, &own, weights > 0, width[0], base, middle);
     if (width[0])
         memcpy(c->width, width, sizeof(width));
     c->base_channels = base ? base : c->base_channels;
@@ -517,16 +331,19 @@ static NervModel *dnerv_configure(const char *name, GVariant *options, const Ner
                                   const NervModelSize *size, GError **error)
 {
     const int paper = paper_size(name);
-    NervDnervConfig c = {
-        .parts = NERV_DNERV_ALL, .clip = 8, .interval = 16, .pe_base = 1.25, .pe_levels = 40, .row_frames = 2
-    };
-    if (paper >= 0)
+    NervDnervConfig c = { .pe_base = 1.25, .pe_levels = 40, .row_frames = 2 };
+    if (paper >= 0) {
         paper_config(&c, paper_sizes[paper].base_channels);
-    else
+    } else {
         c.n_blocks = nerv_strides_choose(clip, c.stride);
+        if (g_str_equal(name, "dnerv"))
+            grids_config(&c);
+        else
+            net_config(&c);
+    }
     if (!parse_options(&c, paper < 0, options, clip, size, error))
         return NULL;
-    NervModel *model = model_from_config(&c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, error);
+    NervModel *model = nerv_dnerv_new(&c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, error);
     if (model && !measure(model, options, size, error))
         g_clear_pointer(&model, nerv_model_free);
     return model;
@@ -549,7 +366,13 @@ static void dnerv_write(const NervModel *model, NervBitWriter *w)
         nerv_write_varint(w, (uint64_t)c->row_frames);
     }
     nerv_write_varint(w, (uint64_t)c->base_channels);
-    nerv_write_varint(w, (uint64_t)c->content);
+    if (nerv_dnerv_has(c, NERV_DNERV_GRIDS)) {
+        nerv_write_varint(w, (uint64_t)c->flow_frames);
+        nerv_write_varint(w, (uint64_t)c->middle_frames);
+        nerv_write_varint(w, (uint64_t)c->middle_channels);
+    } else {
+        nerv_write_varint(w, (uint64_t)c->content);
+    }
     nerv_write_u8(w, (uint8_t)c->n_blocks);
     for (int32_t i = 0; i < c->n_blocks; i++) {
         nerv_write_varint(w, (uint64_t)c->width[i]);
@@ -573,7 +396,13 @@ static bool read_config(NervBitReader *r, NervDnervConfig *c)
         c->row_frames = (int32_t)nerv_read_range(r, 1, NERV_DNERV_MAX_INTERVAL);
     }
     c->base_channels = (int32_t)nerv_read_range(r, 1, MAX_CHANNELS);
-    c->content = (int32_t)nerv_read_range(r, 1, MAX_CHANNELS);
+    if (nerv_dnerv_has(c, NERV_DNERV_GRIDS)) {
+        c->flow_frames = (int32_t)nerv_read_range(r, 1, NERV_DNERV_MAX_INTERVAL);
+        c->middle_frames = (int32_t)nerv_read_range(r, 1, NERV_DNERV_MAX_INTERVAL);
+        c->middle_channels = (int32_t)nerv_read_range(r, 0, MAX_CHANNELS);
+    } else {
+        c->content = (int32_t)nerv_read_range(r, 1, MAX_CHANNELS);
+    }
     c->n_blocks = nerv_read_u8(r);
     if (r->failed || c->n_blocks < 1 || c->n_blocks > NERV_MAX_BLOCKS ||
         (c->stem && !(c->pe_base >= 1. && c->pe_base <= 16.)))
@@ -606,7 +435,7 @@ static NervModel *dnerv_read(NervBitReader *r, const NervClip *clip, GError **er
         return NULL;
     }
     return config_valid(&c, NERV_ERROR_DATA, error)
-               ? model_from_config(&c, clip, videos, n_videos, NERV_ERROR_DATA, error)
+               ? nerv_dnerv_new(&c, clip, videos, n_videos, NERV_ERROR_DATA, error)
                : NULL;
 }
 
@@ -621,12 +450,16 @@ static char *dnerv_describe(const NervModel *model)
         g_string_append_printf(s, "stem %d, ", c->stem);
     else
         g_string_append_printf(s, "%d rows, ", m->n_rows);
-    g_string_append_printf(s, "base %d at %dx%d, content %d", c->base_channels, m->grid_w, m->grid_h,
-                           c->content);
+    g_string_append_printf(s, "base %d at %dx%d, ", c->base_channels, m->grid_w, m->grid_h);
+    if (nerv_dnerv_has(c, NERV_DNERV_GRIDS))
+        g_string_append_printf(s, "middle %dx%d, flow %d", m->n_middle, c->middle_channels, m->n_flow);
+    else
+        g_string_append_printf(s, "content %d", c->content);
     nerv_describe_list(s, "widths", c->width, c->n_blocks);
     nerv_describe_list(s, "strides", c->stride, c->n_blocks);
     for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
-        if (!(c->parts >> i & 1))
+        if (!(c->parts >> i & 1) &&
+            (nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? NERV_DNERV_MOVED : NERV_DNERV_NET) >> i & 1)
             g_string_append_printf(s, ", no %s", part_names[i]);
     g_string_append_printf(s, "; %" G_GINT64_FORMAT " parameters", model->n_weights);
     return g_string_free(s, FALSE);
@@ -639,9 +472,9 @@ const NervModelClass nerv_model_class_dnerv = {
     .configure = dnerv_configure,
     .write = dnerv_write,
     .read = dnerv_read,
-    .free = dnerv_free,
+    .free = nerv_dnerv_free,
     .build = nerv_dnerv_build,
-    .input = dnerv_input,
-    .run = dnerv_run,
+    .input = nerv_dnerv_input,
+    .run = nerv_dnerv_run,
     .describe = dnerv_describe,
 };

@@ -9,14 +9,16 @@
 /* Keyframes' samples, 0..1, around their middle in units of a usual deviation. */
 #define KEY_SCALE 4.f
 #define KEY_SHIFT -2.f
+/* A displacement of 1 in a grid is this part of its cell. */
+#define FLOW_UNITS 4.f
 
 /* What a tape is built with; takes the parameters one after another. */
 typedef struct {
     const NervDnervConfig *c;
     NervTape *t;
     NervTensor *const *p;
-    NervTensor *weight[NERV_DNERV_N_INPUTS]; /* [N,1,1,1] */
-    NervTensor *flow;                        /* of the last stage, [N,4,h,w]: from the start, from the end */
+    NervTensor *weight[NERV_DNERV_MOST_INPUTS]; /* [N,1,1,1] */
+    NervTensor *flow; /* of the last stage, [N,4,h,w]: from the start, from the end */
     int32_t n;
 } Build;
 
@@ -102,34 +104,103 @@ static NervTensor *build_stage(Build *b, NervTensor *x, NervTensor *content, int
     return x;
 }
 
+/* The paper's way: keys and what is returned as for build_on_grids(). */
+static NervTensor *build_network(Build *b, const NervDnerv *m, NervTensor *input, NervTensor *keys)
+{
+    const NervDnervConfig *c = b->c;
+    NervTape *t = b->t;
+    NervTensor *content[NERV_MAX_BLOCKS], *in[2], *found = NULL;
+    build_content(b, keys, content);
+    in[0] = build_stem(b, m, input);
+    in[1] = nerv_weigh(t, repeat(b, one_of(b, content[0], 0)), b->weight[NERV_DNERV_INPUT_EARLY],
+                       repeat(b, one_of(b, content[0], 1)), b->weight[NERV_DNERV_INPUT_LATE]);
+    NervTensor *x = nerv_concat(t, in, 2);
+    if (nerv_dnerv_has(c, NERV_DNERV_NORM))
+        x = nerv_norm(t, x, b->n);
+    for (int32_t i = 0; i < c->n_blocks; i++)
+        x = build_stage(b, x, content[i], i);
+    if (nerv_dnerv_has(c, NERV_DNERV_KEYS)) {
+        found = find_content(b, x, keys, c->stride[c->n_blocks - 1]);
+        x = nerv_concat(t, (NervTensor *[]){ x, found }, 2);
+    }
+    x = layer(b, layer(b, x, 1, NERV_ACT_GELU), 1, NERV_ACT_NONE);
+    return nerv_dnerv_has(c, NERV_DNERV_SKIP) ? nerv_add(t, x, found) : x;
+}
+
+/* --- on grids --- */
+
+/* One of the keyframes where the flow says, which grows with the distance from it: at the keyframe itself there is none. */
+static NervTensor *move_key(Build *b, NervTensor *pair, NervTensor *flow, int which)
+{
+    const int far = which ? NERV_DNERV_INPUT_START : NERV_DNERV_INPUT_END;
+    NervTensor *key = one_of(b, pair, which);
+    if (!flow)
+        return repeat(b, key);
+    return nerv_warp(b->t, key,
+                     nerv_weigh(b->t, nerv_slice(b->t, flow, 2 * which, 2), b->weight[far], NULL, NULL));
+}
+
+/* y with the difference of start and end, weighted by its fourth channel, on the other three. */
+static NervTensor *weigh_by_mask(Build *b, NervTensor *y, NervTensor *start, NervTensor *end)
+{
+    NervTape *t = b->t;
+    NervTensor *mask = nerv_slice(t, y, 3, 1), *apart = nerv_add(t, start, nerv_affine(t, end, -1.f, 0.f));
+    mask = apart ? nerv_expand(t, mask, apart->shape, 1.f) : NULL;
+    return nerv_add(t, nerv_slice(t, y, 0, 3), nerv_mul(t, mask, apart));
+}
+
+static NervTensor *build_grid_stage(Build *b, NervTensor *x, int32_t i)
+{
+    NervTape *t = b->t;
+    if (i == 1 && b->c->middle_channels)
+        x = nerv_concat(t, (NervTensor *[]){ x, nerv_lookup(t, *b->p++, b->weight[NERV_DNERV_INPUT_MIDDLE]) },
+                        2);
+    return x;
+}
+
+/* keys: normalised and padded. scale: of the frame in base cells. Returns the frame, normalised. */
+static NervTensor *build_on_grids(Build *b, NervTensor *x, NervTensor *keys, int32_t scale)
+{
+    const NervDnervConfig *c = b->c;
+    NervTape *t = b->t;
+    NervTensor *flow = NULL, *start = NULL, *end = NULL, *found = NULL;
+
+    if (nerv_dnerv_has_flow_grid(c)) {
+        flow = nerv_lookup(t, *b->p++, b->weight[NERV_DNERV_INPUT_FLOW]);
+        scale /= nerv_dnerv_flow_scale(c);
+        flow = nerv_affine(t, nerv_upsample(t, flow, scale), (float)scale / FLOW_UNITS, 0.f);
+    }
+    if (nerv_dnerv_has(c, NERV_DNERV_NORM))
+        x = nerv_norm(t, x, b->n);
+    for (int32_t i = 0; i < c->n_blocks; i++)
+        x = build_stage(b, build_grid_stage(b, x, i), NULL, i);
+    if (nerv_dnerv_has(c, NERV_DNERV_KEYS)) {
+        start = move_key(b, keys, flow, 0);
+        end = move_key(b, keys, flow, 1);
+        found = nerv_weigh(t, start, b->weight[NERV_DNERV_INPUT_START], end, b->weight[NERV_DNERV_INPUT_END]);
+        x = nerv_concat(t, (NervTensor *[]){ x, found }, 2);
+    }
+    x = layer(b, x, 1, NERV_ACT_NONE);
+    if (nerv_dnerv_has(c, NERV_DNERV_MASK))
+        x = weigh_by_mask(b, x, start, end);
+    return nerv_dnerv_has(c, NERV_DNERV_SKIP) ? nerv_add(t, x, found) : x;
+}
+
 NervTensor *nerv_dnerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
                              NervTensor *keys)
 {
     const NervDnerv *m = (const NervDnerv *)model;
     const NervDnervConfig *c = &m->config;
     const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
-    NervTensor *content[NERV_MAX_BLOCKS], *in[2], *found = NULL;
+    const int32_t n_inputs = nerv_dnerv_inputs(c);
     Build b = { .c = c, .t = t, .p = p, .n = input->shape.n };
 
-    for (int32_t i = 0; i < NERV_DNERV_N_INPUTS; i++)
-        b.weight[i] = nerv_slice(t, input, model->input_floats - NERV_DNERV_N_INPUTS + i, 1);
+    for (int32_t i = 0; i < n_inputs; i++)
+        b.weight[i] = nerv_slice(t, input, model->input_floats - n_inputs + i, 1);
     keys = nerv_pad(t, nerv_affine(t, keys, KEY_SCALE, KEY_SHIFT), m->grid_h * scale, m->grid_w * scale);
-    build_content(&b, keys, content);
-    in[0] = build_stem(&b, m, input);
-    in[1] = nerv_weigh(t, repeat(&b, one_of(&b, content[0], 0)), b.weight[NERV_DNERV_INPUT_EARLY],
-                       repeat(&b, one_of(&b, content[0], 1)), b.weight[NERV_DNERV_INPUT_LATE]);
-    NervTensor *x = nerv_concat(t, in, 2);
-    if (nerv_dnerv_has(c, NERV_DNERV_NORM))
-        x = nerv_norm(t, x, b.n);
-    for (int32_t i = 0; i < c->n_blocks; i++)
-        x = build_stage(&b, x, content[i], i);
-    if (nerv_dnerv_has(c, NERV_DNERV_KEYS)) {
-        found = find_content(&b, x, keys, c->stride[c->n_blocks - 1]);
-        x = nerv_concat(t, (NervTensor *[]){ x, found }, 2);
-    }
-    x = layer(&b, layer(&b, x, 1, NERV_ACT_GELU), 1, NERV_ACT_NONE);
-    if (nerv_dnerv_has(c, NERV_DNERV_SKIP))
-        x = nerv_add(t, x, found);
+    NervTensor *x = nerv_dnerv_has(c, NERV_DNERV_GRIDS)
+                        ? build_on_grids(&b, build_stem(&b, m, input), keys, scale)
+                        : build_network(&b, m, input, keys);
     x = nerv_affine(t, x, 1.f / KEY_SCALE, -KEY_SHIFT / KEY_SCALE);
     return nerv_crop(t, x, model->clip.height, model->clip.width);
 }

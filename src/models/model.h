@@ -29,6 +29,7 @@ typedef struct {
     double
         weights; /* about so many scalars, besides those that are mostly zero; 0: as many as suit the clip */
     double growth; /* times that many; 0 means 1 */
+    double bytes;  /* of the segment with all that belongs to it, keyframes too; 0: not known */
     double
         macs_per_pixel; /* multiplications of one frame's evaluation over its luma samples, at most about so many */
     /* The segment's videos, between cuts: how many frames each has. n_videos = 0: one. For models with keyframes. */

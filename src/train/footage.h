@@ -16,7 +16,7 @@ typedef struct {
 } NervFootage;
 
 /* What a run's evaluation takes and is compared with, as a tape's leaves, and how they are filled. N is run_frames, times the batch for
- * models with run_frames = 1. */
+ * models with run_frames = 1 and no keyframes. */
 typedef struct {
     NervTensor *frames, *key_store; /* PARAM leaves; key_store NULL without keyframes */
     NervTensor *input;              /* [N,input_floats,1,1] */
@@ -28,7 +28,7 @@ typedef struct {
     const NervModel *model;
 } NervScene;
 
-/* Appends the leaves for `batch` runs: one, but for models with run_frames = 1. */
+/* Appends the leaves for `batch` runs: one, but for models with run_frames = 1 and no keyframes. */
 void nerv_scene_init(NervScene *s, NervTape *t, const NervModel *model, const NervFootage *footage,
                      int32_t batch);
 void nerv_scene_clear(NervScene *s);

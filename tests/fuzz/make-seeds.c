@@ -24,6 +24,9 @@
     "{'clip-frames': <2>, 'keyframe-interval': <2>, 'content': <2>, 'base-channels': <2>, 'widths': "        \
     "<[3,2]>, "                                                                                              \
     "'strides': <[2,4]>}"
+#define CLIPS_MOVED                                                                                          \
+    "{'clip-frames': <1>, 'keyframe-interval': <2>, 'flow-frames': <1>, 'middle-frames': <2>, "              \
+    "'middle-channels': <1>, 'base-channels': <1>, 'widths': <[3,2]>, 'strides': <[2,4]>}"
 #define CLIPS_STEM                                                                                           \
     "{'clip-frames': <2>, 'keyframe-interval': <4>, 'stem': <3>, 'pe-levels': <4>, 'content': <2>, "         \
     "'base-channels': <1>, 'widths': <[3]>, 'strides': <[5]>, 'without': <'mix,pyramid,skip'>}"
@@ -64,7 +67,8 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
     NervRng rng;
     g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
     NervModel *model = nerv_model_new(strstr(options, "'grids'")         ? "nerv"
-                                      : strstr(options, "'clip-frames'") ? "dnerv"
+                                      : strstr(options, "'flow-frames'") ? "dnerv"
+                                      : strstr(options, "'clip-frames'") ? "dnerv-net"
                                                                          : "nerv-mlp",
                                       v, clip, &error);
     if (!model)
@@ -228,6 +232,7 @@ static void weights_seeds(void)
                   { "ok-grids", GRIDS, STEPS, 1 },
                   { "ok-grids-8", GRIDS, 8, 1 },
                   { "ok-clips", CLIPS, STEPS, 1 },
+                  { "ok-clips-moved", CLIPS_MOVED, STEPS, 1 },
                   { "ok-clips-stem", CLIPS_STEM, 8, 1 },
                   { "ok-wide-3", WIDE, 3, 1 },
                   { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },

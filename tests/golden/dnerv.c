@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * D-NeRV against PyTorch's (make_golden_dnerv.py): the paper's network, and all parts on a temporal grid, over a few videos whose
+ * D-NeRV against PyTorch's (make_golden_dnerv.py): the paper's network, and all parts on a temporal grid, and what nervenc has by default, over a few videos whose
  * last clips are padded, on every CPU level and on Vulkan. Frames, the loss and the gradients of a full and of a partial clip, ten
  * Adam steps clip by clip on a tape built here, and ten of the trainer's on the last video, a single partial clip.
  */
@@ -30,7 +30,7 @@ typedef struct {
     Golden *golden;
 } Case;
 
-static Golden goldens[] = { { .name = "dnerv-paper" }, { .name = "dnerv-grid" } };
+static Golden goldens[] = { { .name = "dnerv-paper" }, { .name = "dnerv-grid" }, { .name = "dnerv-moved" } };
 
 /* --- set-up --- */
 
@@ -41,28 +41,31 @@ static double number(const Golden *g, const char *option)
 
 static NervModel *make_model(const Golden *g, const int32_t *videos, uint32_t n_videos)
 {
-    static const char *const ints[] = { "stem", "base-channels", "content", NULL }, *const lists[] = {
-        "widths", "strides", NULL
-    };
+    static const char *const ints[] = { "stem", "base-channels", "content", NULL },
+                             *const moved_ints[] = { "base-channels",   "row-frames",    "flow-frames",
+                                                     "middle-channels", "middle-frames", NULL },
+                             *const lists[] = { "widths", "strides", NULL };
+    const bool moved = g_str_equal(g->name, "dnerv-moved");
     g_autoptr(GError) error = NULL;
     const NervModelSize size = { .videos = videos, .n_videos = n_videos };
     NervClip clip = { g->pixels.width, g->pixels.height, 0 };
     for (uint32_t i = 0; i < n_videos; i++)
         clip.n_frames += videos[i];
 
-    g_autoptr(GVariant) shared = fits_options(g->file, ints, lists, (const char *const[]){ "without", NULL });
+    g_autoptr(GVariant) shared =
+        fits_options(g->file, moved ? moved_ints : ints, lists, (const char *const[]){ "without", NULL });
     GVariantDict dict;
     g_variant_dict_init(&dict, shared);
     g_variant_dict_insert(&dict, "clip-frames", "i", atoi(golden_option(g->file, "clip")));
     g_variant_dict_insert(&dict, "keyframe-interval", "i", atoi(golden_option(g->file, "interval")));
     if (atoi(golden_option(g->file, "stem")))
         g_variant_dict_insert(&dict, "pe-levels", "i", atoi(golden_option(g->file, "pe-levels")));
-    else
+    else if (!moved)
         g_variant_dict_insert(&dict, "row-frames", "i", atoi(golden_option(g->file, "row-frames")));
     if (g_str_equal(golden_option(g->file, "without"), "none"))
         g_variant_dict_remove(&dict, "without");
     g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_dict_end(&dict));
-    NervModel *model = nerv_model_new_sized("dnerv", options, &clip, &size, &error);
+    NervModel *model = nerv_model_new_sized(moved ? "dnerv" : "dnerv-net", options, &clip, &size, &error);
     g_assert_no_error(error);
     return model;
 }
@@ -133,7 +136,8 @@ static void step_build(Step *s, bool with_adam)
 {
     const NervModel *model = s->golden->model;
     const uint32_t n = model->n_params;
-    const NervAdamAttr adam = { 0.9f, 0.999f, (float)number(s->golden, "epsilon"), 0.f };
+    const NervAdamAttr adam = { (float)model->beta1, (float)model->beta2, (float)number(s->golden, "epsilon"),
+                                0.f };
     NervTape *t = s->tape = nerv_tape_new();
 
     nerv_scene_init(&s->scene, t, model, &s->footage, 1);
@@ -207,8 +211,9 @@ static double step_run(Step *s, int32_t run, uint32_t n)
     g_assert_true(nerv_scene_write(&s->scene, s->exec, &error));
     for (uint32_t i = 0; s->hyper[0] && i < g->model->n_params; i++) {
         const NervParam *p = &g->model->params[i];
-        const float hyper[4] = { rate * (p->rate > 0.f ? p->rate : 1.f), (float)(1 - pow(0.9, n + 1.)),
-                                 (float)(1 - pow(0.999, n + 1.)), 0 };
+        const float hyper[4] = { rate * (p->rate > 0.f ? p->rate : 1.f),
+                                 (float)(1 - pow(g->model->beta1, n + 1.)),
+                                 (float)(1 - pow(g->model->beta2, n + 1.)), 0 };
         g_assert_true(nerv_exec_write(s->exec, s->hyper[i], hyper, &error));
     }
     nerv_exec_run(s->exec, &error);

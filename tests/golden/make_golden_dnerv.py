@@ -7,7 +7,7 @@ every frame, and for clips in a given order, full and partial ones, the loss and
 steps; and ten steps of a fit to the last video, which is a single partial clip. Everything is computed in double precision from
 initial weights that are floats. Layout of a file: make_golden.py.
 
-Usage: make_golden_dnerv.py          writes dnerv-paper.golden and dnerv-grid.golden beside itself
+Usage: make_golden_dnerv.py          writes dnerv-paper.golden, dnerv-grid.golden and dnerv-moved.golden beside itself
 """
 import os
 import sys
@@ -18,7 +18,7 @@ import torch
 from make_golden import HERE, N_STEPS, WARMUP, four, make_frames, numpy_parameters, write
 
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tools", "peers"))
-from dnerv_torch import ALL, PAPER, Clip, DNeRV, cut  # noqa: E402
+from dnerv_torch import ALL, MOVED, PAPER, Clip, DNeRV, Moved, cut  # noqa: E402
 from nerv_torch import learning_rate, nerv_loss  # noqa: E402
 
 PEAK_RATE = 4e-3
@@ -32,12 +32,22 @@ CONFIGS = {
     # All parts, a grid; two clips in an interval, a video of one frame, strides of several kinds.
     "dnerv-grid": dict(width=26, height=23, clip=4, interval=8, stem=0, base_channels=3, content=5, widths=[8, 6, 6],
                        strides=[3, 2, 2], parts=ALL, row_frames=2, videos=[10, 1, 3], loss="mse"),
+    # On grids, as nervenc's default; frames for a flow's row that no interval is a multiple of.
+    "dnerv-moved": dict(width=26, height=23, clip=2, interval=8, stem=0, base_channels=3, widths=[8, 7, 6], strides=[3, 2, 2],
+                        parts=MOVED, row_frames=2, flow_frames=3, middle_frames=5, middle_channels=2, videos=[11, 1, 2],
+                        loss="mse"),
 }
+# Where a clip's first row of each grid is.
+GRIDS = {"grid": "rows", "flow": "flow", "middle": "middle"}
 
 
-def network(config, rows):
-    own = {k: v for k, v in config.items() if k not in ("videos", "loss", "row_frames")}
-    return DNeRV(rows=rows, **own).double()
+def network(config, last):
+    """For videos whose last clip that is."""
+    own = {k: v for k, v in config.items() if k not in ("videos", "loss", "row_frames", "flow_frames", "middle_frames")}
+    if "grids" not in config["parts"]:
+        return DNeRV(rows=last.rows.stop, **own).double()
+    del own["stem"], own["interval"]
+    return Moved(rows=last.rows.stop, flow_rows=last.flow.stop, middle_rows=last.middle.stop, **own).double()
 
 
 def loud(net):
@@ -46,8 +56,12 @@ def loud(net):
         for name, p in net.named_parameters():
             if name.startswith("flow") and ".1." in name:
                 p.mul_(3)
-            if name == "grid":
+            if name in ("grid", "middle"):
                 p.mul_(10)
+            if name == "flow":
+                p.mul_(400)
+            if name.startswith("head"):
+                p.mul_(0.3)
             p.copy_(p.float())
 
 
@@ -65,8 +79,8 @@ def share(config, clip):
 
 def fit(config, net, clips, target, keys):
     """An Adam step on each of the clips; returns losses."""
-    adam = torch.optim.Adam([dict(params=[p], scale=GRID_RATE if k == "grid" else 1) for k, p in net.named_parameters()],
-                            lr=1.0, betas=(0.9, 0.999), eps=EPSILON)
+    adam = torch.optim.Adam([dict(params=[p], scale=GRID_RATE if k in GRIDS else 1) for k, p in net.named_parameters()],
+                            lr=1.0, betas=(0.9, 0.95 if "grids" in config["parts"] else 0.999), eps=EPSILON)
     losses = []
     for step, clip in enumerate(clips):
         for group in adam.param_groups:
@@ -83,8 +97,9 @@ def last_video(net, clips):
     """The weights that the last video needs, and its clip when it is alone."""
     clip = clips[-1]
     at, n = clip.video.start, len(clip.video)
-    state = {k: v[clip.rows.start:] if k == "grid" else v for k, v in net.state_dict().items()}
-    return state, Clip([f - at for f in clip.frames], 0, n - 1, range(n), range(len(clip.rows)))
+    state = {k: v[getattr(clip, GRIDS[k]).start:] if k in GRIDS else v for k, v in net.state_dict().items()}
+    rows = [range(len(r)) for r in (clip.rows, clip.middle, clip.flow)]
+    return state, Clip([f - at for f in clip.frames], 0, n - 1, range(n), *rows)
 
 
 def coded(frames, rng):
@@ -100,12 +115,13 @@ def make(name, config):
     rng = np.random.default_rng(20230)
     torch.manual_seed(11)
     n = sum(config["videos"])
-    clips = cut(config["videos"], config["clip"], config["interval"], config.get("row_frames"))
+    clips = cut(config["videos"], config["clip"], config["interval"], config.get("row_frames"),
+                config.get("middle_frames"), config.get("flow_frames"))
     key_frames = sorted({k for c in clips for k in (c.start, c.end)})
     frames = make_frames(n, config["width"], config["height"], rng)
     keys = coded(frames, rng)
     target, key_planes = planes(frames), planes(keys)
-    net = network(config, clips[-1].rows.stop)
+    net = network(config, clips[-1])
     loud(net)
     initial = {k: v.clone() for k, v in net.state_dict().items()}
     partial = [c.video.start for c in clips].count(0) - 1  # the end of the first video
@@ -129,7 +145,7 @@ def make(name, config):
 
     net.load_state_dict(initial)
     state, clip = last_video(net, clips)
-    alone = network(config, len(clip.rows))
+    alone = network(config, clip)
     alone.load_state_dict(state)
     at = clips[-1].video.start
     losses = fit(config, alone, [clip] * N_STEPS, target[at:], key_planes[at:])
@@ -138,7 +154,7 @@ def make(name, config):
     print(" ".join(f"{x:.6f}" for x in losses))
 
     options = {k: v for k, v in config.items() if k != "parts"}
-    without = [p for p in ALL if p not in config["parts"]]
+    without = [p for p in ALL if p not in config["parts"]] if "grids" not in config["parts"] else []
     write(os.path.join(HERE, name + ".golden"),
           dict(options, without=without or ["none"], peak_rate=PEAK_RATE, warmup=WARMUP, epsilon=EPSILON), arrays)
 

@@ -112,7 +112,7 @@ def check_memory(device):
 def clips(work):
     """A network of clips: the peer gets the same one, a decoded frame is its part of a clip, and what needs coded keyframes is left out."""
     path = os.path.join(work, "clips.json")
-    run("--device=cpu", "--threads=2", "--size=64x36", "--model=dnerv", "--model-options=clip-frames=4,keyframe-interval=8,base-channels=4,"
+    run("--device=cpu", "--threads=2", "--size=64x36", "--model=dnerv-net", "--model-options=clip-frames=4,keyframe-interval=8,base-channels=4,"
         "content=5,widths=<8,6>,strides=<4,2>,row-frames=3,without=<mix,skip>", "--ops", "--seconds=0.02", "--peers",
         "--python=" + sys.executable, "--peer-script=" + os.path.join(HERE, "fake-peer.py"), "--json=" + path)
     with open(path, encoding="utf-8") as f:
@@ -132,7 +132,7 @@ def clips(work):
     # the four frames of a clip together are what one evaluation takes, with room for a busy machine
     check(device["decode_ops_seconds"] < 40 * device["decode"]["seconds"] and device["decode_ops_seconds"] > 0.5 * device["decode"]["seconds"],
           f"{device['decode_ops_seconds']} s a clip, {device['decode']['seconds']} a frame")
-    run("--device=cpu", "--size=64x36", "--model=dnerv", "--model-options=widths=<8,6>,strides=<4,2>", "--seconds=0.02", "--peers",
+    run("--device=cpu", "--size=64x36", "--model=dnerv-net", "--model-options=widths=<8,6>,strides=<4,2>", "--seconds=0.02", "--peers",
         "--python=" + sys.executable, "--peer-script=" + wrong_peer(work), status=1, says="the PyTorch peer's network has 12 parameters")
 
 

@@ -230,7 +230,7 @@ class ClipNetwork:
 
     def read_configuration(self, r):
         parts = r.varint()
-        require(parts < 128, 'parts')
+        require(parts < 128, 'parts, or on grids, which this reader does not know')
         self.has = {name: parts >> i & 1 for i, name in enumerate(self.PARTS)}
         self.clip, self.interval, self.stem = r.u8(), r.varint(), r.varint()
         if self.stem:

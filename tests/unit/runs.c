@@ -78,8 +78,8 @@ static void test_runs(void)
         g_autoptr(GError) error = NULL;
         const NervModelSize size = { .videos = cases[i].videos, .n_videos = cases[i].n_videos };
         NervModel *model =
-            make_sized("dnerv", "{'clip-frames': <4>, 'keyframe-interval': <8>, 'row-frames': <3>}", 64, 48,
-                       &size, &error);
+            make_sized("dnerv-net", "{'clip-frames': <4>, 'keyframe-interval': <8>, 'row-frames': <3>}", 64,
+                       48, &size, &error);
         g_assert_no_error(error);
         check_runs(model, cases[i].videos, cases[i].n_videos);
         g_assert_cmpint(model->n_runs, ==, cases[i].n_runs);
@@ -88,7 +88,7 @@ static void test_runs(void)
     }
 
     /* as one video where nobody says */
-    NervModel *model = nerv_model_new("dnerv", NULL, &(NervClip){ 64, 48, 23 }, NULL);
+    NervModel *model = nerv_model_new("dnerv-net", NULL, &(NervClip){ 64, 48, 23 }, NULL);
     check_runs(model, (const int32_t[]){ 23 }, 1);
     nerv_model_free(model);
 }
@@ -105,8 +105,8 @@ static void test_random_runs(void)
         g_autofree char *options = g_strdup_printf(
             "{'clip-frames': <%d>, 'keyframe-interval': <%d>, 'widths': <[8]>, 'strides': <[8]>}", clip,
             clip * times);
-        NervModel *model =
-            make_sized("dnerv", options, 16, 16, &(NervModelSize){ .videos = videos, .n_videos = n }, &error);
+        NervModel *model = make_sized("dnerv-net", options, 16, 16,
+                                      &(NervModelSize){ .videos = videos, .n_videos = n }, &error);
         g_assert_no_error(error);
         check_runs(model, videos, n);
         nerv_model_free(model);
@@ -140,7 +140,7 @@ static NervModel *make_for_inputs(const char *options)
     static const int32_t videos[] = { 10, 3 };
     g_autoptr(GError) error = NULL;
     NervModel *model =
-        make_sized("dnerv", options, 64, 48, &(NervModelSize){ .videos = videos, .n_videos = 2 }, &error);
+        make_sized("dnerv-net", options, 64, 48, &(NervModelSize){ .videos = videos, .n_videos = 2 }, &error);
     g_assert_no_error(error);
     g_assert_cmpint(model->n_runs, ==, G_N_ELEMENTS(input_frames));
     return model;
@@ -200,7 +200,7 @@ static void test_rows(void)
     }
 
     /* a video of one frame: its first row, its only keyframe, twice */
-    NervModel *model = make("dnerv", "{'clip-frames': <2>, 'keyframe-interval': <2>}", 64, 48, 1, NULL);
+    NervModel *model = make("dnerv-net", "{'clip-frames': <2>, 'keyframe-interval': <2>}", 64, 48, 1, NULL);
     float x[2][1 + N_INPUTS];
     nerv_model_input(model, 0, x[0]);
     for (int i = 0; i < 2; i++) {

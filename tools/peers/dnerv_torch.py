@@ -4,6 +4,7 @@
 The source of the golden vectors of tests/golden/make_golden_dnerv.py. Names and order of the parameters are those of
 libnerv's model "dnerv"; so are the parts that the paper's network has not: "pyramid" adds a stage's flow, enlarged, to the
 next one's, "skip" adds the warped keyframes to what the refinement gives, and a temporal grid may take the place of the stem.
+With "grids" (class Moved) flows are a temporal grid as well, and the network sees the keyframes only where that moves them.
 """
 import math
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 PAPER = ("flow", "saf", "mix", "keys", "norm")
 ALL = PAPER + ("pyramid", "skip")
+MOVED = ("flow", "keys", "skip", "grids", "mask")
 # Keyframes are normalised by mean and deviation; one pair serves all videos.
 MEAN, DEVIATION = 0.5, 0.25
 
@@ -26,20 +28,29 @@ class Clip:
     end: int
     video: range
     rows: range  # of the temporal grid
+    middle: range = range(0)  # likewise, of the second one
+    flow: range = range(0)  # of the flow, between start and end
 
 
-def cut(videos, length, interval, row_frames=None):
+def count_rows(frames, row_frames):
+    return max(int(frames / row_frames + 0.5), 1) if row_frames else 0
+
+
+def cut(videos, length, interval, row_frames=None, middle_frames=None, flow_frames=None):
     """The clips of videos that have so many frames each."""
-    clips, first, row = [], 0, 0
+    clips, first, row, middle, flow = [], 0, 0, 0, 0
     for n in videos:
         video = range(first, first + n)
-        n_rows = max(int(n / row_frames + 0.5), 1) if row_frames else 0
+        rows = range(row, row + count_rows(n, row_frames))
+        middles = range(middle, middle + count_rows(n, middle_frames))
         for start in video[::interval]:
             part = range(start, min(start + interval, video.stop))
+            end = min(start + interval, video[-1])
+            flows = range(flow, flow + (count_rows(end - start, flow_frames) + 1 if end > start else 1))
             for begin in part[::length]:
-                clips.append(Clip(list(range(begin, min(begin + length, part.stop))), start,
-                                  min(start + interval, video[-1]), video, range(row, row + n_rows)))
-        first, row = video.stop, row + n_rows
+                clips.append(Clip(list(range(begin, min(begin + length, part.stop))), start, end, video, rows, middles, flows))
+            flow = flows.stop
+        first, row, middle = video.stop, rows.stop, middles.stop
     return clips
 
 
@@ -61,6 +72,14 @@ def warp(pictures, flow):
     down = (rows + flow[:, 1]) * 2 / max(h - 1, 1) - 1
     return F.grid_sample(pictures, torch.stack([across, down], dim=3), mode="bilinear", padding_mode="border",
                          align_corners=True)
+
+
+def look_up(grid, rows, places):
+    """Rows of a grid, linear between neighbours; places from 0 to 1 between the first and the last of `rows`."""
+    own = grid[rows.start:rows.stop]
+    at = [p * (len(own) - 1) for p in places]
+    pairs = [(own[int(p)], own[min(int(p) + 1, len(own) - 1)], p - int(p)) for p in at]
+    return torch.stack([a + (b - a) * f for a, b, f in pairs])
 
 
 class Mix(nn.Module):
@@ -133,10 +152,7 @@ class DNeRV(nn.Module):
     def own(self, clip, like):
         """What the network knows of the clip without its keyframes, [T,C,h,w]."""
         if hasattr(self, "grid"):
-            rows = self.grid[clip.rows.start:clip.rows.stop]
-            places = [t * (len(rows) - 1) for t in self.times(clip)]
-            pairs = [(rows[int(p)], rows[min(int(p) + 1, len(rows) - 1)], p - int(p)) for p in places]
-            return torch.stack([a + (b - a) * f for a, b, f in pairs])
+            return look_up(self.grid, clip.rows, self.times(clip))
         x = torch.tensor([encode(t, *self.pe) for t in self.times(clip)]).to(like)
         return F.gelu(self.stem[1](F.gelu(self.stem[0](x)))).view(-1, *self.base)
 
@@ -182,5 +198,66 @@ class DNeRV(nn.Module):
             found, flow = self.find(len(self.strides), clip, x, keys, flow)
             x = torch.cat([x, found], dim=1)
         x = self.refine[1](F.gelu(self.refine[0](x)))
+        x = (x + found if "skip" in self.parts else x) * DEVIATION + MEAN
+        return x[:, :, :self.size[0], :self.size[1]]
+
+
+class Moved(nn.Module):
+    """A clip and its keyframes -> its frames, with flows from a grid: blocks as NeRV's on temporal grids make what is added to the
+    keyframes that the flows move, and how much each of the two counts."""
+
+    UNITS = 4  # of a flow, in a base cell
+
+    def __init__(self, width, height, clip, base_channels, widths, strides, parts=MOVED, rows=0, flow_rows=0, middle_rows=0,
+                 middle_channels=0):
+        super().__init__()
+        self.scale = math.prod(strides)
+        self.size, self.frames, self.strides, self.parts = (height, width), clip, strides, parts
+        base = (-(-height // self.scale), -(-width // self.scale))
+        self.padded = (base[0] * self.scale, base[1] * self.scale)
+
+        def grid(rows, channels, scale, bound):
+            return nn.Parameter(torch.empty(rows, channels, base[0] * scale, base[1] * scale).uniform_(-bound, bound))
+
+        self.grid = grid(rows, base_channels, 1, 0.05)
+        if "flow" in parts:
+            self.flow = grid(flow_rows, 4, 1, 1e-3)
+        channels = base_channels
+        for i, (w, s) in enumerate(zip(widths, strides)):
+            if i == 1 and middle_channels:
+                self.middle = grid(middle_rows, middle_channels, strides[0], 0.05)
+                channels += middle_channels
+            self.add_module(f"block{i}", nn.Conv2d(channels, w * s * s, 3, padding=1) if i else nn.Conv2d(channels, w * s * s, 1))
+            channels = w
+        self.head = nn.Conv2d(channels + 3, 4 if "mask" in parts else 3, 3, padding=1)
+
+    def at(self, clip):
+        return [clip.frames[min(i, len(clip.frames) - 1)] for i in range(self.frames)]
+
+    def move(self, clip, keys, d):
+        """Both keyframes where the flow says; it grows with the distance from each."""
+        pair = [k.expand(self.frames, *k.shape) for k in keys]
+        if "flow" not in self.parts:
+            return pair
+        flow = look_up(self.flow, clip.flow, d.flatten().tolist())
+        flow = F.interpolate(flow, scale_factor=self.scale, mode="bilinear", align_corners=False) * (self.scale / self.UNITS)
+        return [warp(pair[0], d * flow[:, :2]), warp(pair[1], (1 - d) * flow[:, 2:])]
+
+    def forward(self, clip, keys):
+        """keys: [2,3,H,W] in 0..1, the clip's start and end."""
+        keys = (keys - MEAN) / DEVIATION
+        keys = F.pad(keys, (0, self.padded[1] - keys.shape[3], 0, self.padded[0] - keys.shape[2]))
+        times = [(f - clip.video.start) / max(len(clip.video) - 1, 1) for f in self.at(clip)]
+        d = torch.tensor([(f - clip.start) / max(1, clip.end - clip.start) for f in self.at(clip)]).to(keys).view(-1, 1, 1, 1)
+        x = look_up(self.grid, clip.rows, times)
+        for i, s in enumerate(self.strides):
+            if i == 1 and hasattr(self, "middle"):
+                x = torch.cat([x, look_up(self.middle, clip.middle, times)], dim=1)
+            x = F.gelu(F.pixel_shuffle(getattr(self, f"block{i}")(x), s))
+        start, end = self.move(clip, keys, d)
+        found = (1 - d) * start + d * end
+        x = self.head(torch.cat([x, found], dim=1))
+        if "mask" in self.parts:
+            x = x[:, :3] + x[:, 3:] * (start - end)
         x = (x + found if "skip" in self.parts else x) * DEVIATION + MEAN
         return x[:, :, :self.size[0], :self.size[1]]
