@@ -16,8 +16,7 @@ typedef struct {
     float cell[CELLS * CELLS];
 } Thumb;
 
-/* Luma, or green. */
-static const uint8_t *grey_plane(const NervPixels *pixels, const uint8_t *frame, size_t *stride, size_t *step)
+const uint8_t *nerv_grey_plane(const NervPixels *pixels, const uint8_t *frame, size_t *stride, size_t *step)
 {
     NervPlane plane[3];
     nerv_pixels_planes(pixels, plane);
@@ -29,7 +28,7 @@ static const uint8_t *grey_plane(const NervPixels *pixels, const uint8_t *frame,
 static void make_thumb(const NervPixels *pixels, const uint8_t *frame, Thumb *thumb)
 {
     size_t stride, step;
-    const uint8_t *grey = grey_plane(pixels, frame, &stride, &step);
+    const uint8_t *grey = nerv_grey_plane(pixels, frame, &stride, &step);
     const int32_t n = CELLS * CELL_SAMPLES;
     for (int32_t i = 0; i < CELLS * CELLS; i++)
         thumb->cell[i] = 0.f;

@@ -10,6 +10,7 @@
 #include "codec/cuts.h"
 #include "codec/fitter.h"
 #include "codec/keys.h"
+#include "codec/motion.h"
 #include "codec/report.h"
 #include "codec/residual.h"
 #include "codec/segment.h"
@@ -485,6 +486,19 @@ static void warn_of(NervEncoder *enc, const NervSegment *segment, const NervFitR
     enc->warning = nerv_report_warning(&report);
 }
 
+static const uint8_t *frame_at(void *user, uint32_t i)
+{
+    const NervEncoder *enc = user;
+    return g_array_index(enc->frames, StoredFrame, i).pixels;
+}
+
+/* The motion between keyframes, where a fit begins. */
+static bool place_motion(void *user, const NervModel *model, float *weights, GError **error)
+{
+    const NervEncoder *enc = user;
+    return nerv_motion_place(model, &enc->info.pixels, frame_at, user, &enc->cancel, weights, error);
+}
+
 /* Whether the open segment need not be a sync point. */
 static bool may_be_residual(const NervEncoder *enc)
 {
@@ -530,8 +544,8 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     fitter.train.deadline_us = deadline(enc);
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
-    const bool ok =
-        nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &network, result, &choice, error);
+    const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), place_motion, enc, &network,
+                                      result, &choice, error);
     if (ok && !result->gave_up && !result->too_few_steps) {
         segment.is_residual = choice.is_residual;
         warn_of(enc, &segment, result, network.bytes->len);
@@ -551,12 +565,6 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     }
     nerv_writer_clear(&network);
     return ok;
-}
-
-static const uint8_t *frame_at(void *user, uint32_t i)
-{
-    const NervEncoder *enc = user;
-    return g_array_index(enc->frames, StoredFrame, i).pixels;
 }
 
 /* A model of the present growth for the segment and, if it has keyframes, those, which come first: it takes what they leave of the bytes. */

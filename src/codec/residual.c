@@ -144,15 +144,39 @@ static bool fit_both(NervFitter *f, const NervWarm *warm, float *initial, NervBi
     return fit_residual(&each, warm, initial, network, result, choice, error);
 }
 
-bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervBitWriter *network,
-                       NervFitResult *result, NervResidualChoice *choice, GError **error)
+/* What the fit begins with, where it is not what the seed gives: NULL then. */
+static bool make_initial(const NervFitter *f, const NervWarm *warm, NervPlaceFunc place, void *user,
+                         float **initial, bool *is_warm, GError **error)
+{
+    NervFlows flows;
+    if (!nerv_warm_start(warm, f->model, f->train.seed, initial, error))
+        return false;
+    *is_warm = *initial != NULL;
+    if (!nerv_model_flows(f->model, &flows))
+        return true;
+    g_free(flows.spans);
+    if (!*initial) {
+        *initial = g_try_new(float, (gsize)f->model->n_weights);
+        if (!*initial) {
+            g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the initial weights");
+            return false;
+        }
+        nerv_model_init_params(f->model, f->train.seed, *initial);
+    }
+    return place(user, f->model, *initial, error);
+}
+
+bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervPlaceFunc place, void *user,
+                       NervBitWriter *network, NervFitResult *result, NervResidualChoice *choice,
+                       GError **error)
 {
     g_autofree float *initial = NULL;
+    bool is_warm;
     *choice = (NervResidualChoice){ 0 };
-    if (!nerv_warm_start(warm, f->model, f->train.seed, &initial, error))
+    if (!make_initial(f, warm, place, user, &initial, &is_warm, error))
         return false;
     f->initial = initial;
-    if (may && initial)
+    if (may && is_warm)
         return fit_both(f, warm, initial, network, result, choice, error);
     if (!nerv_fitter_run(f, network, result, error))
         return false;

@@ -476,5 +476,6 @@ const NervModelClass nerv_model_class_dnerv = {
     .build = nerv_dnerv_build,
     .input = nerv_dnerv_input,
     .run = nerv_dnerv_run,
+    .flows = nerv_dnerv_flows,
     .describe = dnerv_describe,
 };

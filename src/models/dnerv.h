@@ -10,6 +10,7 @@
 #define NERV_DNERV_MAX_CLIP     32   /* frames that one evaluation gives */
 #define NERV_DNERV_MAX_INTERVAL 1024 /* frames from one keyframe to the next */
 #define NERV_DNERV_MAX_ENLARGED 64   /* samples of a flow's cell, each way */
+#define NERV_DNERV_FLOW_UNITS   4.f  /* a displacement of 1 in a grid is this part of its cell */
 #define NERV_DNERV_REFINE       8    /* hidden channels of the refinement */
 
 /* What a network has; the paper's has the first five. With grids there are no features of the keyframes: no saf, no pyramid, no stem. */
@@ -125,6 +126,7 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
 int32_t nerv_dnerv_rows(int32_t frames, int32_t row_frames);
 /* The class's functions of these names. */
 void nerv_dnerv_free(NervModel *model);
+bool nerv_dnerv_flows(const NervModel *model, NervFlows *flows);
 NervRun nerv_dnerv_run(const NervModel *model, int32_t run);
 void nerv_dnerv_input(const NervModel *model, int32_t run, double later, float *dst);
 

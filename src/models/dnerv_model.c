@@ -11,6 +11,7 @@
 #include "models/params.h"
 
 #define LEAST_FLOW_WIDTH 4
+#define FLOW_NAME        "flow"
 
 #define PAPER_RATE 5e-4
 #define NET_RATE   5e-3
@@ -104,6 +105,25 @@ NervRun nerv_dnerv_run(const NervModel *model, int32_t run)
     return (NervRun){ .first = r->first, .n = r->n, .keys = { r->keys[0], r->keys[1] } };
 }
 
+bool nerv_dnerv_flows(const NervModel *model, NervFlows *flows)
+{
+    const NervDnerv *m = (const NervDnerv *)model;
+    const int32_t scale = nerv_strides_product(m->config.stride, m->config.n_blocks);
+    if (!nerv_dnerv_has_flow_grid(&m->config))
+        return false;
+    *flows = (NervFlows){ .cell = scale / nerv_dnerv_flow_scale(&m->config),
+                          .spans = g_new(NervFlowSpan, model->n_runs) };
+    flows->unit = NERV_DNERV_FLOW_UNITS / (float)flows->cell;
+    while (strcmp(model->params[flows->param].name, FLOW_NAME) != 0)
+        flows->param++;
+    for (int32_t i = 0; i < model->n_runs; i++) {
+        const NervDnervRun *r = &m->runs[i];
+        if (flows->n_spans == 0 || flows->spans[flows->n_spans - 1].row != r->flow)
+            flows->spans[flows->n_spans++] = (NervFlowSpan){ r->start, r->end, r->flow, r->flows };
+    }
+    return true;
+}
+
 /* --- parameters, in the order in which the tape takes them --- */
 
 void nerv_dnerv_free(NervModel *model)
@@ -180,7 +200,7 @@ static bool add_stem(NervDnerv *m)
     if (!c->stem)
         return add_grid(m, "grid", m->n_rows, c->base_channels, 1, GRID_BOUND) &&
                (!nerv_dnerv_has_flow_grid(c) ||
-                add_grid(m, "flow", m->n_flow, 4, nerv_dnerv_flow_scale(c), QUIET_BOUND));
+                add_grid(m, FLOW_NAME, m->n_flow, 4, nerv_dnerv_flow_scale(c), QUIET_BOUND));
     if (cells > INT32_MAX || cells * c->stem > NERV_MODEL_MAX_WEIGHTS)
         return false;
     nerv_model_add_layer(&m->head, "stem.0", c->stem, 2 * c->pe_levels, 1);

@@ -9,8 +9,6 @@
 /* Keyframes' samples, 0..1, around their middle in units of a usual deviation. */
 #define KEY_SCALE 4.f
 #define KEY_SHIFT -2.f
-/* A displacement of 1 in a grid is this part of its cell. */
-#define FLOW_UNITS 4.f
 
 /* What a tape is built with; takes the parameters one after another. */
 typedef struct {
@@ -168,7 +166,7 @@ static NervTensor *build_on_grids(Build *b, NervTensor *x, NervTensor *keys, int
     if (nerv_dnerv_has_flow_grid(c)) {
         flow = nerv_lookup(t, *b->p++, b->weight[NERV_DNERV_INPUT_FLOW]);
         scale /= nerv_dnerv_flow_scale(c);
-        flow = nerv_affine(t, nerv_upsample(t, flow, scale), (float)scale / FLOW_UNITS, 0.f);
+        flow = nerv_affine(t, nerv_upsample(t, flow, scale), (float)scale / NERV_DNERV_FLOW_UNITS, 0.f);
     }
     if (nerv_dnerv_has(c, NERV_DNERV_NORM))
         x = nerv_norm(t, x, b->n);

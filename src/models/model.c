@@ -123,6 +123,11 @@ NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor 
     return tape->error ? NULL : model->klass->build(model, tape, params, input, keys);
 }
 
+bool nerv_model_flows(const NervModel *model, NervFlows *flows)
+{
+    return model->klass->flows && model->klass->flows(model, flows);
+}
+
 NervRun nerv_model_run(const NervModel *model, int32_t run)
 {
     if (model->klass->run)

@@ -24,6 +24,22 @@ typedef struct {
         keys[2]; /* places in the model's list of the keyframes before and behind; -1: the model has none */
 } NervRun;
 
+/* A grid of flows between keyframes, which an encoder may fill before the fit: parameter `param`, [R,4,h,w]. At a frame that is the part d of the
+ * way from the keyframe `start` to `end`, with the grid at row + d (rows - 1), the former is sampled d times channels 0, 1 (x, y) away, the latter
+ * 1 - d times channels 2, 3; a value of `unit` is one sample, and a cell `cell` samples across. */
+typedef struct {
+    int32_t start, end; /* frames */
+    int32_t row, rows;
+} NervFlowSpan;
+
+typedef struct {
+    uint32_t param;
+    int32_t cell;
+    float unit;
+    NervFlowSpan *spans; /* each once, in the order of their rows */
+    uint32_t n_spans;
+} NervFlows;
+
 /* How large a network should be, for models that may choose. Zeros leave it to the model. */
 typedef struct {
     double
@@ -65,7 +81,8 @@ typedef struct {
     NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input,
                          NervTensor *keys);
     void (*input)(const NervModel *model, int32_t run, double later, float *dst);
-    NervRun (*run)(const NervModel *model, int32_t run); /* NULL: run i is frame i */
+    NervRun (*run)(const NervModel *model, int32_t run);     /* NULL: run i is frame i */
+    bool (*flows)(const NervModel *model, NervFlows *flows); /* false: there are none. May be NULL */
     char *(*describe)(const NervModel *model);
 } NervModelClass;
 
@@ -133,6 +150,8 @@ void nerv_model_input(const NervModel *model, int32_t run, float *dst);
  * a network makes of those is what it has learned of motion; no stream asks for them. */
 void nerv_model_input_at(const NervModel *model, int32_t run, double later, float *dst);
 
+/* Whether the model has a grid of flows; its spans are then the caller's, g_free(). */
+bool nerv_model_flows(const NervModel *model, NervFlows *flows);
 /* Initial weights of a seed: n_weights floats, each tensor uniform in its init_bound. */
 void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst);
 
