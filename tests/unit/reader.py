@@ -218,34 +218,66 @@ def blend(a, x, b, y):
 
 
 class ClipNetwork:
-    PARTS = ('flow', 'saf', 'mix', 'keys', 'norm', 'pyramid', 'skip')
+    PARTS = ('flow', 'saf', 'mix', 'keys', 'norm', 'pyramid', 'skip', 'grids', 'mask')
 
     def __init__(self, r, s):
         self.s, self.coded, self.pictures, self.shown = s, {}, {}, None
         self.read_configuration(r)
         coding, bits = read_coding(r)
-        self.kinds = self.list_tensors()
+        self.kinds = self.list_on_grids() if self.has['grids'] else self.list_tensors()
         flat = read_tensors(r.take(len(r.data) - r.pos), self.kinds, coding, bits)
         self.tensors = list(zip(flat, (shape for _, shape in self.kinds)))
 
     def read_configuration(self, r):
         parts = r.varint()
-        require(parts < 128, 'parts, or on grids, which this reader does not know')
+        require(parts < 512, 'parts')
         self.has = {name: parts >> i & 1 for i, name in enumerate(self.PARTS)}
         self.clip, self.interval, self.stem = r.u8(), r.varint(), r.varint()
         if self.stem:
             self.b, self.levels = r.f32(), r.varint()
         else:
             self.row_frames = r.varint()
-        self.base, self.content = r.varint(), r.varint()
+        self.base = r.varint()
+        if self.has['grids']:
+            self.flow_frames, self.middle_frames, self.middle = r.varint(), r.varint(), r.varint()
+        else:
+            self.content = r.varint()
         self.blocks = [(r.varint(), r.u8()) for _ in range(r.u8())]
         self.videos = [r.varint() for _ in range(r.varint())]
         require(sum(self.videos) == self.s['n_frames'], 'videos')
         self.scale = math.prod(stride for _, stride in self.blocks)
         self.h0, self.w0 = -(-self.s['height'] // self.scale), -(-self.s['width'] // self.scale)
 
-    def rows(self, frames):
-        return max((frames + self.row_frames // 2) // self.row_frames, 1)
+    def rows(self, frames, each=None):
+        each = each or self.row_frames
+        return max((frames + each // 2) // each, 1)
+
+    def flow_rows(self, frames):
+        """Of each of a video's intervals."""
+        spans = [min(start + self.interval, frames - 1) - start for start in range(0, frames, self.interval)]
+        return [self.rows(span, self.flow_frames) + 1 if span else 1 for span in spans]
+
+    def list_on_grids(self):
+        self.fine = 1
+        for _, stride in self.blocks:
+            if self.scale // self.fine > 64:
+                self.fine *= stride
+        tensors = [('grid', (sum(map(self.rows, self.videos)), self.base, self.h0, self.w0))]
+        if self.has['flow'] and self.has['keys']:
+            tensors.append(('grid', (sum(sum(self.flow_rows(n)) for n in self.videos), 4, self.fine * self.h0, self.fine * self.w0)))
+        channels = self.base
+        for i, (width, stride) in enumerate(self.blocks):
+            if i == 1 and self.middle:
+                first = self.blocks[0][1]
+                tensors.append(('grid', (sum(self.rows(n, self.middle_frames) for n in self.videos), self.middle,
+                                         first * self.h0, first * self.w0)))
+                channels += self.middle
+            tensors += [('weight', (width * stride**2, channels, 3 if i else 1, 3 if i else 1)), ('bias', (1, width * stride**2, 1, 1))]
+            if self.has['mix']:
+                tensors += [('weight', (width, self.clip, self.clip, 1)), ('bias', (1, width, self.clip, 1))]
+            channels = width
+        n = 3 + self.has['mask']
+        return tensors + [('weight', (n, channels + 3 * self.has['keys'], 3, 3)), ('bias', (1, n, 1, 1))]
 
     def list_tensors(self):
         tensors, has = [], self.has
@@ -333,8 +365,11 @@ class ClipNetwork:
             for w, b in (self.stem_layers[:2], self.stem_layers[2:]):
                 x = [GELU(v + sum(map(float.__mul__, w[o * len(x):o * len(x) + len(x)], x))) for o, v in enumerate(b)]
             return maps(x, self.h0, self.w0)
-        flat, (_, channels, h, w) = self.grid
-        p = f32(row + t * (rows - 1))
+        return self.lookup(self.grid, row + t * (rows - 1))
+
+    def lookup(self, tensor, p):
+        flat, (_, channels, h, w) = tensor
+        p = f32(p)
         k, n = math.floor(p), channels * h * w
         f = p - k
         return maps([(1 - f) * flat[k * n + i] + (f * flat[k * n + n + i] if f else 0) for i in range(n)], h, w)
@@ -418,12 +453,61 @@ class ClipNetwork:
         xs = self.layer(self.layer(xs, 1, 1, GELU), 1, 3, lambda v: v)
         if self.has['skip']:
             xs = [blend(1, x, 1, f) for x, f in zip(xs, found)]
-        return [picture([[[v / 4 + .5 for v in row] for row in m] for m in x], self.s) for x in xs[:n]]
+        return [self.shown_picture(x) for x in xs[:n]]
+
+    def enlarge(self, flow):
+        r = self.scale // self.fine
+        return [[[bilinear(m, (y + .5) / r - .5, (x + .5) / r - .5) * r / 4 for x in range(r * len(m[0]))]
+                 for y in range(r * len(m))] for m in flow]
+
+    def evaluate_on_grids(self, first, n, start, end, video, frames, row):
+        self.left = iter(self.tensors)
+        here = [f for f in (start, end) if f in self.coded]
+        require(here, 'no keyframe')
+        pair = [self.picture(f if f in here else here[0]) for f in (start, end)]
+        shown = [min(first + i, first + n - 1) for i in range(self.clip)]
+        before = self.videos[:next(i for i in range(len(self.videos)) if sum(self.videos[:i]) == video)]
+        place, rows = (start - video) // self.interval, self.flow_rows(frames)
+        far = [(f - start) / max(end - start, 1) for f in shown]
+        times = [(f - video) / (frames - 1) if frames > 1 else 0. for f in shown]
+        self.grid, flows = next(self.left), None
+        if self.has['flow'] and self.has['keys']:
+            tensor, at = next(self.left), sum(sum(self.flow_rows(n)) for n in before) + sum(rows[:place])
+            flows = [self.enlarge(self.lookup(tensor, at + d * (rows[place] - 1))) for d in far]
+        xs = [self.base_maps(t, row, self.rows(frames)) for t in times]
+        if self.has['norm']:
+            xs = self.normalise(xs)
+        for i, (_, stride) in enumerate(self.blocks):
+            if i == 1 and self.middle:
+                tensor, at = next(self.left), sum(self.rows(n, self.middle_frames) for n in before)
+                xs = [x + self.lookup(tensor, at + t * (self.rows(frames, self.middle_frames) - 1)) for x, t in zip(xs, times)]
+            xs = self.layer(xs, stride, 3 if i else 1, GELU)
+            xs = self.mix(xs) if self.has['mix'] else xs
+        if not self.has['keys']:
+            return [self.shown_picture(x) for x in self.layer(xs, 1, 3, lambda v: v)[:n]]
+        sides = []
+        for i, d in enumerate(map(f32, far)):
+            moved = pair
+            if flows:
+                moved = [[[[bilinear(m, y + part * dy, x + part * dx) for x, (dx, dy) in enumerate(zip(*lines))]
+                           for y, lines in enumerate(zip(flows[i][2 * k], flows[i][2 * k + 1]))] for m in key]
+                         for k, (key, part) in enumerate(zip(pair, (d, f32(1 - far[i]))))]
+            sides.append((moved[0], moved[1], blend(f32(1 - far[i]), moved[0], d, moved[1])))
+        out = []
+        for y, (a, b, w) in zip(self.layer([x + s[2] for x, s in zip(xs, sides)], 1, 3, lambda v: v), sides):
+            if self.has['mask']:
+                apart = blend(1, a, -1, b)
+                y = [[[v + m * u for v, m, u in zip(*lines)] for lines in zip(part, y[3], other)] for part, other in zip(y, apart)]
+            out.append(self.shown_picture(blend(1, y, 1, w) if self.has['skip'] else y))
+        return out[:n]
+
+    def shown_picture(self, x):
+        return picture([[[v / 4 + .5 for v in row] for row in m] for m in x], self.s)
 
     def frame(self, index):
         run = self.run_of(index)
         if not self.shown or self.shown[0] != run:
-            self.shown = run, self.evaluate(*run)
+            self.shown = run, (self.evaluate_on_grids if self.has['grids'] else self.evaluate)(*run)
         return self.shown[1][index - run[0]]
 
 
