@@ -9,7 +9,9 @@
 #include "codec/stills.h"
 
 #define TRIAL_SPEED 6 /* at least: in a sixth of the time what 4 gives, nearly */
-#define MOST_TRIALS 4 /* pictures that a quantiser is tried on */
+/* Pictures that a quantiser is tried on, and as many more as have so many samples: videos of one segment differ by ten times in what they take. */
+#define LEAST_TRIALS  4
+#define TRIAL_SAMPLES 2e6
 #define LEAST_QUANT 4
 #define OVERSHOOT   1.05
 
@@ -60,8 +62,9 @@ static bool try_quant(const NervKeys *keys, const NervKeysJob *job, uint32_t qua
                       GError **error)
 {
     const NervStillsJob stills = stills_job(job, quant, MAX(job->speed, TRIAL_SPEED));
-    const int32_t n = MIN(keys->n, MOST_TRIALS);
-    int32_t frames[MOST_TRIALS];
+    const double area = (double)job->pixels->width * job->pixels->height;
+    const int32_t n = MIN(keys->n, MAX((int32_t)(TRIAL_SAMPLES / area), LEAST_TRIALS));
+    g_autofree int32_t *frames = g_new(int32_t, n);
     Trial t = { 0 };
     for (int32_t i = 0; i < n; i++)
         frames[i] = keys->frames[(int64_t)i * keys->n / n];
