@@ -12,8 +12,8 @@
 /* Pictures that a quantiser is tried on, and as many more as have so many samples: videos of one segment differ by ten times in what they take. */
 #define LEAST_TRIALS  4
 #define TRIAL_SAMPLES 2e6
-#define LEAST_QUANT 4
-#define OVERSHOOT   1.05
+#define LEAST_QUANT   4
+#define OVERSHOOT     1.05
 
 void nerv_keys_clear(NervKeys *keys)
 {
