@@ -9,33 +9,19 @@ import copy
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
+
+from expect import check, finish, runner
 
 BENCH = sys.argv[1]
 HERE = os.path.dirname(os.path.abspath(__file__))
 TINY = ["--device=cpu", "--threads=2", "--size=64x36", "--model-options=stem=16,base-channels=4,widths=<6,5>,strides=<2,2>"]
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
+run = runner(BENCH, with_errors=False)
 
 
 def near(a, b, tolerance=1e-4):
     return abs(a - b) <= tolerance * abs(b)
-
-
-def run(*arguments, status=0, says=""):
-    r = subprocess.run([BENCH, *arguments], capture_output=True, text=True, check=False)
-    out = r.stdout + r.stderr
-    check(r.returncode == status, f"status {r.returncode} instead of {status} for {arguments}: {out[-400:]}")
-    check(says in out, f"nothing says '{says}' for {arguments}: {out[-400:]}")
-    return r.stdout
 
 
 def check_ops(device, key, part):
@@ -355,5 +341,4 @@ with tempfile.TemporaryDirectory() as directory:
     run(*TINY, "--device=abacus", "--seconds=0.01", status=1, says="abacus")
     run(*TINY, "--peers", "--peer-script=" + os.path.join(directory, "none.py"), "--python=" + sys.executable, status=1,
         says="ended without an answer")
-print("all as expected" if failures == 0 else f"{failures} failed")
-sys.exit(failures != 0)
+finish()

@@ -11,24 +11,11 @@ import subprocess
 import sys
 import tempfile
 
+from expect import check, finish, runner
+
 TOOL, RD = sys.argv[1:3]
 WIDTH, HEIGHT = 32, 32
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
-
-def run(*arguments, status=0, says=""):
-    r = subprocess.run([TOOL, "--threads=2", *arguments], capture_output=True, text=True, check=False)
-    out = r.stdout + r.stderr
-    check(r.returncode == status, f"status {r.returncode} instead of {status} for {arguments}: {out[-600:]}")
-    check(says in out, f"nothing says '{says}' for {arguments}: {out[-600:]}")
-    return out
+run = runner(TOOL, "--threads=2")
 
 
 def paint(f, seed):
@@ -109,5 +96,4 @@ with tempfile.TemporaryDirectory() as work:
     figures(work)
     cut(work)
     wrong(work)
-print("all as expected" if failures == 0 else f"{failures} failed")
-sys.exit(failures != 0)
+finish()

@@ -12,23 +12,10 @@ import subprocess
 import sys
 import tempfile
 
+from expect import check, finish, runner
+
 BENCH = sys.argv[1]
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
-
-def run(*arguments, status=0, says=""):
-    r = subprocess.run([BENCH, "--device=cpu", *arguments], capture_output=True, text=True, check=False)
-    out = r.stdout + r.stderr
-    check(r.returncode == status, f"status {r.returncode} instead of {status} for {arguments}: {out[-600:]}")
-    check(says in out, f"nothing says '{says}' for {arguments}: {out[-600:]}")
-    return out
+run = runner(BENCH, "--device=cpu")
 
 
 def measured(path):
@@ -97,5 +84,4 @@ with tempfile.TemporaryDirectory() as directory:
     wrong_arguments(directory)
     run("--no-peers", "--size=64x36", "--frames=4", "--model=abacus", status=1, says="abacus")
     run("a.nerv", "b.nerv", status=2, says="one file at a time")
-print("all as expected" if failures == 0 else f"{failures} failed")
-sys.exit(failures != 0)
+finish()

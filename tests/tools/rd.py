@@ -14,26 +14,13 @@ import subprocess
 import sys
 import tempfile
 
+from expect import check, finish, runner
+
 RD = sys.argv[1]
 CLIP = "videotestsrc num-buffers=9 pattern=smpte ! video/x-raw,format={},width=64,height=48,framerate=25/1"
 COLUMNS = ("clip,codec,encoder,width,height,frames,bytes,bpp,kbps,psnr_rgb,psnr_rgb_frames,psnr_yuv611,ms_ssim,"
            "encode_seconds,decode_fps,psnr_mean,psnr_parts").split(",")
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
-
-def run(*arguments, status=0, says=""):
-    r = subprocess.run([RD, "--device=cpu", "--threads=2", *arguments], capture_output=True, text=True, check=False)
-    out = r.stdout + r.stderr
-    check(r.returncode == status, f"status {r.returncode} instead of {status} for {arguments}: {out[-600:]}")
-    check(says in out, f"nothing says '{says}' for {arguments}: {out[-600:]}")
-    return out
+run = runner(RD, "--device=cpu", "--threads=2")
 
 
 def near(a, b, tolerance=1e-3):
@@ -183,5 +170,4 @@ with tempfile.TemporaryDirectory() as work:
     joint(work)
     broken_off(work)
     wrong(work)
-print("all as expected" if failures == 0 else f"{failures} failed")
-sys.exit(failures != 0)
+finish()

@@ -5,28 +5,15 @@
 """
 import json
 import os
-import subprocess
 import sys
 import tempfile
+
+from expect import check, finish, runner
 
 STAGES = sys.argv[1]
 CLIP = "videotestsrc num-buffers=9 pattern=smpte ! video/x-raw,format=RGB,width=66,height=48,framerate=25/1"
 NET = ["--model-options=stem=16,base-channels=4,widths=<12,10>,strides=<2,2>", "--epochs=20"]
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
-
-def run(*arguments, status=0, says=""):
-    r = subprocess.run([STAGES, "--device=cpu", "--threads=2", *arguments], capture_output=True, text=True, check=False)
-    out = r.stdout + r.stderr
-    check(r.returncode == status, f"status {r.returncode} instead of {status} for {arguments}: {out[-600:]}")
-    check(says in out, f"nothing says '{says}' for {arguments}: {out[-600:]}")
+run = runner(STAGES, "--device=cpu", "--threads=2")
 
 
 def measured(directory):
@@ -81,5 +68,4 @@ def wrong(directory):
 with tempfile.TemporaryDirectory() as work:
     measured(work)
     wrong(work)
-print("all as expected" if failures == 0 else f"{failures} failed")
-sys.exit(failures != 0)
+finish()
