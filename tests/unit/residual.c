@@ -10,6 +10,7 @@
 #include "codec/weights.h"
 #include "device.h"
 #include "nerv.h"
+#include "small.h"
 
 #define W          40
 #define H          24
@@ -43,22 +44,10 @@ static void test_payload(void)
     nerv_writer_clear(&w);
 }
 
-static NervModel *grid_new(const char *grids)
-{
-    const NervClip clip = { W, H, N };
-    GError *error = NULL;
-    g_autofree char *text = g_strdup_printf(
-        "{'grids': <'%s'>, 'strides': <[4, 2]>, 'widths': <[10, 8]>, 'kernels': <[1, 3]>}", grids);
-    g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed(text));
-    NervModel *model = nerv_model_new("nerv-grid", options, &clip, &error);
-    g_assert_no_error(error);
-    return model;
-}
-
 /* Half of what was before, but nothing in grids whose rows are times. */
 static void test_sum(void)
 {
-    NervModel *model = grid_new("3x4/2x2/1x2");
+    NervModel *model = small_grid_new("3x4/2x2/1x2", W, H, N);
     const gsize n = (gsize)model->n_weights;
     g_autofree float *before = g_new(float, n), *weights = g_new(float, n);
     gsize at = 0;
@@ -316,7 +305,7 @@ static void test_damaged(void)
     g_assert_cmpint(nerv_access_unit_scan(data, size, &au, &need), ==, NERV_SCAN_OK);
     for (int kind = 0; kind < 2; kind++) {
         NervDecoder *dec = decoder_new();
-        NervModel *other = grid_new("3x4/2x2/1x3");
+        NervModel *other = small_grid_new("3x4/2x2/1x3", W, H, N);
         g_autofree float *weights = g_new(float, other->n_weights);
         GByteArray *out = g_byte_array_new();
         NervBitWriter network, w;

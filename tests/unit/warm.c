@@ -9,24 +9,13 @@
 #include "codec/warm.h"
 #include "codec/weights.h"
 #include "nerv.h"
+#include "small.h"
 
 #define W 40
 #define H 24
 #define N 6 /* frames of a segment */
 
 /* --- what is kept --- */
-
-static NervModel *grid_new(const char *grids, int32_t n_frames)
-{
-    const NervClip clip = { W, H, n_frames };
-    GError *error = NULL;
-    g_autofree char *text = g_strdup_printf(
-        "{'grids': <'%s'>, 'strides': <[4, 2]>, 'widths': <[10, 8]>, 'kernels': <[1, 3]>}", grids);
-    g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed(text));
-    NervModel *model = nerv_model_new("nerv-grid", options, &clip, &error);
-    g_assert_no_error(error);
-    return model;
-}
 
 /* Keeps a network of random weights, which come back as they are decoded. */
 static float *keep_random(NervWarm *warm, const NervModel *model, uint64_t seed)
@@ -60,7 +49,8 @@ static float *start(const NervWarm *warm, const NervModel *model, uint64_t seed)
 /* Half of the decoded layers and grids that all frames share; grids of other times are drawn as ever. */
 static void test_weights(void)
 {
-    NervModel *model = grid_new("3x4/2x2/1x2", N), *longer = grid_new("3x4/2x2/1x2", N + 1);
+    NervModel *model = small_grid_new("3x4/2x2/1x2", W, H, N),
+              *longer = small_grid_new("3x4/2x2/1x2", W, H, N + 1);
     NervWarm warm = { 0 };
     g_autofree float *decoded = keep_random(&warm, model, 5), *drawn = g_new(float, model->n_weights),
                      *got = start(&warm, model, 7), *of_longer = start(&warm, longer, 7);
@@ -86,7 +76,8 @@ static void test_weights(void)
 /* Nothing to begin with: nothing kept, another configuration, a damaged payload, after clearing. */
 static void test_nothing(void)
 {
-    NervModel *model = grid_new("3x4/2x2/1x2", N), *other = grid_new("3x4/2x2/1x3", N);
+    NervModel *model = small_grid_new("3x4/2x2/1x2", W, H, N),
+              *other = small_grid_new("3x4/2x2/1x3", W, H, N);
     NervWarm warm = { 0 };
     g_assert_null(start(&warm, model, 1));
     g_free(keep_random(&warm, model, 5));
