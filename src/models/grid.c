@@ -408,7 +408,13 @@ static NervModel *grid_configure(const char *name, GVariant *options, const Nerv
     defaults(&c, clip);
     if (!parse_options(&c, options, clip, size, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
-    return model_from_config(&c, clip, NERV_ERROR_INVALID, error);
+    NervModel *model = model_from_config(&c, clip, NERV_ERROR_INVALID, error);
+    g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;
+    double macs;
+    count_weights(&c, clip, &macs);
+    if (model && !widths && size->macs_per_pixel > 0. && macs > size->macs_per_pixel)
+        model->excess_macs = macs;
+    return model;
 }
 
 /* --- tape --- */

@@ -296,7 +296,11 @@ static void test_excess(void)
                   { "dnerv-net", NULL, 500., true },
                   { "dnerv-net", "{'clip-frames': <4>}", 500., true },
                   { "dnerv-net", "{'widths': <[8, 8]>, 'strides': <[4, 2]>}", 500., false },
-                  { "dnerv-s", NULL, 500., false } };
+                  { "dnerv-s", NULL, 500., false },
+                  { "dnerv", NULL, 100., true },
+                  { "nerv", NULL, 20000., false },
+                  { "nerv", NULL, 100., true },
+                  { "nerv", "{'widths': <[8, 8]>, 'strides': <[4, 2]>}", 100., false } };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;
         const int32_t videos[] = { 30 };
