@@ -141,19 +141,23 @@ static double macs_per_pixel(const NervModel *model)
     return macs / model->run_frames / ((double)clip->width * clip->height);
 }
 
+/* Weights that a channel of the base and of the middle grid takes, in all rows. */
+static void count_channel(const NervDnervConfig *c, const NervClip *clip, double *base, double *middle)
+{
+    const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
+    const double cells =
+        (double)nerv_blocks_cells(clip->width, product) * nerv_blocks_cells(clip->height, product);
+    *base = cells * nerv_dnerv_rows(clip->n_frames, c->row_frames);
+    *middle = cells * c->stride[0] * c->stride[0] * nerv_dnerv_rows(clip->n_frames, c->middle_frames);
+}
+
 /* Channels of the grids for a number of weights. */
 static void set_grids(NervDnervConfig *c, const NervClip *clip, double weights)
 {
-    const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
-    const double base =
-        (double)nerv_blocks_cells(clip->width, product) * nerv_blocks_cells(clip->height, product);
-    const double middle = base * c->stride[0] * c->stride[0];
-    c->base_channels =
-        CLAMP((int32_t)lrint(BASE_SHARE * weights / (base * nerv_dnerv_rows(clip->n_frames, c->row_frames))),
-              1, MOST_BASE);
-    c->middle_channels = CLAMP(
-        (int32_t)lrint(MIDDLE_SHARE * weights / (middle * nerv_dnerv_rows(clip->n_frames, c->middle_frames))),
-        0, MOST_MIDDLE);
+    double base, middle;
+    count_channel(c, clip, &base, &middle);
+    c->base_channels = CLAMP((int32_t)lrint(BASE_SHARE * weights / base), 1, MOST_BASE);
+    c->middle_channels = CLAMP((int32_t)lrint(MIDDLE_SHARE * weights / middle), 0, MOST_MIDDLE);
 }
 
 /* Keyframes as far apart as the rate demands, evenly in a segment of one video: what moves fast wants more of them, but bad ones serve
@@ -207,6 +211,26 @@ static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervMo
     }
 }
 
+/* Channels of the grids for weights that wider layers would take, were it not for their multiplications. */
+static void fill_grids(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double most)
+{
+    double base, middle;
+    count_channel(c, clip, &base, &middle);
+    NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
+    double left = m ? most - (double)m->n_weights : 0.;
+    nerv_model_free(m);
+    for (;;) {
+        const bool is_base =
+            c->base_channels < MOST_BASE && base <= left &&
+            (c->base_channels * base / BASE_SHARE <= c->middle_channels * middle / MIDDLE_SHARE ||
+             c->middle_channels == MOST_MIDDLE || middle > left);
+        if (!is_base && (c->middle_channels == MOST_MIDDLE || middle > left))
+            return;
+        left -= is_base ? base : middle;
+        ++*(is_base ? &c->base_channels : &c->middle_channels);
+    }
+}
+
 /* What options leave open: `width`, `base` and `middle` are theirs, the first 0 and the last -1 for none. */
 static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, bool exact,
                          int32_t width, int32_t base, int32_t middle)
@@ -218,10 +242,15 @@ static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervMod
         c->base_channels = base ? base : c->base_channels;
         c->middle_channels = middle >= 0 ? middle : c->middle_channels;
     }
+    const double room = grids && !exact ? most * GRIDS_GROWTH : most;
     if (width)
         set_widths(c, width);
     else
-        choose_widths(c, clip, size, grids && !exact ? most * GRIDS_GROWTH : most);
+        choose_widths(c, clip, size, room);
+    if (grids && !width && !base && middle < 0) {
+        fill_grids(c, clip, size, room);
+        choose_widths(c, clip, size, room);
+    }
 }
 
 /* "flow,mix": parts that the network goes without. */
@@ -378,8 +407,8 @@ static void dnerv_write(const NervModel *model, NervBitWriter *w)
         nerv_write_varint(w, (uint64_t)c->width[i]);
         nerv_write_u8(w, (uint8_t)c->stride[i]);
     }
-    nerv_write_varint(w, m->n_videos);
-    for (uint32_t i = 0; i < m->n_videos; i++)
+    nerv_write_varint(w, m->head.n_videos);
+    for (uint32_t i = 0; i < m->head.n_videos; i++)
         nerv_write_varint(w, (uint64_t)m->videos[i]);
 }
 
@@ -445,7 +474,7 @@ static char *dnerv_describe(const NervModel *model)
     const NervDnervConfig *c = &m->config;
     GString *s = g_string_new(NULL);
     g_string_printf(s, "dnerv %dx%d: %u videos, %d keyframes, clips of %d, ", model->clip.width,
-                    model->clip.height, m->n_videos, model->n_keys, c->clip);
+                    model->clip.height, m->head.n_videos, model->n_keys, c->clip);
     if (c->stem)
         g_string_append_printf(s, "stem %d, ", c->stem);
     else

@@ -35,7 +35,7 @@ typedef enum {
 typedef struct {
     uint32_t parts;   /* NervDnervParts */
     int32_t clip;     /* T: frames of an evaluation */
-    int32_t interval; /* a multiple of T: frames of a video from one keyframe to the next */
+    int32_t interval; /* a multiple of T: frames of a video from one keyframe to the next; with grids about */
     int32_t
         stem; /* hidden width of the MLP behind the positional encoding; 0: a temporal grid in its place */
     double pe_base; /* as NeRV's, with a stem */
@@ -55,6 +55,7 @@ typedef struct {
     int32_t first, n;
     int32_t keys[2];    /* places in the model's list */
     int32_t start, end; /* frames of those keyframes */
+    uint32_t number;    /* of its video */
     int32_t video;      /* first frame of its video, and how many that has */
     int32_t video_frames;
     int32_t row, rows; /* its video's part of the temporal grid */
@@ -65,8 +66,7 @@ typedef struct {
 typedef struct {
     NervModel head;
     NervDnervConfig config;
-    int32_t *videos; /* frames of each */
-    uint32_t n_videos;
+    int32_t *videos;                  /* frames of each */
     NervDnervRun *runs;               /* head.n_runs */
     int32_t n_rows, n_middle, n_flow; /* rows of the temporal grids */
     int32_t grid_h, grid_w;           /* base grid: ceil(size / product of strides) */

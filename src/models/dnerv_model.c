@@ -43,14 +43,27 @@ static int32_t add_key(NervDnerv *m, int32_t frame)
     return head->n_keys - 1;
 }
 
-/* The runs of one video; the first frame of each interval is a keyframe, and the video's last frame. */
-static void cut_video(NervDnerv *m, int32_t video, int32_t frames)
+/* Frames from one keyframe of a video to the next. With grids videos are cut evenly, as near to the interval as whole runs allow. */
+static int32_t video_interval(const NervDnervConfig *c, int32_t frames)
+{
+    if (!nerv_dnerv_has(c, NERV_DNERV_GRIDS))
+        return c->interval;
+    const int32_t last = MAX(frames - 1, 1), n = MAX((last + c->interval / 2) / c->interval, 1);
+    return ((last + n - 1) / n + c->clip - 1) / c->clip * c->clip;
+}
+
+/* The runs of one video; the first frame of each interval is a keyframe, and the video's last frame, which with grids belongs to the interval
+ * that it ends. */
+static void cut_video(NervDnerv *m, uint32_t number, int32_t video, int32_t frames)
 {
     const NervDnervConfig *c = &m->config;
+    const int32_t interval = video_interval(c, frames);
     const int32_t rows = c->stem ? 0 : nerv_dnerv_rows(frames, c->row_frames);
     const int32_t middles = c->middle_channels ? nerv_dnerv_rows(frames, c->middle_frames) : 0;
-    for (int32_t start = 0; start < frames; start += c->interval) {
-        const int32_t end = MIN(start + c->interval, frames - 1), past = MIN(start + c->interval, frames);
+    for (int32_t start = 0, past; start < frames; start = past) {
+        const int32_t end = MIN(start + interval, frames - 1);
+        past =
+            nerv_dnerv_has(c, NERV_DNERV_GRIDS) && end == frames - 1 ? frames : MIN(start + interval, frames);
         const int32_t flows = count_flows(c, end - start);
         const int32_t keys[2] = { add_key(m, video + start), add_key(m, video + end) };
         for (int32_t first = start; first < past; first += c->clip)
@@ -59,6 +72,7 @@ static void cut_video(NervDnerv *m, int32_t video, int32_t frames)
                                                         .keys = { keys[0], keys[1] },
                                                         .start = video + start,
                                                         .end = video + end,
+                                                        .number = number,
                                                         .video = video,
                                                         .video_frames = frames,
                                                         .row = m->n_rows,
@@ -90,19 +104,19 @@ static bool cut_videos(NervDnerv *m, const int32_t *videos, uint32_t n_videos)
     if (at != n)
         return false;
     m->videos = g_memdup2(videos, n_videos * sizeof(*videos));
-    m->n_videos = n_videos;
+    m->head.n_videos = n_videos;
     m->runs = g_new0(NervDnervRun, n); /* at most one a frame; so are keyframes */
     m->head.keys = g_new0(int32_t, n);
     at = 0;
     for (uint32_t i = 0; i < n_videos; at += videos[i++])
-        cut_video(m, at, videos[i]);
+        cut_video(m, i, at, videos[i]);
     return true;
 }
 
 NervRun nerv_dnerv_run(const NervModel *model, int32_t run)
 {
     const NervDnervRun *r = &((const NervDnerv *)model)->runs[run];
-    return (NervRun){ .first = r->first, .n = r->n, .keys = { r->keys[0], r->keys[1] } };
+    return (NervRun){ .first = r->first, .n = r->n, .keys = { r->keys[0], r->keys[1] }, .video = r->number };
 }
 
 bool nerv_dnerv_flows(const NervModel *model, NervFlows *flows)

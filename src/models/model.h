@@ -22,6 +22,7 @@ typedef struct {
     int32_t first, n; /* frames of the segment; what is evaluated beyond n repeats the last one */
     int32_t
         keys[2]; /* places in the model's list of the keyframes before and behind; -1: the model has none */
+    uint32_t video; /* < model->n_videos */
 } NervRun;
 
 /* A grid of flows between keyframes, which an encoder may fill before the fit: parameter `param`, [R,4,h,w]. At a frame that is the part d of the
@@ -104,6 +105,7 @@ struct NervModel {
     /* Frames of the segment that go beside the network as coded pictures, ascending. */
     int32_t *keys;
     int32_t n_keys;
+    uint32_t n_videos; /* that it tells apart; 0: they are one to it */
 };
 
 /* Whether it is a grid with rows in time: what it holds is of the segment's frames alone. */

@@ -34,7 +34,7 @@ CONFIGS = {
                        strides=[3, 2, 2], parts=ALL, row_frames=2, videos=[10, 1, 3], loss="mse"),
     # On grids, as nervenc's default; frames for a flow's row that no interval is a multiple of.
     "dnerv-moved": dict(width=26, height=23, clip=2, interval=8, stem=0, base_channels=3, widths=[8, 7, 6], strides=[3, 2, 2],
-                        parts=MOVED, row_frames=2, flow_frames=3, middle_frames=5, middle_channels=2, videos=[11, 1, 2],
+                        parts=MOVED, row_frames=2, flow_frames=3, middle_frames=5, middle_channels=2, videos=[13, 1, 2],
                         loss="mse"),
 }
 # Where a clip's first row of each grid is.

@@ -118,6 +118,13 @@ def clips(work):
     # the four frames of a clip together are what one evaluation takes, with room for a busy machine
     check(device["decode_ops_seconds"] < 40 * device["decode"]["seconds"] and device["decode_ops_seconds"] > 0.5 * device["decode"]["seconds"],
           f"{device['decode_ops_seconds']} s a clip, {device['decode']['seconds']} a frame")
+    run("--device=cpu", "--size=64x36", "--model=dnerv", "--model-options=keyframe-interval=15,flow-frames=5,middle-channels=1,middle-frames=9,widths=<8,6>,"
+        "strides=<4,2>,without=<norm>", "--seconds=0.02", "--peers", "--python=" + sys.executable,
+        "--peer-script=" + os.path.join(HERE, "fake-peer.py"), "--json=" + path)
+    with open(path, encoding="utf-8") as f:
+        arguments = json.loads(json.load(f)["peer"])["arguments"]
+    for flag, value in (("--parts", "flow,keys,skip,grids,mask"), ("--flow-frames", "5"), ("--middle-frames", "9"), ("--middle-channels", "1"), ("--clip", "1")):
+        check(arguments[arguments.index(flag) + 1] == value, f"{flag} is not {value}: the peer was started with {arguments}")
     run("--device=cpu", "--size=64x36", "--model=dnerv-net", "--model-options=widths=<8,6>,strides=<4,2>", "--seconds=0.02", "--peers",
         "--python=" + sys.executable, "--peer-script=" + wrong_peer(work), status=1, says="the PyTorch peer's network has 12 parameters")
 

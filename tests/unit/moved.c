@@ -65,17 +65,17 @@ static void test_grids(void)
     g_assert_cmpint(model->n_keys, ==, 3 + 1 + 2);
     g_assert_cmpint(m->n_rows, ==, 8 + 1 + 4);
     g_assert_cmpint(m->n_middle, ==, 3 + 1 + 1);
-    /* from 0 to 12 and to 24, 24 alone, 25 alone, from 26 to 37 */
-    g_assert_cmpint(m->n_flow, ==, 3 + 3 + 1 + 1 + 3);
-    const int64_t cells = 5 * 3, grids = 13 * 6 * cells + 11 * 4 * cells + 5 * 2 * cells * 16;
+    /* from 0 to 12 and to 24, 25 alone, from 26 to 37 */
+    g_assert_cmpint(m->n_flow, ==, 3 + 3 + 1 + 3);
+    const int64_t cells = 5 * 3, grids = 13 * 6 * cells + 10 * 4 * cells + 5 * 2 * cells * 16;
     const int64_t layers = (6 + 1) * 12 * 16 + (9 * (12 + 2) + 1) * 9 * 9 + (9 * (9 + 3) + 1) * 4;
     g_assert_cmpint(model->n_weights, ==, grids + layers);
 
     /* row of the grid, weights by distance and place, rows of flow and middle */
     const int32_t frame[] = { 0, 3, 12, 24, 25, 26, 37 };
     const float row[] = { 0, 7 * 3 / 24.f, 7 * 12 / 24.f, 7, 8, 9, 12 };
-    const float distance[] = { 0, .25f, 0, 0, 0, 0, 1 };
-    const float flow[] = { 0, .5f, 3, 6, 7, 8, 10 };
+    const float distance[] = { 0, .25f, 0, 1, 0, 0, 1 };
+    const float flow[] = { 0, .5f, 3, 5, 6, 7, 9 };
     const float middle[] = { 0, 2 * 3 / 24.f, 1, 2, 3, 4, 4 };
     g_assert_cmpint(model->input_floats, ==, 1 + N_INPUTS + 2);
     for (size_t i = 0; i < G_N_ELEMENTS(frame); i++) {

@@ -252,10 +252,20 @@ class ClipNetwork:
         each = each or self.row_frames
         return max((frames + each // 2) // each, 1)
 
+    def intervals(self, frames):
+        """A video's: the first frame and the last one's keyframe, and what is behind its frames."""
+        if not self.has['grids']:
+            return [(start, min(start + self.interval, frames - 1), min(start + self.interval, frames))
+                    for start in range(0, frames, self.interval)]
+        last = max(frames - 1, 1)
+        n = max((last + self.interval // 2) // self.interval, 1)
+        each = -(-(-(-last // n)) // self.clip) * self.clip
+        starts = [i * each for i in range(-(-last // each))]
+        return [(start, min(start + each, frames - 1), start + each if start + each < frames - 1 else frames) for start in starts]
+
     def flow_rows(self, frames):
         """Of each of a video's intervals."""
-        spans = [min(start + self.interval, frames - 1) - start for start in range(0, frames, self.interval)]
-        return [self.rows(span, self.flow_frames) + 1 if span else 1 for span in spans]
+        return [self.rows(end - start, self.flow_frames) + 1 if end > start else 1 for start, end, _ in self.intervals(frames)]
 
     def list_on_grids(self):
         self.fine = 1
@@ -324,8 +334,7 @@ class ClipNetwork:
             if index < video + frames:
                 break
             video, row = video + frames, row + (0 if self.stem else self.rows(frames))
-        start = (index - video) // self.interval * self.interval
-        end, past = min(start + self.interval, frames - 1), min(start + self.interval, frames)
+        start, end, past = next(i for i in self.intervals(frames) if index - video < i[2])
         first = start + (index - video - start) // self.clip * self.clip
         return video + first, min(self.clip, past - first), video + start, video + end, video, frames, row
 
@@ -467,7 +476,7 @@ class ClipNetwork:
         pair = [self.picture(f if f in here else here[0]) for f in (start, end)]
         shown = [min(first + i, first + n - 1) for i in range(self.clip)]
         before = self.videos[:next(i for i in range(len(self.videos)) if sum(self.videos[:i]) == video)]
-        place, rows = (start - video) // self.interval, self.flow_rows(frames)
+        place, rows = [i[0] for i in self.intervals(frames)].index(start - video), self.flow_rows(frames)
         far = [(f - start) / max(end - start, 1) for f in shown]
         times = [(f - video) / (frames - 1) if frames > 1 else 0. for f in shown]
         self.grid, flows = next(self.left), None

@@ -48,7 +48,8 @@ static void add_nerv(GPtrArray *argv, const NervNervConfig *c)
 /* Names as in tools/peers/dnerv_torch.py. */
 static char *join_parts(uint32_t parts)
 {
-    static const char *const names[] = { "flow", "saf", "mix", "keys", "norm", "pyramid", "skip" };
+    static const char *const names[] = { "flow",    "saf",  "mix",   "keys", "norm",
+                                         "pyramid", "skip", "grids", "mask" };
     GString *s = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         if (parts >> i & 1)
@@ -60,12 +61,15 @@ static void add_dnerv(GPtrArray *argv, const NervDnerv *m)
 {
     const NervDnervConfig *c = &m->config;
     add_option(argv, "--model", g_strdup("dnerv"));
-    add_option(argv, "--videos", join(m->videos, (int32_t)m->n_videos));
+    add_option(argv, "--videos", join(m->videos, (int32_t)m->head.n_videos));
     add_option(argv, "--clip", g_strdup_printf("%d", c->clip));
     add_option(argv, "--interval", g_strdup_printf("%d", c->interval));
     add_option(argv, "--stem", g_strdup_printf("%d", c->stem));
     add_option(argv, "--row-frames", g_strdup_printf("%d", c->row_frames));
     add_option(argv, "--base-channels", g_strdup_printf("%d", c->base_channels));
+    add_option(argv, "--flow-frames", g_strdup_printf("%d", c->flow_frames));
+    add_option(argv, "--middle-frames", g_strdup_printf("%d", c->middle_frames));
+    add_option(argv, "--middle-channels", g_strdup_printf("%d", c->middle_channels));
     add_option(argv, "--content", g_strdup_printf("%d", c->content));
     add_option(argv, "--widths", join(c->width, c->n_blocks));
     add_option(argv, "--strides", join(c->stride, c->n_blocks));

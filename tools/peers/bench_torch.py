@@ -17,7 +17,7 @@ import time
 import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from dnerv_torch import PAPER, DNeRV, cut  # noqa: E402
+from dnerv_torch import PAPER, DNeRV, Moved, cut  # noqa: E402
 from nerv_torch import NeRV, nerv_loss  # noqa: E402
 
 CONV_SHAPES = [  # n, cin, cout, h, w, k
@@ -48,6 +48,9 @@ def parse_arguments():
     p.add_argument("--clip", type=int, default=8, help="dnerv: frames of an evaluation")
     p.add_argument("--interval", type=int, default=16, help="dnerv: frames from one keyframe to the next")
     p.add_argument("--row-frames", type=int, default=2, help="dnerv without a stem: frames for each row of the grid")
+    p.add_argument("--flow-frames", type=int, default=8, help="dnerv on grids: frames for each row of the flow")
+    p.add_argument("--middle-frames", type=int, default=32, help="dnerv on grids: frames for each row of the second grid")
+    p.add_argument("--middle-channels", type=int, default=0, help="dnerv on grids: channels of the second grid")
     p.add_argument("--content", type=int, default=64, help="dnerv: channels of the keyframes' features")
     p.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PAPER, help="dnerv: what the network has")
     p.add_argument("--batch", type=int, default=1, help="frames of a training step")
@@ -142,10 +145,17 @@ class DnervBench(Bench):
 
     def __init__(self, args):
         super().__init__(args)
-        self.clips = cut(args.videos, args.clip, args.interval, None if args.stem else args.row_frames)
+        on_grids = "grids" in args.parts
+        self.clips = cut(args.videos, args.clip, args.interval, None if args.stem else args.row_frames,
+                         args.middle_frames if on_grids else None, args.flow_frames if on_grids else None)
         self.run_frames = args.clip
-        self.net = DNeRV(args.width, args.height, args.clip, args.interval, args.stem, args.base_channels, args.content, args.widths,
-                         args.strides, args.parts, self.clips[-1].rows.stop, args.pe_base, args.pe_levels).to(self.device)
+        last = self.clips[-1]
+        if on_grids:
+            self.net = Moved(args.width, args.height, args.clip, args.base_channels, args.widths, args.strides, args.parts,
+                             last.rows.stop, last.flow.stop, last.middle.stop, args.middle_channels).to(self.device)
+        else:
+            self.net = DNeRV(args.width, args.height, args.clip, args.interval, args.stem, args.base_channels, args.content, args.widths,
+                             args.strides, args.parts, last.rows.stop, args.pe_base, args.pe_levels).to(self.device)
         self.adam = torch.optim.Adam(self.net.parameters(), lr=5e-4, betas=(0.9, 0.999))
         self.frames = torch.randint(0, 256, (sum(args.videos), 3, args.height, args.width), dtype=torch.uint8).to(self.device)
 

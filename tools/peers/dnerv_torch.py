@@ -36,6 +36,18 @@ def count_rows(frames, row_frames):
     return max(int(frames / row_frames + 0.5), 1) if row_frames else 0
 
 
+def intervals(frames, length, interval, evenly):
+    """Those of a video: their frames, and the last one's keyframe. Evenly: as near to `interval` as whole clips allow, and the last frame belongs to
+    the one that it ends."""
+    last = frames - 1
+    if evenly and last > 0:
+        n = max((last + interval // 2) // interval, 1)
+        interval = math.ceil(math.ceil(last / n) / length) * length
+    starts = range(0, max(last, 1) if evenly else frames, interval)
+    return [(range(start, frames if evenly and start + interval >= last else min(start + interval, frames)),
+             min(start + interval, last)) for start in starts]
+
+
 def cut(videos, length, interval, row_frames=None, middle_frames=None, flow_frames=None):
     """The clips of videos that have so many frames each."""
     clips, first, row, middle, flow = [], 0, 0, 0, 0
@@ -43,9 +55,8 @@ def cut(videos, length, interval, row_frames=None, middle_frames=None, flow_fram
         video = range(first, first + n)
         rows = range(row, row + count_rows(n, row_frames))
         middles = range(middle, middle + count_rows(n, middle_frames))
-        for start in video[::interval]:
-            part = range(start, min(start + interval, video.stop))
-            end = min(start + interval, video[-1])
+        for inside, end in intervals(n, length, interval, flow_frames is not None):
+            start, part, end = video[inside.start], video[inside.start:inside.stop], video[end]
             flows = range(flow, flow + (count_rows(end - start, flow_frames) + 1 if end > start else 1))
             for begin in part[::length]:
                 clips.append(Clip(list(range(begin, min(begin + length, part.stop))), start, end, video, rows, middles, flows))
@@ -67,7 +78,7 @@ def encode(t, base, levels):
 def warp(pictures, flow):
     """Samples of pictures [T,C,H,W] at each pixel's place plus flow [T,2,H,W], x before y, in pixels."""
     h, w = flow.shape[2:]
-    rows, columns = torch.meshgrid(torch.arange(h, dtype=flow.dtype), torch.arange(w, dtype=flow.dtype), indexing="ij")
+    rows, columns = torch.meshgrid(torch.arange(h).to(flow), torch.arange(w).to(flow), indexing="ij")
     across = (columns + flow[:, 0]) * 2 / max(w - 1, 1) - 1
     down = (rows + flow[:, 1]) * 2 / max(h - 1, 1) - 1
     return F.grid_sample(pictures, torch.stack([across, down], dim=3), mode="bilinear", padding_mode="border",
