@@ -9,11 +9,14 @@
 #include "codec/stills.h"
 
 #define TRIAL_SPEED 6 /* at least: in a sixth of the time what 4 gives, nearly */
-/* Pictures that a quantiser is tried on, and as many more as have so many samples: videos of one segment differ by ten times in what they take. */
+/* Pictures that a quantiser is tried on, and as many more as have so many samples. */
 #define LEAST_TRIALS  4
 #define TRIAL_SAMPLES 2e6
 #define LEAST_QUANT   4
 #define OVERSHOOT     1.05
+/* Of a video's quantiser, for each octave that its keyframes' bytes are above the mean. */
+#define OCTAVE_OFFSET 5.
+#define MOST_OFFSET   20
 
 void nerv_keys_clear(NervKeys *keys)
 {
@@ -31,7 +34,68 @@ static size_t picture_bytes(const NervKeys *keys)
     return (nerv_pixels_bytes(&keys->pixels) + 3) / 4 * 4;
 }
 
-static NervStillsJob stills_job(const NervKeysJob *job, uint32_t quant, uint32_t speed)
+/* One video's keyframes. */
+typedef struct {
+    int32_t first, n; /* places in the list */
+    int8_t offset;    /* of their quantisers */
+    int32_t tried;    /* of the last quantiser's trial: pictures, and sums over them */
+    double bytes, error;
+} Video;
+
+typedef struct {
+    const NervKeys *keys;
+    const NervKeysJob *job;
+    Video *videos;
+    uint32_t n_videos;
+    /* Pictures that quantisers are tried on: frames, videos, and quantisers' offsets. */
+    int32_t *frames;
+    uint32_t *video;
+    int8_t *offsets;
+    uint32_t n;
+} Search;
+
+static void search_clear(Search *s)
+{
+    g_free(s->videos);
+    g_free(s->frames);
+    g_free(s->video);
+    g_free(s->offsets);
+}
+
+/* The pictures to be tried: evenly so many of all, but one of each video. */
+static void pick_pictures(Search *s)
+{
+    const NervPixels *pixels = s->job->pixels;
+    const double area = (double)pixels->width * pixels->height;
+    const int32_t n_keys = s->keys->n, most = MIN(n_keys, MAX((int32_t)(TRIAL_SAMPLES / area), LEAST_TRIALS));
+    for (uint32_t i = 0; i < s->n_videos; i++) {
+        const Video *v = &s->videos[i];
+        const int32_t n = CLAMP((int32_t)lrint((double)v->n * most / n_keys), 1, v->n);
+        for (int32_t j = 0; j < n; j++) {
+            s->video[s->n] = i;
+            s->frames[s->n++] = s->keys->frames[v->first + (int64_t)j * v->n / n];
+        }
+    }
+}
+
+static void search_init(Search *s, const NervKeys *keys, const NervModel *model, const NervKeysJob *job)
+{
+    *s = (Search){ .keys = keys, .job = job, .n_videos = MAX(model->n_videos, 1) };
+    s->videos = g_new0(Video, s->n_videos);
+    s->frames = g_new(int32_t, keys->n);
+    s->video = g_new(uint32_t, keys->n);
+    s->offsets = g_new0(int8_t, keys->n);
+    for (int32_t i = 0; i < model->n_runs; i++) {
+        const NervRun run = nerv_model_run(model, i);
+        Video *v = &s->videos[run.video];
+        if (v->n == 0)
+            v->first = run.keys[0];
+        v->n = run.keys[1] + 1 - v->first;
+    }
+    pick_pictures(s);
+}
+
+static NervStillsJob stills_job(const NervKeysJob *job, uint32_t quant, uint32_t speed, const int8_t *offsets)
 {
     const NervBackend *be = job->be;
     return (NervStillsJob){ .pixels = job->pixels,
@@ -39,56 +103,88 @@ static NervStillsJob stills_job(const NervKeysJob *job, uint32_t quant, uint32_t
                             .user = job->user,
                             .quant = quant,
                             .speed = speed,
+                            .offsets = offsets,
                             .n_threads = job->n_threads,
                             .max_bytes = be->limit_bytes ? MAX(be->limit_bytes - be->live_bytes, 1) : 0,
                             .cancel = be->cancel };
 }
 
-/* Of the pictures that a quantiser is tried on. */
-typedef struct {
-    double bytes, error; /* sums */
-} Trial;
-
 static bool count(void *user, uint32_t i, const NervStill *still, GError **error)
 {
-    Trial *t = user;
-    t->bytes += still->coded->len;
-    t->error += still->error;
+    const Search *s = user;
+    Video *v = &s->videos[s->video[i]];
+    v->tried++;
+    v->bytes += still->coded->len;
+    v->error += still->error;
     return true;
 }
 
-/* Whether some of the keyframes come out better than they need to, or larger than they may, with that quantiser. */
-static bool try_quant(const NervKeys *keys, const NervKeysJob *job, uint32_t quant, bool *too_fine,
-                      GError **error)
+static bool try_pictures(Search *s, uint32_t quant, GError **error)
 {
-    const NervStillsJob stills = stills_job(job, quant, MAX(job->speed, TRIAL_SPEED));
-    const double area = (double)job->pixels->width * job->pixels->height;
-    const int32_t n = MIN(keys->n, MAX((int32_t)(TRIAL_SAMPLES / area), LEAST_TRIALS));
-    g_autofree int32_t *frames = g_new(int32_t, n);
-    Trial t = { 0 };
-    for (int32_t i = 0; i < n; i++)
-        frames[i] = keys->frames[(int64_t)i * keys->n / n];
-    if (!nerv_stills_code(&stills, frames, (uint32_t)n, count, &t, error))
+    for (uint32_t i = 0; i < s->n_videos; i++) {
+        s->videos[i].tried = 0;
+        s->videos[i].bytes = s->videos[i].error = 0.;
+    }
+    for (uint32_t i = 0; i < s->n; i++)
+        s->offsets[i] = s->videos[s->video[i]].offset;
+    const NervStillsJob stills = stills_job(s->job, quant, MAX(s->job->speed, TRIAL_SPEED), s->offsets);
+    return nerv_stills_code(&stills, s->frames, s->n, count, s, error);
+}
+
+/* Whether the keyframes come out better than they need to, or larger than they may, with that quantiser. */
+static bool try_quant(Search *s, uint32_t quant, bool *too_fine, GError **error)
+{
+    double bytes = 0., sum = 0.;
+    if (!try_pictures(s, quant, error))
         return false;
-    if (job->target_bytes > 0.)
-        *too_fine = t.bytes / n * keys->n > job->target_bytes * OVERSHOOT;
+    for (uint32_t i = 0; i < s->n_videos; i++) {
+        const Video *v = &s->videos[i];
+        bytes += v->bytes / v->tried * v->n;
+        sum += v->error / v->tried * v->n;
+    }
+    if (s->job->target_bytes > 0.)
+        *too_fine = bytes > s->job->target_bytes * OVERSHOOT;
     else
-        *too_fine = 10. * log10(255. * 255. * n / fmax(t.error, 1e-9)) >= job->target_psnr;
+        *too_fine = 10. * log10(255. * 255. * s->keys->n / fmax(sum, 1e-9)) >= s->job->target_psnr;
+    return true;
+}
+
+/* Videos whose keyframes take more bytes than others' get coarser keyframes, others finer ones: as the fit's weights have it (train/balance.h). */
+static bool choose_offsets(Search *s, GError **error)
+{
+    double sum = 0.;
+    if (s->n_videos == 1)
+        return true;
+    if (!try_pictures(s, s->job->quant, error))
+        return false;
+    for (uint32_t i = 0; i < s->n_videos; i++) {
+        Video *v = &s->videos[i];
+        v->bytes = log2(v->bytes / v->tried);
+        sum += v->bytes;
+    }
+    for (uint32_t i = 0; i < s->n_videos; i++) {
+        const double octaves = s->videos[i].bytes - sum / s->n_videos;
+        s->videos[i].offset = (int8_t)CLAMP(lrint(OCTAVE_OFFSET * octaves), -MOST_OFFSET, MOST_OFFSET);
+    }
     return true;
 }
 
 /* By bisection the least quantiser with which the pictures take no more than the bytes asked for, or the greatest with which they have the
  * quality asked for. */
-static bool choose_quant(NervKeys *keys, const NervKeysJob *job, GError **error)
+static bool choose_quant(NervKeys *keys, Search *s, GError **error)
 {
+    const NervKeysJob *job = s->job;
     uint32_t low = LEAST_QUANT - 1, high = NERV_KEYFRAME_QUANT_MAX + 1; /* too fine at low, not at high */
     keys->quant = job->quant;
+    const bool alike = job->target_bytes <= 0. && job->target_psnr > 0.; /* as good as each other */
+    if (!alike && !choose_offsets(s, error))
+        return false;
     if (job->target_bytes <= 0. && job->target_psnr <= 0.)
         return true;
     while (high - low > 1) {
         const uint32_t middle = (low + high) / 2;
         bool too_fine;
-        if (!try_quant(keys, job, middle, &too_fine, error))
+        if (!try_quant(s, middle, &too_fine, error))
             return false;
         *(too_fine ? &low : &high) = middle;
     }
@@ -118,6 +214,18 @@ static bool keep(void *user, uint32_t i, const NervStill *still, GError **error)
     return nerv_buffer_upload(keys->store, i * bytes, still->decoded, bytes, error);
 }
 
+static bool code_all(NervKeys *keys, const Search *s, GError **error)
+{
+    for (uint32_t i = 0; i < s->n_videos; i++)
+        for (int32_t j = 0; j < s->videos[i].n; j++)
+            s->offsets[s->videos[i].first + j] = s->videos[i].offset;
+    const NervStillsJob stills = stills_job(s->job, keys->quant, s->job->speed, s->offsets);
+    if (!nerv_stills_code(&stills, keys->frames, (uint32_t)keys->n, keep, keys, error))
+        return false;
+    g_debug("%d keyframes, quantiser %u: %" G_GUINT64_FORMAT " bytes", keys->n, keys->quant, keys->bytes);
+    return true;
+}
+
 bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error)
 {
     if (same_frames(keys, model))
@@ -128,15 +236,11 @@ bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *j
     keys->frames = g_memdup2(model->keys, (gsize)keys->n * sizeof(*keys->frames));
     keys->coded = g_new0(GByteArray *, keys->n);
     keys->store = nerv_buffer_new(job->be, picture_bytes(keys) * (size_t)keys->n, error);
-    if (!keys->store || !choose_quant(keys, job, error))
-        goto error;
-    const NervStillsJob stills = stills_job(job, keys->quant, job->speed);
-    if (!nerv_stills_code(&stills, keys->frames, (uint32_t)keys->n, keep, keys, error))
-        goto error;
-    g_debug("%d keyframes, quantiser %u: %" G_GUINT64_FORMAT " bytes", keys->n, keys->quant, keys->bytes);
-    return true;
-
-error:
-    nerv_keys_clear(keys);
-    return false;
+    Search s;
+    search_init(&s, keys, model, job);
+    const bool ok = keys->store && choose_quant(keys, &s, error) && code_all(keys, &s, error);
+    search_clear(&s);
+    if (!ok)
+        nerv_keys_clear(keys);
+    return ok;
 }

@@ -16,7 +16,7 @@ typedef struct {
     NervBuffer *store; /* decoded: n pictures, each rounded up to 4 bytes; NULL for none */
     NervPixels pixels; /* their layout */
     uint64_t bytes;    /* of all coded pictures */
-    uint32_t quant;
+    uint32_t quant;    /* of all, but for what a video's differs from it */
 } NervKeys;
 
 /* What is to be coded and with what. */

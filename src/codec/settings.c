@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+/* How far the videos of a segment are apart in what they count, by their losses (train/balance.h). */
+#define VIDEO_BALANCE            .5
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
 /* Early: bits are saved by what the network learns to do without, and that takes as long as learning (docs/design.md). */
 #define QUANTISE_FROM 0.1
@@ -247,6 +249,7 @@ void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, u
     t->beta1 = model->beta1;
     t->beta2 = model->beta2;
     t->warmup = model->warmup;
+    t->balance = VIDEO_BALANCE;
     t->pruning = s->pruning;
     loss_weights(s->tune, t);
     if (nerv_settings_rate_mode(s) != NERV_RATE_AFTER) {

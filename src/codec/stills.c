@@ -16,6 +16,7 @@ typedef struct {
     uint8_t *picture; /* to be coded, then as decoded */
     uint8_t *decoded;
     GByteArray *coded;
+    uint32_t quant;
     double error;
     GError *failure;
     bool done;
@@ -30,7 +31,7 @@ typedef struct {
     uint32_t converted, taken; /* pictures so far; of which those that a worker has taken */
     gint quit;                 /* atomic: no more pictures are wanted */
     NervPixels pixels;
-    uint32_t quant, speed;
+    uint32_t speed;
 } Ring;
 
 static void ring_unref(Ring *ring)
@@ -58,7 +59,6 @@ static Ring *ring_new(const NervStillsJob *job, uint32_t n_slots, GError **error
     g_mutex_init(&ring->lock);
     g_cond_init(&ring->changed);
     nerv_keyframe_pixels(job->pixels, &ring->pixels);
-    ring->quant = job->quant;
     ring->speed = job->speed;
     ring->slots = g_new0(Slot, n_slots);
     ring->n_slots = n_slots;
@@ -100,7 +100,7 @@ static double rgb_error(const NervPixels *p, const uint8_t *a, const uint8_t *b)
 /* One picture, without the lock: nobody else touches a slot between conversion and `done`. */
 static void code(Ring *ring, Slot *s)
 {
-    if (nerv_keyframe_encode(&ring->pixels, s->picture, ring->quant, ring->speed, &ring->quit, s->coded,
+    if (nerv_keyframe_encode(&ring->pixels, s->picture, s->quant, ring->speed, &ring->quit, s->coded,
                              &s->failure) &&
         nerv_keyframe_decode(s->coded->data, s->coded->len, &ring->pixels, s->decoded, &s->failure))
         s->error = rgb_error(&ring->pixels, s->picture, s->decoded);
@@ -150,15 +150,20 @@ static bool cancelled(const NervStillsJob *job, GError **error)
     return true;
 }
 
-static bool convert(const NervStillsJob *job, Ring *ring, int32_t frame, GError **error)
+/* The next of them into its slot. */
+static bool convert(const NervStillsJob *job, Ring *ring, const int32_t *frames, GError **error)
 {
     Slot *s = &ring->slots[ring->converted % ring->n_slots];
-    const uint8_t *data = job->frame_at(job->user, (uint32_t)frame);
+    const uint8_t *data = job->frame_at(job->user, (uint32_t)frames[ring->converted]);
     if (!nerv_pixels_to_i420(job->pixels, data, &ring->pixels, s->picture)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory to convert a keyframe");
         return false;
     }
     g_byte_array_set_size(s->coded, 0);
+    s->quant = job->quant;
+    if (job->offsets)
+        s->quant =
+            (uint32_t)CLAMP((int32_t)job->quant + job->offsets[ring->converted], 0, NERV_KEYFRAME_QUANT_MAX);
     g_mutex_lock(&ring->lock);
     s->done = false;
     ring->converted++;
@@ -222,7 +227,7 @@ bool nerv_stills_code(const NervStillsJob *job, const int32_t *frames, uint32_t 
     for (uint32_t i = 0, next = 0; ok && i < n; i++) {
         Slot *s = &ring->slots[i % ring->n_slots];
         for (; ok && next < n && next < i + ring->n_slots; next++)
-            ok = !cancelled(job, error) && convert(job, ring, frames[next], error);
+            ok = !cancelled(job, error) && convert(job, ring, frames, error);
         if (ok && alone)
             code(ring, s);
         else

@@ -14,7 +14,9 @@ typedef struct {
     NervFrameAt frame_at;     /* asked on the caller's thread */
     void *user;
     uint32_t quant, speed; /* keyframe.h */
-    uint32_t n_threads;    /* 0: one per core */
+    const int8_t
+        *offsets; /* one for each, added to its quantiser, which is held to its range then; NULL: none */
+    uint32_t n_threads; /* 0: one per core */
     uint64_t
         max_bytes; /* of memory for all that are coded at the same time, one of them whatever it takes; 0: no bound */
     const gint *cancel; /* atomic; may be NULL */

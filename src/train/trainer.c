@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "models/params.h"
 #include "tensor/steps.h"
+#include "train/balance.h"
 #include "train/loss.h"
 #include "train/prune.h"
 #include "train/schedule.h"
@@ -61,12 +62,15 @@ struct NervTrainer {
     Hyper hyper[MAX_RATES]; /* INPUT leaves [1,4,1,1] */
     uint32_t n_hyper;
     NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
+    NervTensor *emphasis;           /* INPUT scalar: what the run's loss counts; NULL if there is one video */
     NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
 
     NervRng rng;
     uint32_t *order; /* permutation of the clip's runs */
     uint32_t next;   /* position in it */
     double share;    /* of the last step's frames those that are not beyond a clip's end */
+    NervBalance balance;
+    uint32_t video; /* of the last step's first run */
 
     double *loss_ring, *mse_ring, *psnr_ring; /* last epoch's worth of steps */
     uint32_t ring_size;
@@ -104,7 +108,8 @@ static bool settings_valid(const NervTrainSettings *s, GError **error)
         s->warmup >= 0. && s->warmup <= 1. && s->beta1 >= 0. && s->beta1 < 1. && s->beta2 >= 0. &&
         s->beta2 < 1. && s->eps > 0. && (s->bits == 0 || (s->bits >= 2 && s->bits <= 12)) &&
         s->quantise_from >= 0. && s->quantise_from <= 1. && s->rate_weight >= 0. && s->rate_weight <= 1e6 &&
-        s->pruning >= 0. && s->pruning <= .99 && s->prune_at >= 0. && s->prune_at <= 1.)
+        s->balance >= 0. && s->balance <= 1. && s->pruning >= 0. && s->pruning <= .99 && s->prune_at >= 0. &&
+        s->prune_at <= 1.)
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                 "training settings out of range: %u epochs, batch %u, learning rate %g, warm-up %g",
@@ -238,7 +243,13 @@ static void build_tape(NervTrainer *tr, const NervFootage *footage, Leaves *l)
     nerv_tape_output(t, tr->mse, "mse");
     if (l->steps)
         nerv_tape_output(t, tr->bits, "bits");
-    build_descent(tr, l, l->steps ? nerv_add(t, tr->loss, nerv_mul(t, tr->bits, tr->rate_weight)) : tr->loss);
+    NervTensor *objective = tr->loss;
+    if (tr->model->n_videos > 1 && tr->settings.balance > 0.) {
+        tr->emphasis = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 1, 1, 1), "emphasis");
+        objective = nerv_mul(t, objective, tr->emphasis);
+    }
+    build_descent(tr, l,
+                  l->steps ? nerv_add(t, objective, nerv_mul(t, tr->bits, tr->rate_weight)) : objective);
 }
 
 /* Values and two moments of one kind, and their binding. */
@@ -313,6 +324,7 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, const Ner
         (leaves.base && !make_base(tr, leaves.base, error)))
         goto error;
     make_schedule(tr);
+    nerv_balance_init(&tr->balance, MAX(model->n_videos, 1), settings->balance);
 
     initial = g_try_new(float, (gsize)model->n_weights);
     if (!initial) {
@@ -349,6 +361,7 @@ void nerv_trainer_free(NervTrainer *tr)
     nerv_tape_free(tr->tape);
     g_free(tr->order);
     nerv_scene_clear(&tr->scene);
+    nerv_balance_clear(&tr->balance);
     g_free(tr->loss_ring);
     g_free(tr->mse_ring);
     g_free(tr->psnr_ring);
@@ -413,9 +426,13 @@ static bool write_inputs(NervTrainer *tr, GError **error)
     for (uint32_t i = 0; i < tr->settings.batch_size; i++) {
         const int32_t run = (int32_t)next_run(tr);
         nerv_scene_set(&tr->scene, (int32_t)i, run);
-        tr->share +=
-            (double)nerv_model_run(tr->model, run).n / tr->model->run_frames / tr->settings.batch_size;
+        const NervRun what = nerv_model_run(tr->model, run);
+        tr->share += (double)what.n / tr->model->run_frames / tr->settings.batch_size;
+        tr->video = what.video;
     }
+    const float emphasis = (float)nerv_balance_weight(&tr->balance, tr->video);
+    if (tr->emphasis && !nerv_exec_write(tr->exec, tr->emphasis, &emphasis, error))
+        return false;
     return nerv_scene_write(&tr->scene, tr->exec, error) && write_hyper(tr, error);
 }
 
@@ -440,6 +457,7 @@ static bool collect(NervTrainer *tr, GError **error)
     }
     tr->pending = false;
     loss = (float)(loss / tr->share);
+    nerv_balance_add(&tr->balance, tr->video, loss);
     mse = (float)(mse / tr->share);
     const uint32_t at = (tr->step - 1) % tr->ring_size;
     tr->loss_sum += loss - tr->loss_ring[at];

@@ -34,6 +34,7 @@ typedef struct {
     /* Added to the weights, once they are quantised, before the network is evaluated: model->n_weights floats in the model's order that
      * nerv_trainer_new() copies. Weights, their gradients and their bits are then of what is beyond it. NULL: none. */
     const float *base;
+    double balance; /* of the segment's videos, 0..1, balance.h; 0: all frames count the same */
 } NervTrainSettings;
 
 #define NERV_TRAIN_BIAS_INDEX 511

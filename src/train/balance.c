@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Weights of videos, see balance.h.
+ */
+#include "train/balance.h"
+
+#include <glib.h>
+#include <math.h>
+
+#define NEWEST      .1 /* part that the newest loss has in the mean */
+#define LEAST_LOSS  1e-6
+#define MOST_WEIGHT 16.
+
+void nerv_balance_init(NervBalance *b, uint32_t n, double power)
+{
+    *b = (NervBalance){ .n = n, .power = power, .loss = g_new0(double, n) };
+}
+
+void nerv_balance_clear(NervBalance *b)
+{
+    g_free(b->loss);
+    *b = (NervBalance){ 0 };
+}
+
+void nerv_balance_add(NervBalance *b, uint32_t video, double loss)
+{
+    double *mean = &b->loss[video];
+    loss = fmax(loss, LEAST_LOSS);
+    *mean = *mean > 0. ? *mean + NEWEST * (loss - *mean) : loss;
+}
+
+double nerv_balance_weight(const NervBalance *b, uint32_t video)
+{
+    double sum = 0.;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->loss[i] <= 0.)
+            return 1.;
+        sum += log(b->loss[i]);
+    }
+    const double weight = exp(b->power * (sum / b->n - log(b->loss[video])));
+    return CLAMP(weight, 1. / MOST_WEIGHT, MOST_WEIGHT);
+}
