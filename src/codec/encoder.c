@@ -480,6 +480,7 @@ static void warn_of(NervEncoder *enc, const NervSegment *segment, const NervFitR
                                 .max_seconds = enc->settings.max_seconds,
                                 .bytes = (double)nerv_segment_bytes(segment, network_bytes),
                                 .target_bytes = target_bytes(enc, enc->frames->len),
+                                .keys = &enc->keys,
                                 .excess_macs = enc->segment_id == 0 ? segment->model->excess_macs : 0.,
                                 .target_psnr = psnr ? enc->settings.target_psnr : 0. };
     g_free(enc->warning);

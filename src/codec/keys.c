@@ -17,6 +17,8 @@
 /* Of a video's quantiser, for each octave that its keyframes' bytes are above the mean. */
 #define OCTAVE_OFFSET 5.
 #define MOST_OFFSET   20
+/* Where there are more videos than so many pictures are tried, they are not told apart. */
+#define MOST_TRIALS 16
 
 void nerv_keys_clear(NervKeys *keys)
 {
@@ -62,7 +64,7 @@ static void search_clear(Search *s)
     g_free(s->offsets);
 }
 
-/* The pictures to be tried: evenly so many of all, but one of each video. */
+/* The pictures to be tried: evenly so many of all; where videos are told apart, one of each at least. */
 static void pick_pictures(Search *s)
 {
     const NervPixels *pixels = s->job->pixels;
@@ -78,13 +80,8 @@ static void pick_pictures(Search *s)
     }
 }
 
-static void search_init(Search *s, const NervKeys *keys, const NervModel *model, const NervKeysJob *job)
+static void find_videos(Search *s, const NervModel *model)
 {
-    *s = (Search){ .keys = keys, .job = job, .n_videos = MAX(model->n_videos, 1) };
-    s->videos = g_new0(Video, s->n_videos);
-    s->frames = g_new(int32_t, keys->n);
-    s->video = g_new(uint32_t, keys->n);
-    s->offsets = g_new0(int8_t, keys->n);
     for (int32_t i = 0; i < model->n_runs; i++) {
         const NervRun run = nerv_model_run(model, i);
         Video *v = &s->videos[run.video];
@@ -92,7 +89,29 @@ static void search_init(Search *s, const NervKeys *keys, const NervModel *model,
             v->first = run.keys[0];
         v->n = run.keys[1] + 1 - v->first;
     }
+}
+
+static void search_init(Search *s, const NervKeys *keys, const NervModel *model, const NervKeysJob *job)
+{
+    *s = (Search){ .keys = keys, .job = job, .n_videos = MAX(model->n_videos, 1) };
+    const bool apart = s->n_videos <= MOST_TRIALS;
+    s->n_videos = apart ? s->n_videos : 1;
+    s->videos = g_new0(Video, s->n_videos);
+    s->frames = g_new(int32_t, keys->n);
+    s->video = g_new(uint32_t, keys->n);
+    s->offsets = g_new0(int8_t, keys->n);
+    if (apart)
+        find_videos(s, model);
+    else
+        s->videos[0].n = keys->n;
     pick_pictures(s);
+}
+
+/* What a video's quantiser differs by from that of all, within what there is. */
+static int8_t offset_of(const Video *v, uint32_t quant)
+{
+    const int32_t own = CLAMP((int32_t)quant + v->offset, LEAST_QUANT, NERV_KEYFRAME_QUANT_MAX);
+    return (int8_t)(own - (int32_t)quant);
 }
 
 static NervStillsJob stills_job(const NervKeysJob *job, uint32_t quant, uint32_t speed, const int8_t *offsets)
@@ -126,7 +145,7 @@ static bool try_pictures(Search *s, uint32_t quant, GError **error)
         s->videos[i].bytes = s->videos[i].error = 0.;
     }
     for (uint32_t i = 0; i < s->n; i++)
-        s->offsets[i] = s->videos[s->video[i]].offset;
+        s->offsets[i] = offset_of(&s->videos[s->video[i]], quant);
     const NervStillsJob stills = stills_job(s->job, quant, MAX(s->job->speed, TRIAL_SPEED), s->offsets);
     return nerv_stills_code(&stills, s->frames, s->n, count, s, error);
 }
@@ -218,7 +237,7 @@ static bool code_all(NervKeys *keys, const Search *s, GError **error)
 {
     for (uint32_t i = 0; i < s->n_videos; i++)
         for (int32_t j = 0; j < s->videos[i].n; j++)
-            s->offsets[s->videos[i].first + j] = s->videos[i].offset;
+            s->offsets[s->videos[i].first + j] = offset_of(&s->videos[i], keys->quant);
     const NervStillsJob stills = stills_job(s->job, keys->quant, s->job->speed, s->offsets);
     if (!nerv_stills_code(&stills, keys->frames, (uint32_t)keys->n, keep, keys, error))
         return false;

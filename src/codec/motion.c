@@ -66,7 +66,7 @@ static double difference(const Search *s, const uint8_t *key, int32_t column, in
         else
             for (int32_t x = x0; x < x1; x += SAMPLE)
                 sum += (uint32_t)abs(a[x] - b[CLAMP(x + v.x, 0, s->w - 1)]);
-        n += (uint32_t)((x1 - x0 + SAMPLE - 1) / SAMPLE);
+        n += (uint32_t)(MAX(x1 - x0 + SAMPLE - 1, 0) / SAMPLE);
     }
     return n ? (double)sum / n : 0.;
 }

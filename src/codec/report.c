@@ -5,6 +5,7 @@
 #include "codec/report.h"
 
 #define TIME_TOLERANCE 0.05
+#define KEYS_MOST      0.7 /* of the bytes asked for: more than they are given, however coarse they are */
 
 static const char *psnr_advice(const NervReport *r)
 {
@@ -21,6 +22,11 @@ static const char *size_advice(const NervReport *r)
                    : "the network cannot be that small, or needs more epochs to become so; longer "
                      "segments cost less each second";
     return "the network has no use for more; so many bytes are more than these frames and the model can take";
+}
+
+static bool keys_are_too_many(const NervReport *r)
+{
+    return r->target_bytes > 0. && r->keys && (double)r->keys->bytes > KEYS_MOST * r->target_bytes;
 }
 
 char *nerv_report_warning(const NervReport *r)
@@ -40,6 +46,12 @@ char *nerv_report_warning(const NervReport *r)
     else if (r->result->missed)
         g_string_append_printf(s, "segment %u takes %.0f bytes, not the %.0f asked for: %s", r->segment_id,
                                r->bytes, r->target_bytes, size_advice(r));
+    if (r->result->missed && keys_are_too_many(r))
+        g_string_append_printf(s,
+                               "; %d keyframes, one or two for each scene, take %.0f bytes as coarse as they "
+                               "can be: fewer scenes in a "
+                               "segment or model=nerv take less",
+                               r->keys->n, (double)r->keys->bytes);
     if (r->excess_macs > 0.)
         g_string_append_printf(
             s,

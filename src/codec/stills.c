@@ -160,10 +160,7 @@ static bool convert(const NervStillsJob *job, Ring *ring, const int32_t *frames,
         return false;
     }
     g_byte_array_set_size(s->coded, 0);
-    s->quant = job->quant;
-    if (job->offsets)
-        s->quant =
-            (uint32_t)CLAMP((int32_t)job->quant + job->offsets[ring->converted], 0, NERV_KEYFRAME_QUANT_MAX);
+    s->quant = job->quant + (uint32_t)(job->offsets ? job->offsets[ring->converted] : 0);
     g_mutex_lock(&ring->lock);
     s->done = false;
     ring->converted++;

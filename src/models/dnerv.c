@@ -117,7 +117,10 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
 #define MOST_FLOW       9 /* frames a row */
 #define GRIDS_GROWTH    1.3
 #define LEAST_WIDTH     8
-#define MOST_WIDTH      512.
+/* Of layers that videos share (count_shared()). */
+#define LEAST_SHARED 25000
+#define MOST_SHARES  6
+#define MOST_WIDTH   512.
 
 static const char *const part_names[] = { "flow",    "saf",  "mix",   "keys", "norm",
                                           "pyramid", "skip", "grids", "mask" };
@@ -142,20 +145,26 @@ static double macs_per_pixel(const NervModel *model)
 }
 
 /* Weights that a channel of the base and of the middle grid takes, in all rows. */
-static void count_channel(const NervDnervConfig *c, const NervClip *clip, double *base, double *middle)
+static void count_channel(const NervDnervConfig *c, const NervClip *clip, const NervModelSize *size,
+                          double *base, double *middle)
 {
     const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
     const double cells =
         (double)nerv_blocks_cells(clip->width, product) * nerv_blocks_cells(clip->height, product);
-    *base = cells * nerv_dnerv_rows(clip->n_frames, c->row_frames);
-    *middle = cells * c->stride[0] * c->stride[0] * nerv_dnerv_rows(clip->n_frames, c->middle_frames);
+    const double finer = (double)c->stride[0] * c->stride[0];
+    *base = *middle = 0.;
+    for (uint32_t i = 0; i < MAX(size->n_videos, 1); i++) {
+        const int32_t frames = size->n_videos ? size->videos[i] : clip->n_frames;
+        *base += cells * nerv_dnerv_rows(frames, c->row_frames);
+        *middle += cells * finer * nerv_dnerv_rows(frames, c->middle_frames);
+    }
 }
 
 /* Channels of the grids for a number of weights. */
-static void set_grids(NervDnervConfig *c, const NervClip *clip, double weights)
+static void set_grids(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double weights)
 {
     double base, middle;
-    count_channel(c, clip, &base, &middle);
+    count_channel(c, clip, size, &base, &middle);
     c->base_channels = CLAMP((int32_t)lrint(BASE_SHARE * weights / base), 1, MOST_BASE);
     c->middle_channels = CLAMP((int32_t)lrint(MIDDLE_SHARE * weights / middle), 0, MOST_MIDDLE);
 }
@@ -196,13 +205,27 @@ static double choose_weights(const NervClip *clip, const NervModelSize *size)
     return fmax((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS);
 }
 
+/* Weights of a network for `most` of them. Layers that several videos share are as wide as those of networks of their own would be, about, and
+ * what that saves is the grids': a fit's steps are as many as the layers leave time for. */
+static double count_shared(const NervModel *model, const NervModelSize *size)
+{
+    double grids = 0.;
+    for (uint32_t i = 0; i < model->n_params; i++)
+        if (model->params[i].role == NERV_PARAM_GRID)
+            grids += (double)nerv_shape_count(model->params[i].shape);
+    const double layers = (double)model->n_weights - grids;
+    const bool shared =
+        nerv_dnerv_has(&((const NervDnerv *)model)->config, NERV_DNERV_GRIDS) && layers > LEAST_SHARED;
+    return grids + layers * (shared ? CLAMP(size->n_videos, 1, MOST_SHARES) : 1);
+}
+
 /* As wide as the weights and multiplications allow. */
 static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double most)
 {
     for (double first = MOST_WIDTH; first >= LEAST_WIDTH; first /= 1.1) {
         set_widths(c, first);
         NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
-        const bool few = m && (double)m->n_weights <= most;
+        const bool few = m && count_shared(m, size) <= most;
         const double macs = few ? macs_per_pixel(m) : INFINITY;
         const bool fits = !isinf(macs) && (size->macs_per_pixel <= 0. || macs <= size->macs_per_pixel);
         nerv_model_free(m);
@@ -211,11 +234,11 @@ static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervMo
     }
 }
 
-/* Channels of the grids for weights that wider layers would take, were it not for their multiplications. */
+/* Channels of the grids for weights that layers leave. */
 static void fill_grids(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double most)
 {
     double base, middle;
-    count_channel(c, clip, &base, &middle);
+    count_channel(c, clip, size, &base, &middle);
     NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
     double left = m ? most - (double)m->n_weights : 0.;
     nerv_model_free(m);
@@ -238,37 +261,45 @@ static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervMod
     const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
     const double most = choose_weights(clip, size);
     if (grids) {
-        set_grids(c, clip, most);
+        set_grids(c, clip, size, most);
         c->base_channels = base ? base : c->base_channels;
         c->middle_channels = middle >= 0 ? middle : c->middle_channels;
     }
-    const double room = grids && !exact ? most * GRIDS_GROWTH : most;
     if (width)
         set_widths(c, width);
     else
-        choose_widths(c, clip, size, room);
-    if (grids && !width && !base && middle < 0) {
-        fill_grids(c, clip, size, room);
-        choose_widths(c, clip, size, room);
-    }
+        choose_widths(c, clip, size, grids && !exact ? most * GRIDS_GROWTH : most);
+    if (grids && !width && !base && middle < 0 && size->n_videos > 1)
+        fill_grids(c, clip, size, most);
 }
 
-/* "flow,mix": parts that the network goes without. */
+/* The part of that name of those in `parts`; 0 if there is none. */
+static uint32_t find_part(uint32_t parts, const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
+        if (g_str_equal(name, part_names[i]) && 1u << i != NERV_DNERV_GRIDS)
+            return parts & 1u << i;
+    return 0;
+}
+
+/* "flow,mix": parts of those it has that the network goes without. */
 static bool drop_parts(NervDnervConfig *c, const char *text, GError **error)
 {
+    const uint32_t parts = c->parts;
     g_auto(GStrv) names = g_strsplit(text, ",", -1);
     for (char **name = names; *name; name++) {
-        size_t i = 0;
-        while (i < G_N_ELEMENTS(part_names) && !g_str_equal(*name, part_names[i]))
-            i++;
-        if (i == G_N_ELEMENTS(part_names) || 1u << i == NERV_DNERV_GRIDS) {
+        const uint32_t part = find_part(parts, *name);
+        if (!part) {
+            g_autoptr(GString) known = g_string_new(NULL);
+            for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
+                if (find_part(parts, part_names[i]))
+                    g_string_append_printf(known, "%s%s", known->len ? ", " : "", part_names[i]);
             g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                        "model option \"without\" names \"%s\", which is not flow, saf, mix, keys, norm, "
-                        "pyramid, skip or mask",
-                        *name);
+                        "model option \"without\" names \"%s\", and the model's parts are %s", *name,
+                        known->str);
             return false;
         }
-        c->parts &= ~(1u << i);
+        c->parts &= ~part;
     }
     if (!nerv_dnerv_has(c, NERV_DNERV_KEYS))
         c->parts &= ~(uint32_t)NERV_DNERV_SKIP;
@@ -280,10 +311,15 @@ static bool drop_parts(NervDnervConfig *c, const char *text, GError **error)
 static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options, const NervClip *clip,
                           const NervModelSize *size, GError **error)
 {
-    static const char *const known[] = { "weights",     "clip-frames",   "keyframe-interval", "stem",
-                                         "pe-levels",   "pe-base",       "row-frames",        "base-channels",
-                                         "content",     "widths",        "strides",           "without",
-                                         "flow-frames", "middle-frames", "middle-channels",   NULL };
+    static const char *const of_grids[] = { "weights",       "clip-frames",   "keyframe-interval",
+                                            "row-frames",    "base-channels", "middle-channels",
+                                            "middle-frames", "flow-frames",   "widths",
+                                            "strides",       "without",       NULL };
+    static const char *const of_net[] = { "weights",   "clip-frames", "keyframe-interval", "stem",
+                                          "pe-levels", "pe-base",     "row-frames",        "base-channels",
+                                          "content",   "widths",      "strides",           "without",
+                                          NULL };
+    const char *const *known = nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? of_grids : of_net;
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, base = 0, content = 0,
             weights = 0, middle = -1;

@@ -43,13 +43,15 @@ static int32_t add_key(NervDnerv *m, int32_t frame)
     return head->n_keys - 1;
 }
 
-/* Frames from one keyframe of a video to the next. With grids videos are cut evenly, as near to the interval as whole runs allow. */
-static int32_t video_interval(const NervDnervConfig *c, int32_t frames)
+/* Where a video's interval begins, counted from its first frame; behind the last interval the last frame or more. With grids there are as many
+ * intervals as come nearest to the length that is asked for, as long as each other but for what whole runs allow. */
+static int32_t interval_start(const NervDnervConfig *c, int32_t frames, int32_t i)
 {
     if (!nerv_dnerv_has(c, NERV_DNERV_GRIDS))
-        return c->interval;
-    const int32_t last = MAX(frames - 1, 1), n = MAX((last + c->interval / 2) / c->interval, 1);
-    return ((last + n - 1) / n + c->clip - 1) / c->clip * c->clip;
+        return i * c->interval;
+    const int32_t last = MAX(frames - 1, 1), most = (last + c->clip - 1) / c->clip;
+    const int32_t n = CLAMP((last + c->interval / 2) / c->interval, 1, most);
+    return c->clip * (int32_t)((int64_t)MIN(i, n) * most / n);
 }
 
 /* The runs of one video; the first frame of each interval is a keyframe, and the video's last frame, which with grids belongs to the interval
@@ -57,13 +59,12 @@ static int32_t video_interval(const NervDnervConfig *c, int32_t frames)
 static void cut_video(NervDnerv *m, uint32_t number, int32_t video, int32_t frames)
 {
     const NervDnervConfig *c = &m->config;
-    const int32_t interval = video_interval(c, frames);
     const int32_t rows = c->stem ? 0 : nerv_dnerv_rows(frames, c->row_frames);
     const int32_t middles = c->middle_channels ? nerv_dnerv_rows(frames, c->middle_frames) : 0;
-    for (int32_t start = 0, past; start < frames; start = past) {
-        const int32_t end = MIN(start + interval, frames - 1);
-        past =
-            nerv_dnerv_has(c, NERV_DNERV_GRIDS) && end == frames - 1 ? frames : MIN(start + interval, frames);
+    const bool own_last = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
+    for (int32_t i = 0, past = 0; past < frames; i++) {
+        const int32_t start = past, next = interval_start(c, frames, i + 1), end = MIN(next, frames - 1);
+        past = own_last && end == frames - 1 ? frames : MIN(next, frames);
         const int32_t flows = count_flows(c, end - start);
         const int32_t keys[2] = { add_key(m, video + start), add_key(m, video + end) };
         for (int32_t first = start; first < past; first += c->clip)
@@ -295,7 +296,7 @@ static bool add_params(NervDnerv *m)
         channels = c->width[i];
     }
     add_refinement(m, channels);
-    return true;
+    return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS;
 }
 
 NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const int32_t *videos,

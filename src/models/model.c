@@ -41,7 +41,8 @@ NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervC
         if (classes[i]->accepts(name))
             return classes[i]->configure(name, options, clip, size, error);
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "unknown model \"%s\"; known are nerv, nerv-mlp, nerv-s, nerv-m, nerv-l, dnerv, "
+                "unknown model \"%s\"; known are nerv (also nerv-grid), nerv-mlp, nerv-s, nerv-m, nerv-l, "
+                "dnerv, dnerv-net, "
                 "dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l",
                 name);
     return NULL;

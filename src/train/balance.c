@@ -26,17 +26,20 @@ void nerv_balance_add(NervBalance *b, uint32_t video, double loss)
 {
     double *mean = &b->loss[video];
     loss = fmax(loss, LEAST_LOSS);
-    *mean = *mean > 0. ? *mean + NEWEST * (loss - *mean) : loss;
+    if (*mean > 0.) {
+        loss = *mean + NEWEST * (loss - *mean);
+        b->sum -= log(*mean);
+    } else {
+        b->n_known++;
+    }
+    *mean = loss;
+    b->sum += log(loss);
 }
 
 double nerv_balance_weight(const NervBalance *b, uint32_t video)
 {
-    double sum = 0.;
-    for (uint32_t i = 0; i < b->n; i++) {
-        if (b->loss[i] <= 0.)
-            return 1.;
-        sum += log(b->loss[i]);
-    }
-    const double weight = exp(b->power * (sum / b->n - log(b->loss[video])));
+    if (b->n_known < b->n)
+        return 1.;
+    const double weight = exp(b->power * (b->sum / b->n - log(b->loss[video])));
     return CLAMP(weight, 1. / MOST_WEIGHT, MOST_WEIGHT);
 }

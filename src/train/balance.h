@@ -11,6 +11,8 @@ typedef struct {
     uint32_t n;   /* videos */
     double power; /* 0..1: of the mean of losses at 0 to the mean of their logarithms at 1 */
     double *loss; /* of each, a running mean; 0: none yet */
+    double sum;   /* of their logarithms */
+    uint32_t n_known;
 } NervBalance;
 
 /* n >= 1. */

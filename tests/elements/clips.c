@@ -16,7 +16,7 @@
 /* The scenes' first frames: the cuts at 20 and 40 are the segments' ends. */
 static const guint scenes[] = { 0, 13, 20, 27, 40, 47, N };
 /* Frames with a keyframe, and the access units that they are in. */
-static const guint keys[] = { 0, 8, 12, 13, 19, 20, 26, 27, 35, 39, 40, 46, 47, 55, 59 };
+static const guint keys[] = { 0, 4, 12, 13, 19, 20, 26, 27, 31, 39, 40, 46, 47, 51, 59 };
 
 static GPtrArray *units;     /* GBytes: N access units */
 static GPtrArray *reference; /* the frames, decoded in order */
@@ -407,12 +407,12 @@ static guint unit_with_key(guint frame)
     return 0;
 }
 
-/* The keyframe of frame 35 never comes, in one way or another: the clips from 27 to 34 are made from 27, those behind 35 from 39, all other
+/* The keyframe of frame 31 never comes, in one way or another: the clip from 27 to 30 is made from 27, those behind 31 from 39, all other
  * frames are the sequence's, and there is one warning. */
 GST_START_TEST(test_lost_keyframe)
 {
     static const Change changes[] = { leave_out, flip, garble };
-    const guint at = unit_with_key(35);
+    const guint at = unit_with_key(31);
     GstVideoInfo info;
     Decoder d = decoder_new();
     guint segment, n = 0;
@@ -422,7 +422,7 @@ GST_START_TEST(test_lost_keyframe)
     video_info(&info, GST_VIDEO_FORMAT_RGB, 64, 48, 25, 1);
     fail_unless(at % SEGMENT > 0 && at < 27);
     for (guint i = 0; i < N; i++) {
-        GBytes *unit = i == at ? changed(i, 35, changes[__i__]) : g_bytes_ref(g_ptr_array_index(units, i));
+        GBytes *unit = i == at ? changed(i, 31, changes[__i__]) : g_bytes_ref(g_ptr_array_index(units, i));
         push(&d, i, unit);
         g_bytes_unref(unit);
         if (i < 40)
@@ -488,9 +488,9 @@ GST_END_TEST;
 /* A bit of a keyframe in a file of plain bytes: that unit is lost and nothing else. */
 GST_START_TEST(test_damaged_file)
 {
-    const guint at = unit_with_key(35);
+    const guint at = unit_with_key(31);
     GPtrArray *copy = g_ptr_array_new(), *frames = new_frames();
-    GBytes *damaged = changed(at, 35, flip), *all;
+    GBytes *damaged = changed(at, 31, flip), *all;
     char *file, *text;
     RunResult r;
     for (guint i = 0; i < N; i++)

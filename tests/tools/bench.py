@@ -119,7 +119,7 @@ def clips(work):
     check(device["decode_ops_seconds"] < 40 * device["decode"]["seconds"] and device["decode_ops_seconds"] > 0.5 * device["decode"]["seconds"],
           f"{device['decode_ops_seconds']} s a clip, {device['decode']['seconds']} a frame")
     run("--device=cpu", "--size=64x36", "--model=dnerv", "--model-options=keyframe-interval=15,flow-frames=5,middle-channels=1,middle-frames=9,widths=<8,6>,"
-        "strides=<4,2>,without=<norm>", "--seconds=0.02", "--peers", "--python=" + sys.executable,
+        "strides=<4,2>", "--seconds=0.02", "--peers", "--python=" + sys.executable,
         "--peer-script=" + os.path.join(HERE, "fake-peer.py"), "--json=" + path)
     with open(path, encoding="utf-8") as f:
         arguments = json.loads(json.load(f)["peer"])["arguments"]

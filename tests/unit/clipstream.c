@@ -217,7 +217,7 @@ static void test_alone(void)
     }
 }
 
-/* Only frame 0's keyframe comes: its intervals are made from it, those that have none fail, and nothing else does. */
+/* Only frame 0's keyframe comes: its interval is made from it, those that have none fail, and nothing else does. */
 static void test_lost(void)
 {
     NervDecoder *dec = decoder_new(2);
@@ -228,7 +228,7 @@ static void test_lost(void)
         GError *error = NULL;
         send(dec, unit);
         const bool ok = render(dec, rgb, &error);
-        if (f < 8) {
+        if (f < 4) {
             g_assert_no_error(error);
             g_assert_cmpfloat(psnr(rgb, shown + f * BYTES), >, 12);
         } else {
@@ -238,14 +238,14 @@ static void test_lost(void)
         }
     }
     nerv_decoder_get_stats(dec, &stats);
-    g_assert_cmpuint(stats.concealed, >=, 2);
+    g_assert_cmpuint(stats.concealed, >=, 1);
     /* once they are there, all is as it was */
     for (int f = 0; f < N; f++) {
         GError *error = NULL;
         send(dec, g_ptr_array_index(stream, f));
         render(dec, rgb, &error);
         g_assert_no_error(error);
-        g_assert_true(f < 8 || !memcmp(rgb, shown + f * BYTES, BYTES));
+        g_assert_true(f < 4 || !memcmp(rgb, shown + f * BYTES, BYTES));
     }
     nerv_decoder_free(dec);
 }

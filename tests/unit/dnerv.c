@@ -161,7 +161,7 @@ static void check_chosen_sizes(const char *name, double most, double least)
 static void test_chosen_sizes(void)
 {
     check_chosen_sizes("dnerv-net", 1., .75);
-    check_chosen_sizes("dnerv", 1.3, .9);
+    check_chosen_sizes("dnerv", 1.3, .75);
 }
 
 static void test_options(void)
@@ -238,7 +238,12 @@ static void test_errors(void)
         { "dnerv-net", "{'without': <'flow,sky'>}", "sky" },
         { "dnerv-net", "{'without': <'flow,'>}", "without" },
         { "dnerv", "{'without': <'grids'>}", "without" },
-        { "dnerv", "{'stem': <8>}", "no stem" },
+        { "dnerv", "{'stem': <8>}", "unknown model option" },
+        { "dnerv", "{'content': <8>}", "unknown model option" },
+        { "dnerv", "{'without': <'saf'>}", "flow, keys, skip, mask" },
+        { "dnerv-net", "{'without': <'mask'>}", "flow, saf, mix, keys, norm, pyramid, skip" },
+        { "dnerv-s", "{'without': <'skip'>}", "flow, saf, mix, keys, norm" },
+        { "dnerv-net", "{'flow-frames': <8>}", "unknown model option" },
         { "dnerv", "{'flow-frames': <0>}", "flow-frames" },
         { "dnerv", "{'middle-frames': <0>}", "middle-frames" },
         { "dnerv", "{'middle-channels': <-1>}", "middle-channels" },

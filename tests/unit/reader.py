@@ -258,10 +258,10 @@ class ClipNetwork:
             return [(start, min(start + self.interval, frames - 1), min(start + self.interval, frames))
                     for start in range(0, frames, self.interval)]
         last = max(frames - 1, 1)
-        n = max((last + self.interval // 2) // self.interval, 1)
-        each = -(-(-(-last // n)) // self.clip) * self.clip
-        starts = [i * each for i in range(-(-last // each))]
-        return [(start, min(start + each, frames - 1), start + each if start + each < frames - 1 else frames) for start in starts]
+        most = -(-last // self.clip)
+        n = min(max((last + self.interval // 2) // self.interval, 1), most)
+        starts = [self.clip * (i * most // n) for i in range(n)] + [frames - 1]
+        return [(start, end, frames if i == n - 1 else end) for i, (start, end) in enumerate(zip(starts, starts[1:]))]
 
     def flow_rows(self, frames):
         """Of each of a video's intervals."""

@@ -70,6 +70,13 @@ static void test_warnings(void)
     expect((NervReport){ .bytes = 590, .target_bytes = 1 }, true, "takes 590 bytes, not the 1 ",
            "that small");
     expect((NervReport){ .bytes = 590, .target_bytes = 9000 }, true, "takes 590 bytes", "no use for more");
+    const NervKeys few = { .n = 4, .bytes = 600 }, many = { .n = 60, .bytes = 800 };
+    expect((NervReport){ .bytes = 1200., .target_bytes = 1000., .keys = &many }, true,
+           "takes 1200 bytes, not the 1000", "60 keyframes, one or two for each scene, take 800 bytes");
+    const NervFitResult missed = { .missed = true };
+    g_autofree char *text = nerv_report_warning(
+        &(NervReport){ .result = &missed, .bytes = 1200., .target_bytes = 1000., .keys = &few });
+    g_assert_null(strstr(text, "keyframes"));
     expect((NervReport){ .excess_macs = 1509. }, false, "takes 1509 multiplications a pixel", NULL);
     expect((NervReport){ .target_psnr = 40., .excess_macs = 1509. }, true, "more epochs",
            ". decoding takes 1509");

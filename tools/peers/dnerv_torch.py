@@ -40,12 +40,12 @@ def intervals(frames, length, interval, evenly):
     """Those of a video: their frames, and the last one's keyframe. Evenly: as near to `interval` as whole clips allow, and the last frame belongs to
     the one that it ends."""
     last = frames - 1
-    if evenly and last > 0:
-        n = max((last + interval // 2) // interval, 1)
-        interval = math.ceil(math.ceil(last / n) / length) * length
-    starts = range(0, max(last, 1) if evenly else frames, interval)
-    return [(range(start, frames if evenly and start + interval >= last else min(start + interval, frames)),
-             min(start + interval, last)) for start in starts]
+    if not evenly:
+        return [(range(start, min(start + interval, frames)), min(start + interval, last)) for start in range(0, frames, interval)]
+    most = max(math.ceil(last / length), 1)
+    n = min(max((last + interval // 2) // interval, 1), most)
+    starts = [length * (i * most // n) for i in range(n)] + [last]
+    return [(range(starts[i], frames if i == n - 1 else starts[i + 1]), starts[i + 1]) for i in range(n)]
 
 
 def cut(videos, length, interval, row_frames=None, middle_frames=None, flow_frames=None):
