@@ -10,7 +10,6 @@
 #include "codec/cuts.h"
 #include "codec/fitter.h"
 #include "codec/keys.h"
-#include "codec/motion.h"
 #include "codec/report.h"
 #include "codec/residual.h"
 #include "codec/segment.h"
@@ -493,13 +492,6 @@ static const uint8_t *frame_at(void *user, uint32_t i)
     return g_array_index(enc->frames, StoredFrame, i).pixels;
 }
 
-/* The motion between keyframes, where a fit begins. */
-static bool place_motion(void *user, const NervModel *model, float *weights, GError **error)
-{
-    const NervEncoder *enc = user;
-    return nerv_motion_place(model, &enc->info.pixels, frame_at, user, &enc->cancel, weights, error);
-}
-
 /* Whether the open segment need not be a sync point. */
 static bool may_be_residual(const NervEncoder *enc)
 {
@@ -545,7 +537,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     fitter.train.deadline_us = deadline(enc);
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
-    const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), place_motion, enc, &network,
+    const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &enc->keys.motion, &network,
                                       result, &choice, error);
     if (ok && !result->gave_up && !result->too_few_steps) {
         segment.is_residual = choice.is_residual;
@@ -580,7 +572,7 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                               .frame_at = frame_at,
                               .user = enc,
                               .quant = nerv_settings_key_quant(&enc->settings),
-                              .target_bytes = bytes * NERV_KEYS_SHARE,
+                              .target_bytes = bytes * nerv_settings_keys_share(model->n_videos),
                               .target_psnr = nerv_settings_key_psnr(&enc->settings),
                               .speed = nerv_settings_key_speed(&enc->settings, &enc->info.pixels),
                               .n_threads = enc->settings.threads };

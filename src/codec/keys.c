@@ -14,9 +14,10 @@
 #define TRIAL_SAMPLES 2e6
 #define LEAST_QUANT   4
 #define OVERSHOOT     1.05
-/* Of a video's quantiser, for each octave that its keyframes' bytes are above the mean. */
-#define OCTAVE_OFFSET 5.
+/* Of a video's quantiser, for each octave of what motion leaves of its error above the mean. */
+#define OCTAVE_OFFSET 4.5
 #define MOST_OFFSET   20
+#define LEAST_ERROR   1.
 /* Where there are more videos than so many pictures are tried, they are not told apart. */
 #define MOST_TRIALS 16
 
@@ -28,6 +29,7 @@ void nerv_keys_clear(NervKeys *keys)
     g_free(keys->coded);
     g_free(keys->frames);
     nerv_buffer_free(keys->store);
+    nerv_motion_clear(&keys->motion);
     *keys = (NervKeys){ 0 };
 }
 
@@ -168,24 +170,23 @@ static bool try_quant(Search *s, uint32_t quant, bool *too_fine, GError **error)
     return true;
 }
 
-/* Videos whose keyframes take more bytes than others' get coarser keyframes, others finer ones: as the fit's weights have it (train/balance.h). */
-static bool choose_offsets(Search *s, GError **error)
+/* What is shown of a video errs by what motion leaves of it and by what coding took from its keyframes: where the former is large, fine keyframes
+ * are wasted. Nine steps are 3 dB of them; half of that keeps videos half-way alike in decibels, as the fit's weights do (train/balance.h). */
+static void choose_offsets(Search *s)
 {
+    const NervMotion *motion = &s->keys->motion;
     double sum = 0.;
-    if (s->n_videos == 1)
-        return true;
-    if (!try_pictures(s, s->job->quant, error))
-        return false;
+    if (s->n_videos == 1 || !motion->error)
+        return;
+    g_autofree double *octaves = g_new(double, s->n_videos);
     for (uint32_t i = 0; i < s->n_videos; i++) {
-        Video *v = &s->videos[i];
-        v->bytes = log2(v->bytes / v->tried);
-        sum += v->bytes;
+        octaves[i] = log2(fmax(motion->error[i], LEAST_ERROR));
+        sum += octaves[i] * s->videos[i].n / s->keys->n;
     }
     for (uint32_t i = 0; i < s->n_videos; i++) {
-        const double octaves = s->videos[i].bytes - sum / s->n_videos;
-        s->videos[i].offset = (int8_t)CLAMP(lrint(OCTAVE_OFFSET * octaves), -MOST_OFFSET, MOST_OFFSET);
+        const double offset = OCTAVE_OFFSET * (octaves[i] - sum);
+        s->videos[i].offset = (int8_t)CLAMP(lrint(offset), -MOST_OFFSET, MOST_OFFSET);
     }
-    return true;
 }
 
 /* By bisection the least quantiser with which the pictures take no more than the bytes asked for, or the greatest with which they have the
@@ -195,9 +196,8 @@ static bool choose_quant(NervKeys *keys, Search *s, GError **error)
     const NervKeysJob *job = s->job;
     uint32_t low = LEAST_QUANT - 1, high = NERV_KEYFRAME_QUANT_MAX + 1; /* too fine at low, not at high */
     keys->quant = job->quant;
-    const bool alike = job->target_bytes <= 0. && job->target_psnr > 0.; /* as good as each other */
-    if (!alike && !choose_offsets(s, error))
-        return false;
+    if (job->target_bytes > 0. || job->target_psnr <= 0.) /* else they are to be as good as each other */
+        choose_offsets(s);
     if (job->target_bytes <= 0. && job->target_psnr <= 0.)
         return true;
     while (high - low > 1) {
@@ -245,11 +245,15 @@ static bool code_all(NervKeys *keys, const Search *s, GError **error)
     return true;
 }
 
-bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error)
+static bool find_motion(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error)
 {
-    if (same_frames(keys, model))
-        return true;
-    nerv_keys_clear(keys);
+    return nerv_motion_suits(&keys->motion, model) ||
+           nerv_motion_find(&keys->motion, model, job->pixels, job->frame_at, job->user, job->be->cancel,
+                            error);
+}
+
+static bool make_pictures(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error)
+{
     nerv_keyframe_pixels(job->pixels, &keys->pixels);
     keys->n = model->n_keys;
     keys->frames = g_memdup2(model->keys, (gsize)keys->n * sizeof(*keys->frames));
@@ -259,6 +263,16 @@ bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *j
     search_init(&s, keys, model, job);
     const bool ok = keys->store && choose_quant(keys, &s, error) && code_all(keys, &s, error);
     search_clear(&s);
+    return ok;
+}
+
+bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error)
+{
+    const bool are_there = same_frames(keys, model);
+    if (!are_there)
+        nerv_keys_clear(keys);
+    const bool ok =
+        find_motion(keys, model, job, error) && (are_there || make_pictures(keys, model, job, error));
     if (!ok)
         nerv_keys_clear(keys);
     return ok;

@@ -7,6 +7,7 @@
 #include "backend/backend.h"
 #include "codec/cuts.h"
 #include "codec/keyframe.h"
+#include "codec/motion.h"
 #include "models/model.h"
 
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
     NervPixels pixels; /* their layout */
     uint64_t bytes;    /* of all coded pictures */
     uint32_t quant;    /* of all, but for what a video's differs from it */
+    NervMotion motion; /* between them */
 } NervKeys;
 
 /* What is to be coded and with what. */
@@ -32,7 +34,7 @@ typedef struct {
     uint32_t n_threads;  /* 0: one per core */
 } NervKeysJob;
 
-/* Codes the model's keyframes and decodes them. If *keys has them already (the same frames), nothing is done. NERV_ERROR_CANCELLED soon
+/* Looks for motion between the model's keyframes, codes them and decodes them. What *keys has already (of the same frames) is left. NERV_ERROR_CANCELLED soon
  * after be->cancel is set. On failure *keys is empty. */
 bool nerv_keys_make(NervKeys *keys, const NervModel *model, const NervKeysJob *job, GError **error);
 /* Leaves all zeros: no keyframes. */

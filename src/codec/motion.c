@@ -198,70 +198,93 @@ static void write_rows(const Search *s, const Fit *fit, const NervFlows *flows, 
     }
 }
 
-/* One keyframe's flow of a span: from its own place to the other's. */
-static bool search_span(Search *s, const NervFlows *flows, const NervFlowSpan *span, int end,
-                        const NervPixels *pixels, NervFrameAt frame_at, void *user, const gint *cancel,
-                        float *grid)
+/* What is searched, and what becomes of it. */
+typedef struct {
+    NervMotion *motion;
+    const NervPixels *pixels;
+    NervFrameAt frame_at;
+    void *user;
+    const gint *cancel;
+    double *weight; /* by video: of what error is the sum of */
+} Job;
+
+/* Mean over the cells of the square of what they differ by from the keyframe where they were found. */
+static double error_of(const Search *s, const uint8_t *key)
 {
+    const int32_t n = s->columns * s->rows;
+    double sum = 0.;
+    for (int32_t i = 0; i < n; i++) {
+        const double d = difference(s, key, i % s->columns, i / s->columns, s->found[i]);
+        sum += d * d;
+    }
+    return sum / n;
+}
+
+/* One keyframe's flow of a span: from its own place to the other's. */
+static bool search_span(Search *s, const Job *job, const NervFlowSpan *span, int end)
+{
+    NervMotion *motion = job->motion;
+    const uint8_t *key = end ? s->end : s->start;
     const int32_t n = s->columns * s->rows, length = span->end - span->start;
     Fit fit = { g_new0(double, (size_t)span->rows * 2 * n), g_new0(double, span->rows) };
     bool cancelled = false;
     memset(s->found, 0, (size_t)n * 3 * sizeof(*s->found)); /* and what is behind it */
     for (int32_t i = 1; i <= length && !cancelled; i++) {
         const double d = (end ? length - i : i) / (double)length;
-        make_small(s, pixels, frame_at(user, (uint32_t)(end ? span->end - i : span->start + i)), s->now);
-        search_frame(s, end ? s->end : s->start);
+        const double near = 1. - (double)i / (length + 1);
+        make_small(s, job->pixels,
+                   job->frame_at(job->user, (uint32_t)(end ? span->end - i : span->start + i)), s->now);
+        search_frame(s, key);
         add_frame(s, &fit, span->rows, d * (span->rows - 1), (double)i / length);
-        cancelled = cancel && g_atomic_int_get(cancel);
+        motion->error[span->video] += near * error_of(s, key);
+        job->weight[span->video] += near;
+        cancelled = job->cancel && g_atomic_int_get(job->cancel);
     }
-    write_rows(s, &fit, flows, span, end, grid);
+    write_rows(s, &fit, &motion->flows, span, end, motion->grid);
     g_free(fit.to);
     g_free(fit.by);
     return !cancelled;
 }
 
-static bool search_all(Search *s, const NervFlows *flows, const NervPixels *pixels, NervFrameAt frame_at,
-                       void *user, const gint *cancel, float *grid)
+static bool search_all(Search *s, const Job *job)
 {
+    const NervFlows *flows = &job->motion->flows;
     for (uint32_t i = 0; i < flows->n_spans; i++) {
         const NervFlowSpan *span = &flows->spans[i];
         if (span->end <= span->start)
             continue;
-        make_small(s, pixels, frame_at(user, (uint32_t)span->start), s->start);
-        make_small(s, pixels, frame_at(user, (uint32_t)span->end), s->end);
+        make_small(s, job->pixels, job->frame_at(job->user, (uint32_t)span->start), s->start);
+        make_small(s, job->pixels, job->frame_at(job->user, (uint32_t)span->end), s->end);
         for (int end = 0; end < 2; end++)
-            if (!search_span(s, flows, span, end, pixels, frame_at, user, cancel, grid))
+            if (!search_span(s, job, span, end))
                 return false;
     }
     return true;
 }
 
-bool nerv_motion_place(const NervModel *model, const NervPixels *pixels, NervFrameAt frame_at, void *user,
-                       const gint *cancel, float *weights, GError **error)
+/* Makes *motion; its spans and shape are there. */
+static bool find(const Job *job, GError **error)
 {
-    NervFlows flows;
-    if (!nerv_model_flows(model, &flows))
-        return true;
-    const NervShape shape = model->params[flows.param].shape;
-    const int32_t shrink = (MAX(pixels->width, pixels->height) + MOST_SIDE - 1) / MOST_SIDE;
-    Search s = { .w = pixels->width / shrink,
-                 .h = pixels->height / shrink,
+    NervMotion *motion = job->motion;
+    const int32_t width = job->pixels->width, height = job->pixels->height;
+    const int32_t shrink = (MAX(width, height) + MOST_SIDE - 1) / MOST_SIDE;
+    Search s = { .w = width / shrink,
+                 .h = height / shrink,
                  .shrink = shrink,
-                 .cell = (double)flows.cell / shrink,
-                 .columns = shape.w,
-                 .rows = shape.h };
+                 .cell = (double)motion->flows.cell / shrink,
+                 .columns = motion->shape.w,
+                 .rows = motion->shape.h };
     const size_t bytes = (size_t)s.w * (size_t)s.h, n = (size_t)s.columns * (size_t)s.rows;
-    for (uint32_t i = 0; i < flows.param; i++)
-        weights += nerv_shape_count(model->params[i].shape);
+    motion->grid = g_try_new0(float, (gsize)nerv_shape_count(motion->shape));
     s.start = g_try_malloc(3 * bytes);
     s.found = g_try_new0(Vector, 3 * n);
-    bool ok = s.start && s.found;
+    bool ok = motion->grid && s.start && s.found;
     if (ok) {
         s.end = s.start + bytes;
         s.now = s.end + bytes;
         s.ahead = s.found + n;
         s.last = s.ahead + n;
-        ok = search_all(&s, &flows, pixels, frame_at, user, cancel, weights);
+        ok = search_all(&s, job);
         if (!ok)
             g_set_error(error, NERV_ERROR, NERV_ERROR_CANCELLED, "cancelled");
     } else {
@@ -269,6 +292,61 @@ bool nerv_motion_place(const NervModel *model, const NervPixels *pixels, NervFra
     }
     g_free(s.start);
     g_free(s.found);
-    g_free(flows.spans);
     return ok;
+}
+
+void nerv_motion_clear(NervMotion *motion)
+{
+    g_free(motion->flows.spans);
+    g_free(motion->grid);
+    g_free(motion->error);
+    *motion = (NervMotion){ 0 };
+}
+
+bool nerv_motion_find(NervMotion *motion, const NervModel *model, const NervPixels *pixels,
+                      NervFrameAt frame_at, void *user, const gint *cancel, GError **error)
+{
+    const uint32_t n = MAX(model->n_videos, 1);
+    nerv_motion_clear(motion);
+    if (!nerv_model_flows(model, &motion->flows))
+        return true;
+    g_autofree double *weight = g_new0(double, n);
+    const Job job = { motion, pixels, frame_at, user, cancel, weight };
+    motion->shape = model->params[motion->flows.param].shape;
+    motion->error = g_new0(double, n);
+    motion->n_videos = n;
+    if (!find(&job, error)) {
+        nerv_motion_clear(motion);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        motion->error[i] /= fmax(weight[i], 1e-9);
+        g_debug("motion of video %u: differences of %.2f", i, sqrt(motion->error[i]));
+    }
+    return true;
+}
+
+bool nerv_motion_suits(const NervMotion *motion, const NervModel *model)
+{
+    const NervFlows *own = &motion->flows;
+    NervFlows flows;
+    if (!nerv_model_flows(model, &flows))
+        return motion->grid == NULL;
+    bool same = motion->grid && nerv_shape_equal(motion->shape, model->params[flows.param].shape) &&
+                own->cell == flows.cell && own->n_spans == flows.n_spans;
+    for (uint32_t i = 0; same && i < own->n_spans; i++) {
+        const NervFlowSpan *a = &own->spans[i], *b = &flows.spans[i];
+        same = a->start == b->start && a->end == b->end && a->row == b->row && a->rows == b->rows;
+    }
+    g_free(flows.spans);
+    return same;
+}
+
+void nerv_motion_place(const NervMotion *motion, const NervModel *model, float *weights)
+{
+    if (!motion->grid)
+        return;
+    for (uint32_t i = 0; i < motion->flows.param; i++)
+        weights += nerv_shape_count(model->params[i].shape);
+    memcpy(weights, motion->grid, (size_t)nerv_shape_count(motion->shape) * sizeof(*weights));
 }

@@ -145,16 +145,14 @@ static bool fit_both(NervFitter *f, const NervWarm *warm, float *initial, NervBi
 }
 
 /* What the fit begins with, where it is not what the seed gives: NULL then. */
-static bool make_initial(const NervFitter *f, const NervWarm *warm, NervPlaceFunc place, void *user,
-                         float **initial, bool *is_warm, GError **error)
+static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMotion *motion, float **initial,
+                         bool *is_warm, GError **error)
 {
-    NervFlows flows;
     if (!nerv_warm_start(warm, f->model, f->train.seed, initial, error))
         return false;
     *is_warm = *initial != NULL;
-    if (!nerv_model_flows(f->model, &flows))
+    if (!motion->grid || !nerv_motion_suits(motion, f->model))
         return true;
-    g_free(flows.spans);
     if (!*initial) {
         *initial = g_try_new(float, (gsize)f->model->n_weights);
         if (!*initial) {
@@ -163,17 +161,18 @@ static bool make_initial(const NervFitter *f, const NervWarm *warm, NervPlaceFun
         }
         nerv_model_init_params(f->model, f->train.seed, *initial);
     }
-    return place(user, f->model, *initial, error);
+    nerv_motion_place(motion, f->model, *initial);
+    return true;
 }
 
-bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervPlaceFunc place, void *user,
+bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, const NervMotion *motion,
                        NervBitWriter *network, NervFitResult *result, NervResidualChoice *choice,
                        GError **error)
 {
     g_autofree float *initial = NULL;
     bool is_warm;
     *choice = (NervResidualChoice){ 0 };
-    if (!make_initial(f, warm, place, user, &initial, &is_warm, error))
+    if (!make_initial(f, warm, motion, &initial, &is_warm, error))
         return false;
     f->initial = initial;
     if (may && is_warm)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "codec/fitter.h"
+#include "codec/motion.h"
 #include "codec/warm.h"
 
 /* Bytes of a residual unit's payload before the network. */
@@ -30,13 +31,10 @@ typedef struct {
     double whole_psnr, residual_psnr; /* dB, the means of the frames' */
 } NervResidualChoice;
 
-/* Changes what a fit begins with. */
-typedef bool (*NervPlaceFunc)(void *user, const NervModel *model, float *weights, GError **error);
-
 /* Fits f->model from the weights that `warm` has, and if `may` is set and they serve as a base, once more as a residual in the same
  * number of steps, or both in half of the time. Of the two the one is chosen that does not miss what was asked for, or else the better one, a dB
- * being worth a quarter of the bytes; it is what `network` and `result` then have. `place` is called with what they begin with, if it has a grid of
- * flows. f->initial is set. Otherwise as nerv_fitter_run(). */
-bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, NervPlaceFunc place, void *user,
+ * being worth a quarter of the bytes; it is what `network` and `result` then have. A grid of flows begins with `motion`,
+ * if that suits it. f->initial is set. Otherwise as nerv_fitter_run(). */
+bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, const NervMotion *motion,
                        NervBitWriter *network, NervFitResult *result, NervResidualChoice *choice,
                        GError **error);

@@ -21,6 +21,9 @@
 #define QUALITY_OCTAVE 10.
 #define PSNR_AT_MIDDLE 31.
 #define PSNR_OCTAVE    3.
+/* The network's part of the bytes beside keyframes, and how much of that goes into layers, which several videos share. */
+#define NETWORK_SHARE 0.45
+#define LAYERS_SHARE  0.25
 /* Keyframes' quantiser at that weight, and how much it falls for 3 dB. */
 #define MIDDLE_QUANT 45.
 #define QUANT_OCTAVE 9.
@@ -195,6 +198,11 @@ NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervC
     if (target_bytes == 0. && weight > 0.)
         size.growth *= CLAMP(middle_weight[s->tune] / weight, LEAST_GROWTH, MOST_GROWTH);
     return size;
+}
+
+double nerv_settings_keys_share(uint32_t n_videos)
+{
+    return 1. - NETWORK_SHARE * (1. - LAYERS_SHARE * (1. - 1. / MAX(n_videos, 1)));
 }
 
 uint32_t nerv_settings_key_quant(const NervEncoderSettings *s)

@@ -169,17 +169,18 @@ static void set_grids(NervDnervConfig *c, const NervClip *clip, const NervModelS
     c->middle_channels = CLAMP((int32_t)lrint(MIDDLE_SHARE * weights / middle), 0, MOST_MIDDLE);
 }
 
-/* Keyframes as far apart as the rate demands, evenly in a segment of one video: what moves fast wants more of them, but bad ones serve
- * nothing. Found on two clips (docs/design.md). */
+/* Keyframes as far apart as the rate demands, evenly in a segment of one video (of several each is cut evenly by itself): what moves fast
+ * wants more of them, but bad ones serve nothing. Found on two clips (docs/design.md). */
 static void choose_interval(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size)
 {
     const double samples = (double)clip->width * clip->height * clip->n_frames;
     const int32_t last = clip->n_frames - 1;
     int32_t interval = MIDDLE_INTERVAL;
     if (size->bytes > 0.) {
-        const double own = INTERVAL_AT_ONE * pow(size->bytes * 8. / samples, -INTERVAL_POWER);
-        const int32_t n = (int32_t)fmax(rint(last / fmax(own, LEAST_INTERVAL)), 1.);
-        interval = (last + n - 1) / n;
+        const double own =
+            fmax(INTERVAL_AT_ONE * pow(size->bytes * 8. / samples, -INTERVAL_POWER), LEAST_INTERVAL);
+        const int32_t n = (int32_t)fmax(rint(last / own), 1.);
+        interval = size->n_videos > 1 ? (int32_t)lrint(fmin(own, MOST_INTERVAL)) : (last + n - 1) / n;
     }
     c->interval = (CLAMP(interval, LEAST_INTERVAL, MOST_INTERVAL) + c->clip - 1) / c->clip * c->clip;
 }

@@ -15,9 +15,13 @@
 
 #define PAPER_RATE 5e-4
 #define NET_RATE   5e-3
-#define GRIDS_RATE 1e-2 /* as nerv-grid's, and so is its memory of gradients */
-#define GRID_BOUND 0.05f
-#define GRID_RATE  10.f
+#define GRIDS_RATE 1e-2 /* as nerv-grid's */
+/* Steps that Adam remembers the size of gradients for, at least and as a part of a pass: in most of a pass's steps a grid's row has no gradient but the
+ * rate's, and what is forgotten by then lets that alone move it. */
+#define LEAST_MEMORY 20.
+#define PASS_MEMORY  .2
+#define GRID_BOUND   0.05f
+#define GRID_RATE    10.f
 #define QUIET_BOUND                                                                                          \
     1e-3f /* of what begins as nothing: flows, and what the refinement adds to the keyframes */
 
@@ -134,7 +138,7 @@ bool nerv_dnerv_flows(const NervModel *model, NervFlows *flows)
     for (int32_t i = 0; i < model->n_runs; i++) {
         const NervDnervRun *r = &m->runs[i];
         if (flows->n_spans == 0 || flows->spans[flows->n_spans - 1].row != r->flow)
-            flows->spans[flows->n_spans++] = (NervFlowSpan){ r->start, r->end, r->flow, r->flows };
+            flows->spans[flows->n_spans++] = (NervFlowSpan){ r->start, r->end, r->flow, r->flows, r->number };
     }
     return true;
 }
@@ -312,7 +316,7 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
     const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
     m->head.learning_rate = c->stem ? PAPER_RATE : grids ? GRIDS_RATE : NET_RATE;
     m->head.beta1 = .9;
-    m->head.beta2 = grids ? .95 : .999;
+    m->head.beta2 = .999;
     m->head.warmup = c->stem ? .1 : .05;
     m->config = *c;
     for (int32_t i = c->n_blocks; i < NERV_MAX_BLOCKS; i++)
@@ -324,6 +328,8 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
         why = "the videos are not the segment's frames";
     else if (!add_params(m))
         why = "it has too many weights";
+    if (grids)
+        m->head.beta2 = 1. - 1. / fmax(PASS_MEMORY * m->head.n_runs, LEAST_MEMORY);
     if (!why)
         return &m->head;
     g_set_error(error, NERV_ERROR, code, "model dnerv: %s", why);

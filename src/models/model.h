@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     int32_t start, end; /* frames */
     int32_t row, rows;
+    uint32_t video; /* as NervRun's */
 } NervFlowSpan;
 
 typedef struct {

@@ -149,6 +149,11 @@ def broken_off(directory):
     check(os.path.exists(names[2]), "no plot of what there is")
 
 
+def missed():
+    """What an encoder warns of is heard of."""
+    run("--peers=", "--nerv=epochs=1 target-size-bytes=200", CLIP.format("RGB"), says="not the 200 asked for")
+
+
 def wrong(directory):
     clip = CLIP.format("RGB")
     for argument in ("--threads=257", "--frames=1", "--frames=-2", "--peers=h266", "--crf=51", "--crf=1,,2", "--crf=x", "--av1-crf=64",
@@ -169,5 +174,6 @@ with tempfile.TemporaryDirectory() as work:
     written_before(work)
     joint(work)
     broken_off(work)
+    missed()
     wrong(work)
 finish()

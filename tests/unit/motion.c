@@ -72,8 +72,12 @@ static float *place(const NervModel *model, Clip *c)
     GError *error = NULL;
     for (int64_t i = 0; i < model->n_weights; i++)
         weights[i] = 77.f;
-    g_assert_true(nerv_motion_place(model, &c->pixels, frame_at, c, NULL, weights, &error));
+    NervMotion motion = { 0 };
+    g_assert_true(nerv_motion_find(&motion, model, &c->pixels, frame_at, c, NULL, &error));
     g_assert_no_error(error);
+    g_assert_true(nerv_motion_suits(&motion, model));
+    nerv_motion_place(&motion, model, weights);
+    nerv_motion_clear(&motion);
     return weights;
 }
 
@@ -175,6 +179,40 @@ static void test_cut(void)
     g_free(c.frame);
 }
 
+/* What a video's motion leaves: little of one that moves as a whole, much where it is cut, nothing where no frame lies between keyframes; and whom it suits. */
+static void test_error(void)
+{
+    int32_t videos[] = { 8, 1, 8 }, others[] = { 9, 8 };
+    Clip c;
+    GError *error = NULL;
+    NervMotion motion = { 0 };
+    clip_init(&c, NERV_PIXELS_I420, 160, 96, 2., 1.);
+    c.cut = 13; /* in the last of them */
+    NervModel *model = model_new(&c, options, videos, G_N_ELEMENTS(videos));
+    NervModel *other = model_new(&c, options, others, G_N_ELEMENTS(others));
+    NervModel *none = model_new(&c, "{'without': <'flow'>, 'keyframe-interval': <16>}", NULL, 0);
+    g_assert_false(nerv_motion_suits(&motion, model));
+    g_assert_true(nerv_motion_suits(&motion, none));
+    g_assert_true(nerv_motion_find(&motion, model, &c.pixels, frame_at, &c, NULL, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(motion.n_videos, ==, 3);
+    g_test_message("left by motion: %g, %g, %g", motion.error[0], motion.error[1], motion.error[2]);
+    g_assert_cmpfloat(motion.error[0], >, 0.);
+    g_assert_cmpfloat(motion.error[0], <, 25.);
+    g_assert_cmpfloat(motion.error[1], ==, 0.);
+    g_assert_cmpfloat(motion.error[2], >, 100.);
+    g_assert_true(nerv_motion_suits(&motion, model));
+    g_assert_false(nerv_motion_suits(&motion, other));
+    g_assert_false(nerv_motion_suits(&motion, none));
+    g_assert_true(nerv_motion_find(&motion, none, &c.pixels, frame_at, &c, NULL, &error));
+    g_assert_null(motion.error);
+    nerv_motion_clear(&motion);
+    nerv_model_free(none);
+    nerv_model_free(other);
+    nerv_model_free(model);
+    g_free(c.frame);
+}
+
 static void test_cancel(void)
 {
     gint cancel = 0;
@@ -184,9 +222,10 @@ static void test_cancel(void)
     c.cancel = &cancel;
     c.cancel_at = 3;
     NervModel *model = model_new(&c, options, NULL, 0);
-    g_autofree float *weights = g_new0(float, model->n_weights);
-    g_assert_false(nerv_motion_place(model, &c.pixels, frame_at, &c, &cancel, weights, &error));
+    NervMotion motion = { 0 };
+    g_assert_false(nerv_motion_find(&motion, model, &c.pixels, frame_at, &c, &cancel, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_CANCELLED);
+    g_assert_null(motion.grid);
     g_clear_error(&error);
     nerv_model_free(model);
     g_free(c.frame);
@@ -215,6 +254,7 @@ int main(int argc, char **argv)
     g_test_add_func("/motion/apart", test_apart);
     g_test_add_func("/motion/large", test_large);
     g_test_add_func("/motion/cut", test_cut);
+    g_test_add_func("/motion/error", test_error);
     g_test_add_func("/motion/cancel", test_cancel);
     g_test_add_func("/motion/none", test_none);
     return g_test_run();

@@ -47,6 +47,46 @@ static void test_intervals(void)
     }
 }
 
+/* Of several videos each is cut by itself: none has fewer keyframes because of how many fit into all of them. */
+static void test_several(void)
+{
+    static const int32_t videos[] = { 132, 190, 41, 79 }, n_keys[] = { 3, 3, 2, 2 };
+    g_autoptr(GError) error = NULL;
+    const NervModelSize size = { .bytes = 98000., .weights = 1e5, .videos = videos, .n_videos = 4 };
+    NervModel *model = make_sized("dnerv", NULL, 320, 180, &size, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(as_dnerv(model)->config.interval, ==, 82);
+    int32_t n[4] = { 0 };
+    for (int32_t i = 0, key = -1; i < model->n_runs; i++) {
+        const NervRun run = nerv_model_run(model, i);
+        for (int end = 0; end < 2; end++)
+            if (run.keys[end] > key) {
+                key = run.keys[end];
+                n[run.video]++;
+            }
+    }
+    for (int i = 0; i < 4; i++)
+        g_assert_cmpint(n[i], ==, n_keys[i]);
+    nerv_model_free(model);
+}
+
+/* Adam remembers a part of a pass, whose length goes with the frames; never less than a few steps. */
+static void test_memory(void)
+{
+    static const struct {
+        int n;
+        double steps;
+    } cases[] = { { 1, 20. }, { 41, 20. }, { 132, 26.4 }, { 442, 88.4 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        const NervClip clip = { 64, 48, cases[i].n };
+        NervModel *model = nerv_model_new("dnerv", NULL, &clip, &error);
+        g_assert_no_error(error);
+        g_assert_cmpfloat_with_epsilon(1. / (1. - model->beta2), cases[i].steps, 1e-6);
+        nerv_model_free(model);
+    }
+}
+
 /* On grids, by hand. */
 static void test_grids(void)
 {
@@ -103,6 +143,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/moved/intervals", test_intervals);
+    g_test_add_func("/moved/several", test_several);
+    g_test_add_func("/moved/memory", test_memory);
     g_test_add_func("/moved/grids", test_grids);
     return g_test_run();
 }

@@ -60,6 +60,22 @@ static bool pull(Puller *p, GstSample **sample, GError **error)
     return *sample || !take_error(p->pipeline, error);
 }
 
+/* The message that ends it; what elements warn of, a size that was missed for instance, goes to standard error. */
+static GstMessage *wait_for_end(GstElement *pipeline)
+{
+    g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
+    for (;;) {
+        GstMessage *message = gst_bus_timed_pop_filtered(
+            bus, GST_CLOCK_TIME_NONE, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+        if (GST_MESSAGE_TYPE(message) != GST_MESSAGE_WARNING)
+            return message;
+        g_autoptr(GError) warning = NULL;
+        gst_message_parse_warning(message, &warning, NULL);
+        g_printerr("%s: %s\n", GST_MESSAGE_SRC_NAME(message), warning->message);
+        gst_message_unref(message);
+    }
+}
+
 bool rd_feed(const char *description, GstCaps *caps, GstBuffer *const *frames, uint32_t n, GError **error)
 {
     g_autofree char *line =
@@ -75,9 +91,7 @@ bool rd_feed(const char *description, GstCaps *caps, GstBuffer *const *frames, u
     for (uint32_t i = 0; i < n && flow == GST_FLOW_OK; i++)
         flow = gst_app_src_push_buffer(GST_APP_SRC(source), gst_buffer_ref(frames[i]));
     gst_app_src_end_of_stream(GST_APP_SRC(source));
-    g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
-    g_autoptr(GstMessage) message =
-        gst_bus_timed_pop_filtered(bus, GST_CLOCK_TIME_NONE, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+    g_autoptr(GstMessage) message = wait_for_end(pipeline);
     const bool ok = GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS;
     if (!ok)
         gst_message_parse_error(message, error, NULL);

@@ -61,5 +61,5 @@ bool rd_clip_feed(const RdFrames *frames, const char *description, double *secon
 /* Compares what `chain` makes of the file, "h264parse ! avdec_h264", with the clip; another number of frames is an error. */
 bool rd_clip_compare(const RdClip *clip, const char *file, const char *chain, RdQuality *out, GError **error);
 
-/* Feeds frames with these caps to a pipeline. */
+/* Feeds frames with these caps to a pipeline; its elements' warnings go to standard error. */
 bool rd_feed(const char *description, GstCaps *caps, GstBuffer *const *frames, uint32_t n, GError **error);
