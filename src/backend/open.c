@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "nerv.h"
 
 /* "vulkan:N" -> N; false if it is not of that form. */
 static bool parse_index(const char *device, int *index)
@@ -62,4 +63,9 @@ char *nerv_backend_list(void)
     nerv_backend_free(cpu);
     nerv_vulkan_list(s);
     return g_string_free(s, FALSE);
+}
+
+char *nerv_list_devices(void)
+{
+    return nerv_backend_list();
 }

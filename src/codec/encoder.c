@@ -446,10 +446,12 @@ static NervBuffer *upload_frames(NervEncoder *enc, GError **error)
     return store;
 }
 
-/* What all of the segment's access units are written from. pts: of each frame, freed by the caller. */
-static NervSegment describe_segment(const NervEncoder *enc, const NervModel *model, const NervSequence *s,
+/* What all of the segment's access units are written from. *s is filled; pts: of each frame, freed by the caller. */
+static NervSegment describe_segment(const NervEncoder *enc, const NervModel *model, NervSequence *s,
                                     int64_t **pts)
 {
+    nerv_segment_sequence(&enc->info, enc->segment_id, enc->n_sent, enc->frames->len,
+                          g_array_index(enc->frames, StoredFrame, 0).pts_ns, s);
     *pts = g_new(int64_t, enc->frames->len);
     for (guint i = 0; i < enc->frames->len; i++)
         (*pts)[i] = g_array_index(enc->frames, StoredFrame, i).pts_ns;
@@ -530,8 +532,6 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervBitWriter network;
     NervSequence s;
 
-    nerv_segment_sequence(&enc->info, enc->segment_id, enc->n_sent, enc->frames->len,
-                          g_array_index(enc->frames, StoredFrame, 0).pts_ns, &s);
     NervSegment segment = describe_segment(enc, model, &s, &pts);
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = deadline(enc);
@@ -560,13 +560,25 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     return ok;
 }
 
+/* Of the bytes asked for, 0 if none are, those that keyframes and network share: what surrounds frames is not theirs. */
+static double shared_bytes(const NervEncoder *enc, const NervModel *model)
+{
+    const double bytes = target_bytes(enc, enc->frames->len);
+    const NervKeys none = { 0 };
+    g_autofree int64_t *pts = NULL;
+    NervSequence s;
+    NervSegment segment = describe_segment(enc, model, &s, &pts);
+    segment.keys = &none;
+    return bytes > 0. ? MAX(bytes - (double)nerv_segment_bytes(&segment, 0), 1.) : 0.;
+}
+
 /* A model of the present growth for the segment and, if it has keyframes, those, which come first: it takes what they leave of the bytes. */
 static NervModel *plan_segment(NervEncoder *enc, GError **error)
 {
-    const double bytes = target_bytes(enc, enc->frames->len);
-    NervModel *model = new_model(enc, enc->frames->len, bytes, error);
+    NervModel *model = new_model(enc, enc->frames->len, target_bytes(enc, enc->frames->len), error);
     if (!model || model->n_keys == 0)
         return model;
+    const double bytes = shared_bytes(enc, model);
     const NervKeysJob job = { .be = enc->be,
                               .pixels = &enc->info.pixels,
                               .frame_at = frame_at,
@@ -683,9 +695,4 @@ bool nerv_encoder_get(NervEncoder *enc, NervPacket *packet)
     *packet = *queued;
     g_free(queued);
     return true;
-}
-
-char *nerv_list_devices(void)
-{
-    return nerv_backend_list();
 }
