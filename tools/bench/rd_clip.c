@@ -6,6 +6,7 @@
 #include <gst/app/gstappsink.h>
 #include <gst/app/gstappsrc.h>
 #include <math.h>
+#include <string.h>
 
 #include "quality.h"
 #include "rd_clip.h"
@@ -70,8 +71,10 @@ static GstMessage *wait_for_end(GstElement *pipeline)
         if (GST_MESSAGE_TYPE(message) != GST_MESSAGE_WARNING)
             return message;
         g_autoptr(GError) warning = NULL;
-        gst_message_parse_warning(message, &warning, NULL);
-        g_printerr("%s: %s\n", GST_MESSAGE_SRC_NAME(message), warning->message);
+        g_autofree char *details = NULL; /* a line of where, and what there is to say */
+        gst_message_parse_warning(message, &warning, &details);
+        const char *behind = details ? strchr(details, '\n') : NULL;
+        g_printerr("%s: %s%s\n", GST_MESSAGE_SRC_NAME(message), warning->message, behind ? behind : "");
         gst_message_unref(message);
     }
 }
