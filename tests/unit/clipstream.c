@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "codec/settings.h"
 #include "codec/units.h"
 #include "nerv.h"
 #include "device.h"
@@ -311,6 +312,25 @@ static void test_rate(void)
     g_ptr_array_unref(sized);
 }
 
+/* Keyframes take their share of what the frames' own units leave of a size, not of the size: a twentieth is the quantisers' step. */
+static void test_share(void)
+{
+    for (uint64_t target = 3200; target <= 4800; target += 400) {
+        NervEncoderStats stats;
+        gsize bytes = 0;
+        GPtrArray *sized = encode(target, &stats);
+        for (guint i = 0; i < sized->len; i++)
+            bytes += g_bytes_get_size(g_ptr_array_index(sized, i));
+        const double others = (double)(bytes - stats.network_bytes - stats.keyframe_bytes);
+        const double most = nerv_settings_keys_share(2) * ((double)target - others);
+        g_test_message("%" G_GUINT64_FORMAT " asked for, %zu bytes, keyframes %" G_GUINT64_FORMAT
+                       " of %.0f, network %" G_GUINT64_FORMAT,
+                       target, bytes, stats.keyframe_bytes, most, (guint64)stats.network_bytes);
+        g_assert_cmpfloat((double)stats.keyframe_bytes, <=, 1.05 * most);
+        g_ptr_array_unref(sized);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -328,8 +348,10 @@ int main(int argc, char **argv)
     g_test_add_func("/clipstream/alone", test_alone);
     g_test_add_func("/clipstream/lost", test_lost);
     g_test_add_func("/clipstream/strange", test_strange);
-    if (!is_slow)
+    if (!is_slow) {
         g_test_add_func("/clipstream/rate", test_rate);
+        g_test_add_func("/clipstream/share", test_share);
+    }
     const int status = g_test_run();
     g_ptr_array_unref(stream);
     g_free(shown);
