@@ -15,7 +15,10 @@
 
 #define PAPER_RATE 5e-4
 #define NET_RATE   5e-3
-#define GRIDS_RATE 1e-2 /* as nerv-grid's */
+/* As nerv-grid's, but for passes of more runs than RATE_RUNS: with their number the steps of a fit grow, and what Adam makes of a row's few gradients
+ * grows with its root; the rate falls with that. */
+#define GRIDS_RATE 1e-2
+#define RATE_RUNS  40.
 /* Steps that Adam remembers the size of gradients for, at least and as a part of a pass: in most of a pass's steps a grid's row has no gradient but the
  * rate's, and what is forgotten by then lets that alone move it. */
 #define LEAST_MEMORY 20.
@@ -314,7 +317,7 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
     m->head.input_floats = (c->stem ? 2 * c->pe_levels : 1) + nerv_dnerv_inputs(c);
     m->head.run_frames = c->clip;
     const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
-    m->head.learning_rate = c->stem ? PAPER_RATE : grids ? GRIDS_RATE : NET_RATE;
+    m->head.learning_rate = c->stem ? PAPER_RATE : NET_RATE;
     m->head.beta1 = .9;
     m->head.beta2 = .999;
     m->head.warmup = c->stem ? .1 : .05;
@@ -328,8 +331,10 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
         why = "the videos are not the segment's frames";
     else if (!add_params(m))
         why = "it has too many weights";
-    if (grids)
+    if (grids) {
+        m->head.learning_rate = GRIDS_RATE * sqrt(fmin(RATE_RUNS / m->head.n_runs, 1.));
         m->head.beta2 = 1. - 1. / fmax(PASS_MEMORY * m->head.n_runs, LEAST_MEMORY);
+    }
     if (!why)
         return &m->head;
     g_set_error(error, NERV_ERROR, code, "model dnerv: %s", why);
