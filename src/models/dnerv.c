@@ -70,6 +70,7 @@ static void grids_config(NervDnervConfig *c)
 {
     c->parts = NERV_DNERV_MOVED;
     c->clip = 1;
+    c->row_frames = 0;
     c->middle_frames = 32;
 }
 
@@ -103,10 +104,13 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
 #define SAMPLES_PER_WEIGHT 16.
 #define LEAST_WEIGHTS      2000
 /* With grids: shares of the weights in the base and in the middle grid, and how many more there may be, because most are zero. */
-#define BASE_SHARE   0.25
+#define BASE_SHARE   0.5
 #define MIDDLE_SHARE 0.12
 #define MOST_BASE    12
-#define MOST_MIDDLE  4
+#define MOST_ROW                                                                                             \
+    8 /* frames for a row of the base: half of that where MOST_BASE channels would be too few, and again */
+#define LEAST_ROW   2
+#define MOST_MIDDLE 4
 /* Frames from one keyframe to the next at a bit a sample, and how they become more with a falling rate. */
 #define INTERVAL_AT_ONE 8.
 #define INTERVAL_POWER  .667
@@ -115,7 +119,7 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
 #define MOST_INTERVAL   256
 #define INTERVAL_FLOWS  4
 #define MOST_FLOW       9 /* frames a row */
-#define GRIDS_GROWTH    1.3
+#define GRIDS_GROWTH    1.6
 #define LEAST_WIDTH     8
 /* Of layers that videos share (count_shared()). */
 #define LEAST_SHARED 25000
@@ -160,11 +164,18 @@ static void count_channel(const NervDnervConfig *c, const NervClip *clip, const 
     }
 }
 
-/* Channels of the grids for a number of weights. */
+/* Rows, where they are not given, and channels of the grids for a number of weights. Many channels of few rows are worth more than few of many: a
+ * channel is a shape that the first block can make of a cell. */
 static void set_grids(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double weights)
 {
+    const bool given = c->row_frames > 0;
     double base, middle;
+    c->row_frames = given ? c->row_frames : MOST_ROW;
     count_channel(c, clip, size, &base, &middle);
+    while (!given && c->row_frames > LEAST_ROW && BASE_SHARE * weights > MOST_BASE * base) {
+        c->row_frames /= 2;
+        count_channel(c, clip, size, &base, &middle);
+    }
     c->base_channels = CLAMP((int32_t)lrint(BASE_SHARE * weights / base), 1, MOST_BASE);
     c->middle_channels = CLAMP((int32_t)lrint(MIDDLE_SHARE * weights / middle), 0, MOST_MIDDLE);
 }
@@ -240,6 +251,8 @@ static void fill_grids(NervDnervConfig *c, const NervClip *clip, const NervModel
 {
     double base, middle;
     count_channel(c, clip, size, &base, &middle);
+    base += c->width[0] * c->stride[0] * c->stride[0];
+    middle += 9. * c->width[1] * c->stride[1] * c->stride[1];
     NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
     double left = m ? most - (double)m->n_weights : 0.;
     nerv_model_free(m);
@@ -262,7 +275,7 @@ static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervMod
     const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
     const double most = choose_weights(clip, size);
     if (grids) {
-        set_grids(c, clip, size, most);
+        set_grids(c, clip, size, exact ? most / GRIDS_GROWTH : most);
         c->base_channels = base ? base : c->base_channels;
         c->middle_channels = middle >= 0 ? middle : c->middle_channels;
     }

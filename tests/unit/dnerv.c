@@ -161,7 +161,7 @@ static void check_chosen_sizes(const char *name, double most, double least)
 static void test_chosen_sizes(void)
 {
     check_chosen_sizes("dnerv-net", 1., .75);
-    check_chosen_sizes("dnerv", 1.3, .75);
+    check_chosen_sizes("dnerv", 1.6, .75);
 }
 
 static void test_options(void)
