@@ -462,6 +462,7 @@ static NervSegment describe_segment(const NervEncoder *enc, const NervModel *mod
 static void set_target(NervEncoder *enc, const NervSegment *segment, NervFitter *f)
 {
     const double bytes = target_bytes(enc, enc->frames->len);
+    f->key_bytes = enc->keys.bytes;
     if (bytes > 0.) {
         const double least = (double)f->model->n_weights / NERV_WEIGHTS_PER_BYTE;
         f->target_bytes =

@@ -67,7 +67,7 @@ static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
     fit->best_steps = corrected ? g_try_new(uint16_t, n_steps) : NULL;
     if (f->target_bytes)
         nerv_rate_init_size(&fit->rate, 8. * (double)f->target_bytes, f->model->n_weights,
-                            (double)clip->width * clip->height * clip->n_frames);
+                            (double)clip->width * clip->height * clip->n_frames, 8. * (double)f->key_bytes);
     else if (f->target_psnr > 0.)
         nerv_rate_init_psnr(&fit->rate, f->target_psnr, f->train.rate_weight);
     if (fit->weights && (!learned || (fit->steps && fit->shifted)) &&

@@ -18,6 +18,7 @@ typedef struct {
     const float *initial;    /* model->n_weights to begin with; NULL: drawn from the train's seed */
     /* What is asked for, at most one of them; both need train.bits. 0: as it comes. */
     uint64_t target_bytes; /* of the payload */
+    uint64_t key_bytes;    /* of coded keyframes, which are not the payload's */
     double target_psnr;    /* dB, the mean of the frames' */
     bool may_give_up;      /* with target_psnr: stop early where the network is too small for it */
     uint32_t least_steps;  /* with a deadline: stop early where it leaves time for fewer; 0: never */

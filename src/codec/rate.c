@@ -21,6 +21,7 @@
 #define WEIGHT_AT    3e-3  /* a first guess: this weight at that many bits a pixel, and so on along a slope */
 #define BITS_AT      0.1
 #define WEIGHT_SLOPE 1.5
+#define BESIDE_KEYS  .25 /* part of that where keyframes are among the bits */
 /* Quality answers more slowly than bits do, and less the later it is. */
 #define PSNR_FROM         0.15
 #define PSNR_RESPONSE     0.04
@@ -46,11 +47,11 @@ static double bound(double weight)
     return fmin(fmax(weight, MIN_WEIGHT), MAX_WEIGHT);
 }
 
-void nerv_rate_init_size(NervRate *r, double target_bits, int64_t n_weights, double n_pixels)
+void nerv_rate_init_size(NervRate *r, double target_bits, int64_t n_weights, double n_pixels, double key_bits)
 {
-    const double bpp = target_bits / n_pixels;
+    const double bpp = (target_bits + key_bits) / n_pixels, part = key_bits > 0. ? BESIDE_KEYS : 1.;
     *r = (NervRate){ .target_bits = target_bits, .ratio = FIRST_RATIO };
-    r->first = r->integral = r->weight = bound(WEIGHT_AT * pow(BITS_AT / bpp, WEIGHT_SLOPE));
+    r->first = r->integral = r->weight = bound(part * WEIGHT_AT * pow(BITS_AT / bpp, WEIGHT_SLOPE));
     r->max_measures = (uint32_t)fmax(fmin(MEASURED / (double)n_weights, MEASURES), MIN_MEASURES);
 }
 

@@ -21,9 +21,10 @@ typedef struct {
     uint32_t measures, max_measures;
 } NervRate;
 
-/* target_bits > 0: of the n_weights coded weights; n_pixels: of the clip, all frames. Large networks, which take long to code, are measured
- * less often. */
-void nerv_rate_init_size(NervRate *r, double target_bits, int64_t n_weights, double n_pixels);
+/* target_bits > 0: of the n_weights coded weights; n_pixels: of the clip, all frames; key_bits: of the keyframes beside them, 0 without. Large
+ * networks, which take long to code, are measured less often. */
+void nerv_rate_init_size(NervRate *r, double target_bits, int64_t n_weights, double n_pixels,
+                         double key_bits);
 /* After a step whose weights' length was estimated at `estimate` bits (<= 0: not quantised yet): the weight for the next. */
 double nerv_rate_update_size(NervRate *r, double position, double estimate);
 /* Whether the caller should code the network and tell how long it was. */

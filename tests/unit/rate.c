@@ -15,7 +15,7 @@ static void check_plant(double target, double scale, double slope)
     const double n_pixels = 1e6;
     NervRate r;
     double bits = 8. * target;
-    nerv_rate_init_size(&r, target, 300000, n_pixels);
+    nerv_rate_init_size(&r, target, 300000, n_pixels, 0.);
     double weight = r.weight, ratio = 1.;
     for (uint32_t i = 0; i < STEPS; i++) {
         const double answer = .08 * (1. + cos(G_PI * i / STEPS)) / 2.;
@@ -45,7 +45,7 @@ static void test_measures(void)
 {
     NervRate r;
     uint32_t n = 0;
-    nerv_rate_init_size(&r, 1e5, 30000, 1e6);
+    nerv_rate_init_size(&r, 1e5, 30000, 1e6, 0.);
     const double ratio = r.ratio;
     for (uint32_t i = 0; i < 10; i++)
         if (nerv_rate_wants_measure(&r, i / 10.)) {
@@ -54,7 +54,7 @@ static void test_measures(void)
         }
     g_assert_cmpuint(n, ==, 10);
     g_assert_cmpfloat(r.ratio, ==, ratio);
-    nerv_rate_init_size(&r, 1e5, 30000, 1e6);
+    nerv_rate_init_size(&r, 1e5, 30000, 1e6, 0.);
     for (uint32_t i = n = 0; i < 100000; i++)
         if (nerv_rate_wants_measure(&r, i / 1e5)) {
             nerv_rate_measure(&r, i / 1e5, 1e5, 9e4);
@@ -62,7 +62,7 @@ static void test_measures(void)
         }
     g_assert_cmpuint(n, >=, 20);
     g_assert_cmpuint(n, <=, 64);
-    nerv_rate_init_size(&r, 1e5, 3000000, 1e6);
+    nerv_rate_init_size(&r, 1e5, 3000000, 1e6, 0.);
     for (uint32_t i = n = 0; i < 1000; i++)
         if (nerv_rate_wants_measure(&r, i / 1e3)) {
             nerv_rate_measure(&r, i / 1e3, 1e5, 9e4);
@@ -197,6 +197,16 @@ static void test_target_size(void)
     g_assert_cmpfloat(fabs(bytes / 8000. - 1.), <, .03);
 }
 
+/* Beside keyframes the first weight is of all bits, and less than a network by itself with as many would have. */
+static void test_first(void)
+{
+    NervRate alone, beside;
+    nerv_rate_init_size(&alone, 6e4, 30000, 1e6, 0.);
+    nerv_rate_init_size(&beside, 2e4, 30000, 1e6, 4e4);
+    g_assert_cmpfloat(beside.weight, >, alone.weight / 10.);
+    g_assert_cmpfloat(beside.weight, <, alone.weight / 2.);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -206,5 +216,6 @@ int main(int argc, char **argv)
     g_test_add_func("/rate/correction", test_correction);
     g_test_add_func("/rate/bitrate", test_bitrate);
     g_test_add_func("/rate/target-size", test_target_size);
+    g_test_add_func("/rate/first", test_first);
     return g_test_run();
 }
