@@ -1,9 +1,9 @@
 #version 450
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * temporal_mix: a matrix over the frames of a clip for each channel, beside what was there. One invocation: up to BLOCK frames of
- * one pixel of a channel of a clip. Grid: pixels, channels, blocks of frames, clips, folded. Bindings: 0 x[BT,C,H,W], 1 w[C,T,T],
- * 2 bias[C,T], absent without one, 3 y as x.
+ * temporal_mix: a matrix over the frames of a clip for each channel, beside what was there or alone. One invocation: up to BLOCK
+ * frames of one pixel of a channel of a clip. Grid: pixels, channels, blocks of frames, clips, folded. Bindings: 0 x[BT,C,H,W],
+ * 1 w[C,T,T], 2 bias[C,T], absent without one, 3 y as x.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -19,7 +19,7 @@ NERV_VALUE_OUT(3, y);
 layout(push_constant) uniform Push {
     uint count; /* invocations */
     uint plane, channels, frames, blocks;
-    uint transposed, has_bias;
+    uint transposed, has_bias, alone;
 } pc;
 
 void main()
@@ -35,7 +35,7 @@ void main()
     float sum[BLOCK];
     [[unroll]] for (uint i = 0u; i < BLOCK; i++) {
         uint t = min(first + i, last);
-        sum[i] = float(x[at + t * stride]);
+        sum[i] = pc.alone != 0u ? 0.0 : float(x[at + t * stride]);
         if (pc.has_bias != 0u)
             sum[i] += bias[c * pc.frames + t];
     }

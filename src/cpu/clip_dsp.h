@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ typedef struct {
     float *y;
     size_t stride, n;
     int32_t frames, width; /* width: frames, padded */
+    bool is_alone;         /* without x[t] */
     const float *weights;  /* [frames,width]: what frame u gives to frame t; zeros in the padding */
     const float *bias;     /* [width] */
 } NervMixPiece;
@@ -37,7 +39,7 @@ typedef struct {
     void (*norm_sums)(const float *dy, const float *y, size_t n, double sums[2]);
     void (*norm_dx)(float *dx, const float *dy, const float *y, size_t n, float scale, float mean,
                     float slope);
-    /* y[t] = x[t] + bias[t] + sum over u of weights[u][t] x[u] */
+    /* y[t] = x[t] + bias[t] + sum over u of weights[u][t] x[u], the first term not if it is_alone */
     void (*mix)(const NervMixPiece *piece);
     /* dw[t,u] += sum of dy[t] x[u], db[t] += sum of dy[t], for t, u < frames; n elements of each frame. */
     void (*mix_dw)(double *dw, double *db, const float *dy, const float *x, size_t stride, size_t n,

@@ -132,7 +132,9 @@ INLINE void mix_block(const NervMixPiece *p, int32_t frames, int32_t width, int3
     UNROLL
     for (int i = 0; i < NERV_MIX_BLOCK; i++) {
         const int32_t t = first + i < frames ? first + i : frames - 1;
-        sum[i] = p->bias[first + i] + load_some(p->x + t * p->stride + at, n);
+        sum[i] = vsplat(p->bias[first + i]);
+        if (!p->is_alone)
+            sum[i] += load_some(p->x + t * p->stride + at, n);
     }
     for (int32_t u = 0; u < frames; u++) {
         const vf x = load_some(p->x + u * p->stride + at, n);

@@ -6,8 +6,8 @@
  *   y = x (1 + scale) + shift
  *   dx = dy (1 + scale),  dscale = dy x,  dshift = dy
  *
- * modulate_dx yields dx and dsh, either of them only if it is read, and is not differentiable. A picture of x is a
- * contiguous range, as are its scales and its shifts; planes do not matter.
+ * modulate_dx yields dx and dsh, either of them only if it is read. Their gradients are sums of products, which the tape has
+ * ops for. A picture of x is a contiguous range, as are its scales and its shifts; planes do not matter.
  */
 #include "ops/check.h"
 #include "ops/ops.h"
@@ -171,6 +171,30 @@ static uint32_t modulate_dx_dispatch(const NervNode *node, const NervVkCaps *cap
     return fits;
 }
 
+/* With u, (p, q) = dL/d(dx), dL/d(dscale, dshift): dL/d(dy) = u (1 + scale) + p x + q, dL/dx = p dy, dL/dscale = u dy; the shift
+ * is in none of the results. */
+static void modulate_dx_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                             NervTensor **din)
+{
+    NervTensor *dy = node->in[0], *x = node->in[1], *sh = node->in[2], *u = dout[0];
+    const NervShape s = x->shape;
+    NervTensor *p = dout[1] ? nerv_slice(tape, dout[1], 0, s.c) : NULL;
+
+    if (need[0] && dout[1])
+        din[0] = nerv_add(tape, nerv_mul(tape, p, x), nerv_slice(tape, dout[1], s.c, s.c));
+    if (need[0] && u) {
+        NervTensor *through = nerv_modulate_dx(tape, u, x, sh);
+        din[0] = din[0] ? nerv_add(tape, through, din[0]) : through;
+    }
+    if (need[1] && p)
+        din[1] = nerv_mul(tape, p, dy);
+    if (need[2] && u)
+        din[2] = nerv_concat(tape,
+                             (NervTensor *[]){ nerv_mul(tape, u, dy),
+                                               nerv_expand(tape, nerv_tape_scalar(tape, 0.0f), s, 1.0f) },
+                             2);
+}
+
 const NervOp nerv_op_modulate_dx = {
     .name = "modulate_dx",
     .min_in = 3,
@@ -180,6 +204,7 @@ const NervOp nerv_op_modulate_dx = {
     .ref = modulate_dx_ref,
     .cpu = modulate_dx_cpu,
     .dispatch = modulate_dx_dispatch,
+    .grad = modulate_dx_grad,
     .rtol = 1e-6f,
     .atol = 1e-6f,
 };

@@ -6,8 +6,9 @@
  *   y = (x - m) r,  r = 1 / sqrt(v + 1e-5)
  *   dx = r (dy - mean of dy - y mean of dy y)
  *
- * r is output 1, for norm_dx, which is not differentiable. The sums of a channel of a clip are one task's on the CPU and one
- * workgroup's on Vulkan, always in the same order; the variance is that of the differences from the mean.
+ * r is output 1, for norm_dx, to which it is an operand like any other: a gradient of the gradient flows back into y and into r.
+ * Those gradients are made of other ops, on operands seen as [clips, T, C, H W]. The sums of a channel of a clip are one task's
+ * on the CPU and one workgroup's on Vulkan, always in the same order; the variance is that of the differences from the mean.
  */
 #include <math.h>
 
@@ -154,13 +155,46 @@ static uint32_t norm_dispatch(const NervNode *node, const NervVkCaps *caps, Nerv
     return nerv_dispatch_groups(out, caps, clips.n);
 }
 
+static NervShape by_clip(NervShape x, int32_t clips)
+{
+    return nerv_shape(clips, x.n / clips, x.c, x.h * x.w);
+}
+
+/* k y with a k for each channel of a clip, [clips,C,1,1]. */
+static NervTensor *scaled(NervTape *tape, NervTensor *y, NervTensor *k, int32_t clips)
+{
+    k = nerv_reshape(tape, k, nerv_shape(clips, 1, y->shape.c, 1));
+    k = nerv_expand(tape, k, by_clip(y->shape, clips), 1.0f);
+    return nerv_mul(tape, y, nerv_reshape(tape, k, y->shape));
+}
+
+/* scale times the sum of a b for each channel of a clip, [clips,C,1,1]. */
+static NervTensor *products(NervTape *tape, NervTensor *a, NervTensor *b, int32_t clips, float scale)
+{
+    NervTensor *ab = nerv_reshape(tape, nerv_mul(tape, a, b), by_clip(a->shape, clips));
+    return nerv_reshape(tape, nerv_reduce_sum(tape, ab, NERV_AXIS_C | NERV_AXIS_W, scale),
+                        nerv_shape(clips, a->shape.c, 1, 1));
+}
+
+/* Elements of a channel of a clip. */
+static double count_of(const NervTensor *y, const NervTensor *r)
+{
+    return (double)(nerv_shape_count(y->shape) / nerv_shape_count(r->shape));
+}
+
+/* dr/dx = -r^2 y / n, of n elements. */
 static void norm_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
                       NervTensor **din)
 {
-    if (dout[1])
-        nerv_tape_fail(tape, NERV_ERROR_INVALID, "op norm: its deviations are not differentiable");
-    else
-        din[0] = nerv_norm_dx(tape, dout[0], node->out[0], node->out[1]);
+    NervTensor *y = node->out[0], *r = node->out[1];
+    if (dout[0])
+        din[0] = nerv_norm_dx(tape, dout[0], y, r);
+    if (dout[1]) {
+        NervTensor *k = nerv_mul(tape, dout[1], nerv_mul(tape, r, r));
+        k = nerv_affine(tape, k, (float)(-1 / count_of(y, r)), 0.0f);
+        NervTensor *through = scaled(tape, y, k, r->shape.n);
+        din[0] = din[0] ? nerv_add(tape, din[0], through) : through;
+    }
 }
 
 const NervOp nerv_op_norm = {
@@ -265,6 +299,28 @@ static uint32_t norm_dx_dispatch(const NervNode *node, const NervVkCaps *caps, N
     return nerv_dispatch_groups(out, caps, clips.n);
 }
 
+/* With u = dL/d(dx): dL/d(dy) = r (u - mean of u - y mean of u y), dL/dy = -r (u mean of dy y + dy mean of u y), and dL/dr is the
+ * sum of u dx / r. */
+static void norm_dx_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
+                         NervTensor **din)
+{
+    NervTensor *dy = node->in[0], *y = node->in[1], *r = node->in[2], *u = dout[0];
+    const int32_t clips = r->shape.n;
+    const float minus_mean = (float)(-1 / count_of(y, r));
+
+    if (need[0])
+        din[0] = nerv_norm_dx(tape, u, y, r);
+    if (need[1]) {
+        NervTensor *of_dy = nerv_mul(tape, r, products(tape, dy, y, clips, minus_mean));
+        NervTensor *of_u = nerv_mul(tape, r, products(tape, u, y, clips, minus_mean));
+        din[1] = nerv_add(tape, scaled(tape, u, of_dy, clips), scaled(tape, dy, of_u, clips));
+    }
+    if (need[2]) {
+        NervTensor *one = nerv_expand(tape, nerv_tape_scalar(tape, 1.0f), r->shape, 1.0f);
+        din[2] = products(tape, u, nerv_norm_dx(tape, dy, y, one), clips, 1.0f);
+    }
+}
+
 const NervOp nerv_op_norm_dx = {
     .name = "norm_dx",
     .min_in = 3,
@@ -274,6 +330,7 @@ const NervOp nerv_op_norm_dx = {
     .ref = norm_dx_ref,
     .cpu = norm_dx_cpu,
     .dispatch = norm_dx_dispatch,
+    .grad = norm_dx_grad,
     .rtol = 1e-5f,
     .atol = 1e-5f,
 };

@@ -115,13 +115,13 @@ NervTensor *nerv_weigh(NervTape *t, NervTensor *a, NervTensor *ka, NervTensor *b
 
 /* modulate.c: y = x (1 + scale) + shift, spatially adaptive; x[N,C,H,W], sh[N,2C,H,W] = the scales, then the shifts */
 NervTensor *nerv_modulate(NervTape *t, NervTensor *x, NervTensor *sh);
-/* output 0: dx as x; output 1: dsh as sh; not differentiable */
+/* output 0: dx as x; output 1: dsh as sh */
 NervTensor *nerv_modulate_dx(NervTape *t, NervTensor *dy, NervTensor *x, NervTensor *sh);
 
 /* norm.c: torch.nn.InstanceNorm3d over clips of `frames` pictures, a divisor of N; x[N,C,H,W]. Output 0: y = (x - mean) r, as x;
  * output 1: r[N/frames,C,1,1] = 1 / sqrt(variance + 1e-5), for the gradient */
 NervTensor *nerv_norm(NervTape *t, NervTensor *x, int frames);
-/* dx as y; not differentiable */
+/* dx as y */
 NervTensor *nerv_norm_dx(NervTape *t, NervTensor *dy, NervTensor *y, NervTensor *r);
 
 /* temporal_mix.c: a matrix over the frames of a clip for each channel, beside what was there (GTMLP of D-NeRV); x[N,C,H,W],
@@ -130,7 +130,10 @@ NervTensor *nerv_norm_dx(NervTape *t, NervTensor *dy, NervTensor *y, NervTensor 
 NervTensor *nerv_temporal_mix(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b);
 /* dx as dy: the same with w[c,u,t] and no bias */
 NervTensor *nerv_temporal_mix_dx(NervTape *t, NervTensor *dy, NervTensor *w);
-/* output 0: dw[C,T,T,1]; output 1: db[1,C,T,1]; not differentiable */
+/* The two without what was there: y[kT+t,c] = b[c,t] + sum over u of w[c,t,u] x[kT+u,c], and dx of it */
+NervTensor *nerv_temporal_sum(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b);
+NervTensor *nerv_temporal_sum_dx(NervTape *t, NervTensor *dy, NervTensor *w);
+/* output 0: dw[C,T,T,1]; output 1: db[1,C,T,1] */
 NervTensor *nerv_temporal_mix_dw(NervTape *t, NervTensor *dy, NervTensor *x, int frames);
 
 /* --- reduce.c: sums; axes is a mask of NERV_AXIS_*; reduced dimensions become 1. Fixed summation order --- */

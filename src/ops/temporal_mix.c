@@ -7,7 +7,9 @@
  *   dx: the same of dy, without b and with w[c,u,t]: the op itself, transposed
  *   dw[c,t,u] = sum over clips and pixels of dy[kT+t,c] x[kT+u,c],  db[c,t] = sum of dy[kT+t,c]
  *
- * temporal_mix_dw is not differentiable. Its sums over all clips are one task's, or on Vulkan one workgroup's, for each channel.
+ * The gradients of temporal_mix_dw are the sums over u alone, without the x beside them, in x and, transposed, in dy. A difference
+ * from x would lose them: gradients are small and x is not. So the op has that form, too. temporal_mix_dw's sums over all clips
+ * are one task's, or on Vulkan one workgroup's, for each channel.
  */
 #include <string.h>
 
@@ -15,9 +17,12 @@
 #include "ops/ops.h"
 #include "ops/ranges.h"
 
+extern const NervOp nerv_op_temporal_mix;
+
 typedef struct {
     int32_t frames;     /* temporal_mix_dw only */
     int32_t transposed; /* temporal_mix only */
+    int32_t alone;      /* temporal_mix only: without x[kT+t,c] */
 } MixAttr;
 
 typedef struct {
@@ -83,7 +88,9 @@ static void temporal_mix_ref(const NervNode *node, const NervArgs *args)
             float *y = (float *)args->out[0] + channel_at(&clips, k, c);
             for (int32_t t = 0; t < clips.frames; t++) {
                 for (size_t i = 0; i < clips.plane; i++) {
-                    double sum = (double)x[t * clips.stride + i] + bias_of(node, args, c, t);
+                    double sum = bias_of(node, args, c, t);
+                    if (!NERV_NODE_ATTR(node, MixAttr)->alone)
+                        sum += x[t * clips.stride + i];
                     for (int32_t u = 0; u < clips.frames; u++)
                         sum += (double)weight_of(node, args, c, t, u) * x[u * clips.stride + i];
                     y[t * clips.stride + i] = (float)sum;
@@ -115,6 +122,7 @@ static void mix_item(const MixJob *job, uint32_t item)
                            .y = (float *)job->args->out[0] + at,
                            .stride = clips->stride,
                            .frames = frames,
+                           .is_alone = NERV_NODE_ATTR(job->node, MixAttr)->alone,
                            .weights = weights,
                            .bias = bias };
     piece.n = MIN(job->piece, clips->plane - first);
@@ -164,17 +172,25 @@ static uint32_t temporal_mix_dispatch(const NervNode *node, const NervVkCaps *ca
     nerv_dispatch_push(out, n_blocks);
     nerv_dispatch_push(out, (uint32_t)NERV_NODE_ATTR(node, MixAttr)->transposed);
     nerv_dispatch_push(out, node->n_in == 3);
+    nerv_dispatch_push(out, (uint32_t)NERV_NODE_ATTR(node, MixAttr)->alone);
     return nerv_dispatch_elements(out, caps, n, NERV_VK_LOCAL);
+}
+
+static NervTensor *mix(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b, bool transposed, bool alone)
+{
+    const MixAttr attr = { .transposed = transposed, .alone = alone };
+    return nerv_tape_add(t, &nerv_op_temporal_mix, (NervTensor *[]){ x, w, b }, b ? 3 : 2, &attr,
+                         sizeof attr);
 }
 
 static void temporal_mix_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout, const bool *need,
                               NervTensor **din)
 {
     NervTensor *x = node->in[0], *w = node->in[1], *dw = NULL;
-    const bool transposed = NERV_NODE_ATTR(node, MixAttr)->transposed;
+    const MixAttr *attr = NERV_NODE_ATTR(node, MixAttr);
+    const bool transposed = attr->transposed;
     if (need[0])
-        din[0] =
-            transposed ? nerv_temporal_mix(tape, dout[0], w, NULL) : nerv_temporal_mix_dx(tape, dout[0], w);
+        din[0] = mix(tape, dout[0], w, NULL, !transposed, attr->alone);
     if (need[1] || (node->n_in == 3 && need[2]))
         dw = transposed ? nerv_temporal_mix_dw(tape, x, dout[0], w->shape.c)
                         : nerv_temporal_mix_dw(tape, dout[0], x, w->shape.c);
@@ -203,21 +219,24 @@ const NervOp nerv_op_temporal_mix = {
     .atol = 5e-6f,
 };
 
-static NervTensor *mix(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b, bool transposed)
-{
-    const MixAttr attr = { .transposed = transposed };
-    return nerv_tape_add(t, &nerv_op_temporal_mix, (NervTensor *[]){ x, w, b }, b ? 3 : 2, &attr,
-                         sizeof attr);
-}
-
 NervTensor *nerv_temporal_mix(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b)
 {
-    return mix(t, x, w, b, false);
+    return mix(t, x, w, b, false, false);
 }
 
 NervTensor *nerv_temporal_mix_dx(NervTape *t, NervTensor *dy, NervTensor *w)
 {
-    return mix(t, dy, w, NULL, true);
+    return mix(t, dy, w, NULL, true, false);
+}
+
+NervTensor *nerv_temporal_sum(NervTape *t, NervTensor *x, NervTensor *w, NervTensor *b)
+{
+    return mix(t, x, w, b, false, true);
+}
+
+NervTensor *nerv_temporal_sum_dx(NervTape *t, NervTensor *dy, NervTensor *w)
+{
+    return mix(t, dy, w, NULL, true, true);
 }
 
 /* --- temporal_mix_dw --- */
@@ -318,6 +337,20 @@ static uint32_t temporal_mix_dw_dispatch(const NervNode *node, const NervVkCaps 
     return nerv_dispatch_groups(out, caps, n);
 }
 
+/* With gw, gb = dL/d(dw), dL/d(db): dL/d(dy[kT+t,c]) = gb[c,t] + sum over u of gw[c,t,u] x[kT+u,c], and dL/dx is the transposed sum
+ * of dy, without gb. */
+static void temporal_mix_dw_grad(NervTape *tape, const NervNode *node, NervTensor *const *dout,
+                                 const bool *need, NervTensor **din)
+{
+    NervTensor *dy = node->in[0], *x = node->in[1], *gw = dout[0], *gb = dout[1];
+    if (need[1] && gw)
+        din[1] = nerv_temporal_sum_dx(tape, dy, gw);
+    if (!gw)
+        gw = nerv_expand(tape, nerv_tape_scalar(tape, 0.0f), node->out[0]->shape, 1.0f);
+    if (need[0])
+        din[0] = nerv_temporal_sum(tape, x, gw, gb);
+}
+
 static int64_t temporal_mix_dw_macs(const NervNode *node)
 {
     return nerv_shape_count(node->in[0]->shape) * NERV_NODE_ATTR(node, MixAttr)->frames;
@@ -333,6 +366,7 @@ const NervOp nerv_op_temporal_mix_dw = {
     .cpu = temporal_mix_dw_cpu,
     .cpu_scratch = temporal_mix_dw_cpu_scratch,
     .dispatch = temporal_mix_dw_dispatch,
+    .grad = temporal_mix_dw_grad,
     .macs = temporal_mix_dw_macs,
     .rtol = 1e-5f,
     .atol = 5e-5f,
