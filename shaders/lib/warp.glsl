@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The push constants of warp, warp_dflow and warp_dx, and where a flow's samples lie (src/ops/warp.c). Include after
+ * The push constants of warp, warp_slope and their gradients, and where a flow's samples lie (src/ops/warp.c). Include after
  * lib/common.glsl.
  */
 #ifndef NERV_WARP_GLSL
 #define NERV_WARP_GLSL
 
 layout(push_constant) uniform Push {
-    uint count;             /* elements of y or dy; warp_dflow: pixels of the flow */
+    uint count;             /* elements of y or dy; gradients in the flow: its pixels */
     uint channels, h, w;    /* of the pictures */
     uint flows;             /* of each picture */
-    uint count_dx;          /* warp_dx: elements of dx */
-    uint pass, log2_terms;  /* warp_dx: which one; an element of dx has at most 2^log2_terms contributions */
+    uint count_dx;          /* gradients in the picture: elements of dx */
+    uint pass, log2_terms;  /* of theirs: which one; an element of dx has at most 2^log2_terms contributions */
 } pc;
 
 /* Between lines `line` and line + step, f of the way. */

@@ -12,11 +12,12 @@
 /* One row of [h,w] pixels. Channels of what is not packed are h*w floats apart. */
 typedef struct {
     const float *flow; /* x displacements; the y ones h*w further */
+    const float *v;    /* slope, slope_dx, slope_dflow: a direction, as the flow */
     int32_t i, h, w;   /* the row, and the size of all pictures */
-    int32_t c;         /* channels; warp_dx: of one block */
-    const float *x;    /* warp, warp_dflow: the whole picture, packed, blocks h*w*lanes apart */
-    const float *dy;   /* warp_dx, warp_dflow: the row in the first channel */
-    float *y;          /* warp: the same of y; warp_dflow: of dflow */
+    int32_t c;         /* channels; warp_dx, slope_dx: of one block */
+    const float *x;    /* but for warp_dx, slope_dx: the whole picture, packed, blocks h*w*lanes apart */
+    const float *dy;   /* but for warp, slope: the row in the first channel */
+    float *y;          /* warp, slope: the same of y; warp_dflow, slope_dflow: of dflow */
 } NervWarpRow;
 
 typedef struct {
@@ -31,4 +32,8 @@ typedef struct {
     /* Adds the row's contributions to rows first..first+n-1 of the packed gradient `band`, which begins with row `first`. Each
      * element takes its contributions in an order that does not depend on the band. */
     void (*warp_dx)(const NervWarpRow *row, float *band, int32_t first, int32_t n);
+    /* Derivatives of `warp` along a direction of the flow, and what warp_dx and warp_dflow are to them (ops/warp_slope.c). */
+    void (*slope)(const NervWarpRow *row);
+    void (*slope_dflow)(const NervWarpRow *row);
+    void (*slope_dx)(const NervWarpRow *row, float *band, int32_t first, int32_t n);
 } NervWarpDsp;

@@ -4,6 +4,7 @@
  * some pixels; then each pixel has its channels as one vector, and a transposition brings those of some pixels back to
  * planes. Lanes are at most 8, because more would mostly be empty: the pictures are features of few channels.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "cpu/vectors.h"
@@ -206,6 +207,24 @@ INLINE void locate(const NervWarpRow *row, int32_t j, int32_t n, Samples *s)
     }
 }
 
+/* A direction at n pixels from column j: 0 where the coordinate was clamped. */
+typedef struct {
+    float x[STRIP], y[STRIP];
+} Direction;
+
+INLINE void locate_direction(const NervWarpRow *row, int32_t j, int32_t n, const Samples *s, Direction *d)
+{
+    const float *v = row->v + j;
+    const size_t plane = (size_t)row->h * row->w;
+    for (int32_t k = 0; k < n; k++) {
+        d->x[k] = s->in_x[k] ? v[k] : 0;
+        d->y[k] = s->in_y[k] ? v[plane + k] : 0;
+    }
+    /* The rest of a last vector. */
+    for (int32_t k = n; k % LANES; k++)
+        d->x[k] = d->y[k] = 0;
+}
+
 /* Floats of packed pixels between neighbours; 0 where there is none. */
 INLINE size_t step_right(const NervWarpRow *row)
 {
@@ -266,6 +285,28 @@ INLINE void slopes(const NervWarpRow *row, const float *x, const Samples *s, int
     }
 }
 
+static void slope(const NervWarpRow *row)
+{
+    const size_t plane = (size_t)row->h * row->w;
+    for (int32_t j = 0; j < row->w; j += STRIP) {
+        const int32_t n = rest(row, j);
+        Samples s;
+        Direction d;
+        locate(row, j, n, &s);
+        locate_direction(row, j, n, &s, &d);
+        for (int32_t c = 0; c < row->c; c += LANES) {
+            for (int32_t k = 0; k < n; k += LANES) {
+                Block along, across;
+                slopes(row, row->x + c * plane, &s, k, &along, &across);
+                for (int i = 0; i < LANES; i++)
+                    store_lanes(along.v[i],
+                                d.x[k + i] * load_lanes(along.v[i]) + d.y[k + i] * load_lanes(across.v[i]));
+                to_planes(row->y + c * plane + j + k, plane, row->c - c, n - k, along.v[0]);
+            }
+        }
+    }
+}
+
 /* The sum over `channels` planes of dy times the slopes, n pixels. */
 INLINE vl contract(const float *dy, size_t plane, int32_t channels, int32_t n, const Block *slope)
 {
@@ -302,6 +343,43 @@ static void warp_dflow(const NervWarpRow *row)
         for (int32_t k = 0; k < n; k++) {
             row->y[j + k] = s.in_x[k] ? dx[k] : 0;
             row->y[plane + j + k] = s.in_y[k] ? dy[k] : 0;
+        }
+    }
+}
+
+/* The mixed second derivatives of LANES samples. */
+INLINE void twists(const NervWarpRow *row, const float *x, const Samples *s, int32_t k, Block *twist)
+{
+    const size_t right = step_right(row), down = step_down(row);
+    ROLLED
+    for (int i = 0; i < LANES; i++) {
+        const float *p = x + (size_t)s->at[k + i] * LANES, *q = p + down;
+        store_lanes(twist->v[i],
+                    (load_lanes(p) - load_lanes(p + right)) + (load_lanes(q + right) - load_lanes(q)));
+    }
+}
+
+static void slope_dflow(const NervWarpRow *row)
+{
+    const size_t plane = (size_t)row->h * row->w;
+    for (int32_t j = 0; j < row->w; j += STRIP) {
+        const int32_t n = rest(row, j);
+        const float *v = row->v + j;
+        float sum[STRIP] = { 0 };
+        Samples s;
+        locate(row, j, n, &s);
+        for (int32_t c = 0; c < row->c; c += LANES) {
+            const float *g = row->dy + c * plane + j;
+            for (int32_t k = 0; k < n; k += LANES) {
+                Block twist;
+                twists(row, row->x + c * plane, &s, k, &twist);
+                store_lanes(sum + k, load_lanes(sum + k) + contract(g + k, plane, row->c - c, n - k, &twist));
+            }
+        }
+        for (int32_t k = 0; k < n; k++) {
+            const bool inside = s.in_x[k] && s.in_y[k];
+            row->y[j + k] = inside ? v[plane + k] * sum[k] : 0;
+            row->y[plane + j + k] = inside ? v[k] * sum[k] : 0;
         }
     }
 }
@@ -348,27 +426,57 @@ INLINE void contribute(const Samples *s, int32_t k, vl v, float *band, ptrdiff_t
         add_pair(p + down, right, s->fy[k] * l, s->fy[k] * r);
 }
 
-static void warp_dx(const NervWarpRow *row, float *band, int32_t first, int32_t n_rows)
+/* The same of slope_dx. */
+INLINE void contribute_slope(const Samples *s, const Direction *d, int32_t k, vl v, float *band,
+                             ptrdiff_t start, size_t right, size_t down, int32_t first, int32_t n_rows)
+{
+    const int32_t y = s->y0[k] - first;
+    const vl along = d->x[k] * v, l = (d->y[k] * s->gx[k]) * v, r = (d->y[k] * s->fx[k]) * v;
+    float *p = band + (s->at[k] - start) * LANES;
+    if (y >= 0 && y < n_rows)
+        add_pair(p, right, -s->gy[k] * along - l, s->gy[k] * along - r);
+    if (y >= -1 && y + 1 < n_rows)
+        add_pair(p + down, right, l - s->fy[k] * along, r + s->fy[k] * along);
+}
+
+INLINE void scatter(const NervWarpRow *row, float *band, int32_t first, int32_t n_rows, bool is_slope)
 {
     const size_t plane = (size_t)row->h * row->w, right = step_right(row), down = (size_t)row->w * LANES;
     const ptrdiff_t start = (ptrdiff_t)first * row->w;
     for (int32_t j = 0; j < row->w; j += STRIP) {
         const int32_t n = rest(row, j);
         Samples s;
+        Direction d;
         locate(row, j, n, &s);
+        if (is_slope)
+            locate_direction(row, j, n, &s, &d);
         for (int32_t k = 0; k < n; k += LANES) {
             const int32_t end = n - k < LANES ? n - k : LANES;
             Block b;
             from_planes(b.v[0], row->dy + j + k, plane, row->c, end);
             /* Even pixels first: neighbours mostly add to the same element, and each would wait for the one before. */
-            ROLLED
-            for (int i = 0; i < end; i += 2)
-                contribute(&s, k + i, load_lanes(b.v[i]), band, start, right, down, first, n_rows);
-            ROLLED
-            for (int i = 1; i < end; i += 2)
-                contribute(&s, k + i, load_lanes(b.v[i]), band, start, right, down, first, n_rows);
+            for (int odd = 0; odd < 2; odd++) {
+                ROLLED
+                for (int i = odd; i < end; i += 2) {
+                    const vl v = load_lanes(b.v[i]);
+                    if (is_slope)
+                        contribute_slope(&s, &d, k + i, v, band, start, right, down, first, n_rows);
+                    else
+                        contribute(&s, k + i, v, band, start, right, down, first, n_rows);
+                }
+            }
         }
     }
+}
+
+static void warp_dx(const NervWarpRow *row, float *band, int32_t first, int32_t n_rows)
+{
+    scatter(row, band, first, n_rows, false);
+}
+
+static void slope_dx(const NervWarpRow *row, float *band, int32_t first, int32_t n_rows)
+{
+    scatter(row, band, first, n_rows, true);
 }
 
 void CAT(nerv_warp_dsp_init_, NERV_ISA)(NervWarpDsp *dsp);
@@ -381,4 +489,7 @@ void CAT(nerv_warp_dsp_init_, NERV_ISA)(NervWarpDsp *dsp)
     dsp->warp_dflow = warp_dflow;
     dsp->touched = touched;
     dsp->warp_dx = warp_dx;
+    dsp->slope = slope;
+    dsp->slope_dflow = slope_dflow;
+    dsp->slope_dx = slope_dx;
 }

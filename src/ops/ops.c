@@ -9,7 +9,8 @@ extern const NervOp nerv_op_act, nerv_op_act_dx, nerv_op_act_dxx, nerv_op_adam, 
     nerv_op_pad, nerv_op_reduce, nerv_op_reshape, nerv_op_ssim, nerv_op_ssim_dx;
 extern const NervOp nerv_op_from_pixels, nerv_op_to_pixels;
 extern const NervOp nerv_op_concat, nerv_op_lookup, nerv_op_lookup_dx, nerv_op_quantise, nerv_op_quantise_dx,
-    nerv_op_slice, nerv_op_upsample, nerv_op_upsample_dx, nerv_op_warp, nerv_op_warp_dflow, nerv_op_warp_dx;
+    nerv_op_slice, nerv_op_upsample, nerv_op_upsample_dx, nerv_op_warp, nerv_op_warp_dflow, nerv_op_warp_dx,
+    nerv_op_warp_slope, nerv_op_warp_slope_dflow, nerv_op_warp_slope_dx;
 extern const NervOp nerv_op_conv2d, nerv_op_conv2d_dw, nerv_op_conv2d_dx, nerv_op_linear, nerv_op_linear_dw,
     nerv_op_linear_dx, nerv_op_pixel_shuffle, nerv_op_pixel_unshuffle, nerv_op_upconv2d, nerv_op_upconv2d_dz,
     nerv_op_upconv2d_head;
@@ -66,6 +67,9 @@ const NervOp *const nerv_ops[] = {
     &nerv_op_warp_dflow,
     &nerv_op_warp_dx,
     &nerv_op_weigh,
+    &nerv_op_warp_slope,
+    &nerv_op_warp_slope_dflow,
+    &nerv_op_warp_slope_dx,
     NULL,
 };
 

@@ -103,10 +103,19 @@ NervTensor *nerv_upsample_dx(NervTape *t, NervTensor *dy, int s);
  * flow[N,2,H,W] in pixels, x displacements before y -> y[N,C,H,W], y[n,c,i,j] = x at column j + flow[n,0,i,j], row
  * i + flow[n,1,i,j], clamped to the picture; a coordinate that is no number samples line 0 --- */
 NervTensor *nerv_warp(NervTape *t, NervTensor *x, NervTensor *flow);
-/* dflow[N,2,H,W], 0 where the coordinate was clamped; not differentiable */
+/* dflow[N,2,H,W], 0 where the coordinate was clamped */
 NervTensor *nerv_warp_dflow(NervTape *t, NervTensor *dy, NervTensor *x, NervTensor *flow);
-/* dx[pictures,C,H,W], pictures a divisor of N; not differentiable */
+/* dx[pictures,C,H,W], pictures a divisor of N */
 NervTensor *nerv_warp_dx(NervTape *t, NervTensor *dy, NervTensor *flow, int pictures);
+
+/* --- warp_slope.c: what nerv_warp(x, flow) changes by when the flow changes along v[N,2,H,W]: y[N,C,H,W] = v[n,0] times its
+ * derivative in flow[n,0], plus v[n,1] times that in flow[n,1]; 0 in a direction in which the coordinate was clamped --- */
+NervTensor *nerv_warp_slope(NervTape *t, NervTensor *x, NervTensor *flow, NervTensor *v);
+/* dx[pictures,C,H,W]; not differentiable */
+NervTensor *nerv_warp_slope_dx(NervTape *t, NervTensor *dy, NervTensor *flow, NervTensor *v, int pictures);
+/* dflow[N,2,H,W], from the mixed second derivatives; not differentiable */
+NervTensor *nerv_warp_slope_dflow(NervTape *t, NervTensor *dy, NervTensor *x, NervTensor *flow,
+                                  NervTensor *v);
 
 /* --- ops of clips (D-NeRV, He et al. 2023): frame t of clip b of B clips of T frames is picture n = bT+t --- */
 

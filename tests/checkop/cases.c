@@ -10,7 +10,8 @@ extern const CheckCase check_act, check_act_dx, check_act_dxx, check_adam, check
 
 extern const CheckCase check_from_pixels, check_to_pixels;
 extern const CheckCase check_concat, check_lookup, check_lookup_dx, check_quantise, check_quantise_dx,
-    check_slice, check_upsample, check_upsample_dx, check_warp, check_warp_dflow, check_warp_dx;
+    check_slice, check_upsample, check_upsample_dx, check_warp, check_warp_dflow, check_warp_dx,
+    check_warp_slope, check_warp_slope_dflow, check_warp_slope_dx;
 extern const CheckCase check_conv2d, check_conv2d_dw, check_conv2d_dx, check_linear, check_linear_dw,
     check_linear_dx, check_pixel_shuffle, check_pixel_unshuffle, check_upconv2d, check_upconv2d_dz,
     check_upconv2d_head;
@@ -67,5 +68,8 @@ const CheckCase *const check_cases[] = {
     &check_warp_dflow,
     &check_warp_dx,
     &check_weigh,
+    &check_warp_slope,
+    &check_warp_slope_dflow,
+    &check_warp_slope_dx,
     NULL,
 };

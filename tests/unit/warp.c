@@ -236,19 +236,35 @@ static void test_upsample(void)
 
 /* --- the scatter --- */
 
-static float *scatter(const float *dy, const float *flow)
+/* warp_dx, or warp_slope_dx along v. */
+static float *scatter_along(const float *dy, const float *flow, const float *v)
 {
     Run r;
     run_init(&r);
-    NervTensor *tdy = leaf(&r, N, C, H, W), *tflow = leaf(&r, N, 2, H, W);
-    NervTensor *dx = nerv_warp_dx(r.tape, tdy, tflow, 1);
+    NervTensor *tdy = leaf(&r, N, C, H, W), *tflow = leaf(&r, N, 2, H, W), *tv = leaf(&r, N, 2, H, W);
+    NervTensor *dx = v ? nerv_warp_slope_dx(r.tape, tdy, tflow, tv, 1) : nerv_warp_dx(r.tape, tdy, tflow, 1);
     nerv_tape_output(r.tape, dx, "dx");
     plan(&r);
     set(&r, tdy, dy);
     set(&r, tflow, flow);
-    float *v = get(&r, dx);
+    if (v)
+        set(&r, tv, v);
+    float *sums = get(&r, dx);
     run_clear(&r);
-    return v;
+    return sums;
+}
+
+static float *scatter(const float *dy, const float *flow)
+{
+    return scatter_along(dy, flow, NULL);
+}
+
+static float *scaled(const float *v, int n, int power)
+{
+    float *w = g_new(float, n);
+    for (int i = 0; i < n; i++)
+        w[i] = ldexpf(v[i], power);
+    return w;
 }
 
 /* Gradients times a power of two give the same digits: losses may be means over millions of pixels, or sums. */
@@ -257,12 +273,25 @@ static void test_scale(void)
     static const int powers[] = { -80, -24, 30, 100 };
     g_autofree float *dy = texture(N * C * PLANE, 5), *flow = flow_values(), *want = scatter(dy, flow);
     for (size_t p = 0; p < G_N_ELEMENTS(powers); p++) {
-        g_autofree float *scaled = g_new(float, N *C *PLANE);
-        for (int i = 0; i < N * C * PLANE; i++)
-            scaled[i] = ldexpf(dy[i], powers[p]);
-        g_autofree float *got = scatter(scaled, flow);
+        g_autofree float *much = scaled(dy, N * C * PLANE, powers[p]), *got = scatter(much, flow);
         for (int i = 0; i < C * PLANE; i++)
             g_assert_cmpfloat(got[i], ==, ldexpf(want[i], powers[p]));
+    }
+}
+
+/* The same along a direction, which has a scale of its own. */
+static void test_slope_scale(void)
+{
+    static const int powers[][2] = { { -80, 0 },   { 0, -80 }, { 100, -60 },
+                                     { -60, 100 }, { 50, 50 }, { -20, -5 } };
+    g_autofree float *dy = texture(N * C * PLANE, 5), *v = texture(N * 2 * PLANE, 4), *flow = flow_values();
+    g_autofree float *want = scatter_along(dy, flow, v);
+    for (size_t p = 0; p < G_N_ELEMENTS(powers); p++) {
+        const int sum = powers[p][0] + powers[p][1];
+        g_autofree float *much = scaled(dy, N * C * PLANE, powers[p][0]);
+        g_autofree float *far = scaled(v, N * 2 * PLANE, powers[p][1]), *got = scatter_along(much, flow, far);
+        for (int i = 0; i < C * PLANE; i++)
+            g_assert_cmpfloat(got[i], ==, ldexpf(want[i], sum));
     }
 }
 
@@ -329,12 +358,31 @@ static void test_refused(void)
     refused(&r, nerv_upsample(r.tape, leaf(&r, 1, 1, 8, 9), 65), "op upsample");
     refused(&r, nerv_upsample(r.tape, leaf(&r, 1, 1, 1 << 14, 1 << 14), 3), "op upsample");
     refused(&r, nerv_upsample_dx(r.tape, leaf(&r, 1, 1, 8, 9), 2), "op upsample_dx");
-    /* The gradients of warp have none. */
-    NervTensor *x = leaf(&r, 1, 3, 8, 9), *flow = leaf(&r, 1, 2, 8, 9), *dx, *ddx;
-    nerv_tape_grad(r.tape, nerv_reduce_sum(r.tape, nerv_warp(r.tape, x, flow), NERV_AXIS_ALL, 1), &flow, 1,
-                   &dx);
-    nerv_tape_grad(r.tape, nerv_reduce_sum(r.tape, dx, NERV_AXIS_ALL, 1), &x, 1, &ddx);
-    refused(&r, NULL, "warp_dflow");
+    refused(&r, nerv_warp_slope(r.tape, leaf(&r, 2, 3, 8, 9), leaf(&r, 3, 2, 8, 9), leaf(&r, 3, 2, 8, 9)),
+            "op warp_slope:");
+    refused(&r, nerv_warp_slope(r.tape, leaf(&r, 1, 3, 8, 9), leaf(&r, 1, 2, 8, 9), leaf(&r, 1, 2, 9, 8)),
+            "op warp_slope:");
+    refused(&r,
+            nerv_warp_slope_dx(r.tape, leaf(&r, 4, 3, 8, 9), leaf(&r, 4, 2, 8, 9), leaf(&r, 4, 2, 8, 9), 3),
+            "op warp_slope_dx:");
+    refused(&r,
+            nerv_warp_slope_dx(r.tape, leaf(&r, 4, 3, 8, 9), leaf(&r, 4, 2, 8, 9), leaf(&r, 2, 2, 8, 9), 2),
+            "op warp_slope_dx:");
+    refused(&r,
+            nerv_warp_slope_dflow(r.tape, leaf(&r, 2, 3, 8, 9), leaf(&r, 2, 4, 8, 9), leaf(&r, 2, 2, 8, 9),
+                                  leaf(&r, 2, 2, 8, 9)),
+            "op warp_slope_dflow:");
+    refused(&r,
+            nerv_warp_slope_dflow(r.tape, leaf(&r, 2, 3, 8, 9), leaf(&r, 2, 3, 8, 9), leaf(&r, 2, 2, 8, 9),
+                                  leaf(&r, 1, 2, 8, 9)),
+            "op warp_slope_dflow:");
+    /* Third derivatives. */
+    NervTensor *x = leaf(&r, 1, 3, 8, 9), *d = leaf(&r, 1, 2, 8, 9), *flow = d;
+    d = nerv_warp(r.tape, x, flow);
+    for (int i = 0; i < 3; i++)
+        nerv_tape_grad(r.tape, nerv_reduce_sum(r.tape, nerv_mul(r.tape, d, d), NERV_AXIS_ALL, 1), &flow, 1,
+                       &d);
+    refused(&r, d, "warp_slope_d");
     run_clear(&r);
 }
 
@@ -366,8 +414,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*func)(void);
-    } tests[] = { { "warp", test_warp }, { "upsample", test_upsample }, { "scale", test_scale },
-                  { "pile", test_pile }, { "special", test_special },   { "refused", test_refused } };
+    } tests[] = { { "warp", test_warp },      { "upsample", test_upsample },
+                  { "scale", test_scale },    { "slope-scale", test_slope_scale },
+                  { "pile", test_pile },      { "special", test_special },
+                  { "refused", test_refused } };
     g_test_init(&argc, &argv, NULL);
     device = test_device_name(argc, argv);
     backend = open_device(NERV_CPU_C, NULL);
