@@ -32,8 +32,9 @@ typedef struct {
  * gradient). */
 typedef struct {
     const float *a, *b; /* [h,w] */
-    float *maps; /* [h-10,w-10], the second and third `map_stride` and twice that further; ssim: written
-                    unless NULL; ssim_dx: read */
+    float *maps;    /* [h-10,w-10], the second and third `map_stride` and twice that further; ssim: written
+                    unless NULL; ssim_dmaps: written; ssim_dx: read */
+    const float *u; /* ssim_dmaps: as maps, read */
     size_t map_stride;
     float *da;   /* ssim_dx: [h,w], written */
     float scale; /* ssim_dx: g / number of windows */
@@ -73,4 +74,5 @@ typedef struct {
     /* Sum of SSIM over the tile's windows. */
     double (*ssim)(const NervSsimTile *tile);
     void (*ssim_dx)(const NervSsimTile *tile);
+    void (*ssim_dmaps)(const NervSsimTile *tile);
 } NervMathDsp;

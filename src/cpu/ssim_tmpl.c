@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The tiles of SSIM and its gradient (formulas in ops/ssim.c), compiled once per instruction set. The window is
+ * The tiles of SSIM and its gradients (formulas in ops/ssim.c), compiled once per instruction set. The window is
  * separable: rows of a tile pass through a ring of 16; four rows at a time are filtered downwards, each row of the ring being
  * loaded once for all four, and then along. The four sums that a window needs are those of a, b, aa+bb and ab; a and b are
  * taken less 1/2, which leaves variances as they are and loses four times less of them to cancellation.
  */
+#include <stdbool.h>
+
 #include "cpu/math_dsp.h"
 #include "cpu/vmath.h"
 
@@ -102,6 +104,24 @@ INLINE void store_some(float *p, vf v, int n)
         vstore_part(p, v, n);
 }
 
+typedef struct {
+    vf mu_a, mu_b, a1, a2, b1, b2;
+} Terms;
+
+/* Of the windows from column x, row r of `down`. */
+INLINE Terms terms_of(const Tile *t, int r, int x)
+{
+    const vf ca = filter_along(t, 0, r, x), cb = filter_along(t, 1, r, x);
+    const vf squares = filter_along(t, 2, r, x), product = filter_along(t, 3, r, x);
+    const vf mu_a = ca + 0.5f, mu_b = cb + 0.5f;
+    return (Terms){ .mu_a = mu_a,
+                    .mu_b = mu_b,
+                    .a1 = 2.0f * mu_a * mu_b + C1,
+                    .a2 = 2.0f * (product - ca * cb) + C2,
+                    .b1 = mu_a * mu_a + mu_b * mu_b + C1,
+                    .b2 = squares - ca * ca - cb * cb + C2 };
+}
+
 /* The windows of row y of the result, row r of `down`: stores their maps, returns the sum of their S per lane. */
 INLINE vf row_of_windows(const Tile *t, const NervSsimTile *tile, int32_t y, int r)
 {
@@ -112,25 +132,50 @@ INLINE vf row_of_windows(const Tile *t, const NervSsimTile *tile, int32_t y, int
     for (int i = 0; i < LANES; i++)
         lane[i] = i;
     for (int x = 0; x < n; x += LANES) {
-        const vf ca = filter_along(t, 0, r, x), cb = filter_along(t, 1, r, x);
-        const vf squares = filter_along(t, 2, r, x), product = filter_along(t, 3, r, x);
-        const vf mu_a = ca + 0.5f, mu_b = cb + 0.5f;
-        const vf a1 = 2.0f * mu_a * mu_b + C1, a2 = 2.0f * (product - ca * cb) + C2;
-        const vf b1 = mu_a * mu_a + mu_b * mu_b + C1, b2 = squares - ca * ca - cb * cb + C2;
-        const vf over = 1.0f / (b1 * b2);
-        const vf s = a1 * a2 * over;
+        const Terms w = terms_of(t, r, x);
+        const vf over = 1.0f / (w.b1 * w.b2);
+        const vf s = w.a1 * w.a2 * over;
         sum += vselect(lane + x < n, s, vsplat(0.0f));
         if (maps) {
-            const vf m1 = 2.0f * over * (mu_b * (a2 - a1) - mu_a * s * (b2 - b1));
+            const vf m1 = 2.0f * over * (w.mu_b * (w.a2 - w.a1) - w.mu_a * s * (w.b2 - w.b1));
             store_some(maps + x, m1, n - x);
-            store_some(maps + tile->map_stride + x, -s * over * b1, n - x);
-            store_some(maps + 2 * tile->map_stride + x, 2.0f * a1 * over, n - x);
+            store_some(maps + tile->map_stride + x, -s * over * w.b1, n - x);
+            store_some(maps + 2 * tile->map_stride + x, 2.0f * w.a1 * over, n - x);
         }
     }
     return sum;
 }
 
-static double ssim(const NervSsimTile *tile)
+INLINE vf load_some(const float *p, int n)
+{
+    return n >= LANES ? vload(p) : vload_part(p, n);
+}
+
+/* The same windows: stores what flows back into their moments. */
+INLINE void row_of_dmaps(const Tile *t, const NervSsimTile *tile, int32_t y, int r)
+{
+    const int n = tile->x1 - tile->x0;
+    const size_t at = (size_t)y * (tile->w - K + 1) + tile->x0, stride = tile->map_stride;
+    for (int x = 0; x < n; x += LANES) {
+        const Terms w = terms_of(t, r, x);
+        const float *u = tile->u + at + x;
+        float *q = tile->maps + at + x;
+        const vf u1 = load_some(u, n - x), over1 = 1.0f / w.b1, over2 = 1.0f / w.b2;
+        const vf l = w.a1 * over1, s = w.a2 * over2;
+        const vf dl = 2.0f * (w.mu_b - w.mu_a * l) * over1, ddl = -2.0f * (l + 2.0f * w.mu_a * dl) * over1;
+        const vf v = load_some(u + stride, n - x) - 2.0f * w.mu_a * u1;
+        const vf c = load_some(u + 2 * stride, n - x) - w.mu_b * u1;
+        const vf q2 = (2.0f * l * (v * s - c) * over2 - u1 * dl * s) * over2;
+        const vf q3 = 2.0f * (u1 * dl - l * v * over2) * over2;
+        const vf q1 = u1 * ddl * s + (dl * (2.0f * c - v * s) + 2.0f * u1 * l * s) * over2;
+        store_some(q, q1 - 2.0f * w.mu_a * q2 - w.mu_b * q3, n - x);
+        store_some(q + stride, q2, n - x);
+        store_some(q + 2 * stride, q3, n - x);
+    }
+}
+
+/* All windows of a tile. */
+INLINE double windows(const NervSsimTile *tile, bool is_dmaps)
 {
     Tile t;
     const int n = tile->x1 - tile->x0 + K - 1;
@@ -141,10 +186,24 @@ static double ssim(const NervSsimTile *tile)
         for (int32_t i = y + K - 1; i < y + K - 1 + ROWS; i++)
             fill_pictures(&t, tile, i, n);
         filter_down(&t, y, SUMS, n);
-        for (int r = 0; r < ROWS && y + r < tile->y1; r++)
-            sum += vsum(row_of_windows(&t, tile, y + r, r));
+        for (int r = 0; r < ROWS && y + r < tile->y1; r++) {
+            if (is_dmaps)
+                row_of_dmaps(&t, tile, y + r, r);
+            else
+                sum += vsum(row_of_windows(&t, tile, y + r, r));
+        }
     }
     return sum;
+}
+
+static double ssim(const NervSsimTile *tile)
+{
+    return windows(tile, false);
+}
+
+static void ssim_dmaps(const NervSsimTile *tile)
+{
+    windows(tile, true);
 }
 
 /* Row y of the maps, columns x0-10..x1-1 and zero where there are none, into ring row y+10. */
@@ -175,8 +234,7 @@ static void ssim_dx(const NervSsimTile *tile)
             const size_t at = (size_t)(y + r) * tile->w + tile->x0;
             for (int x = 0; x < n; x += LANES) {
                 const int left = n - x;
-                const vf a = left >= LANES ? vload(tile->a + at + x) : vload_part(tile->a + at + x, left);
-                const vf b = left >= LANES ? vload(tile->b + at + x) : vload_part(tile->b + at + x, left);
+                const vf a = load_some(tile->a + at + x, left), b = load_some(tile->b + at + x, left);
                 vf da = filter_along(&t, 0, r, x) + 2.0f * a * filter_along(&t, 1, r, x);
                 da = tile->scale * (da + b * filter_along(&t, 2, r, x));
                 store_some(tile->da + at + x, da, left);
@@ -189,4 +247,5 @@ void PASTE(nerv_ssim_dsp_init_, NERV_ISA)(NervMathDsp *dsp)
 {
     dsp->ssim = ssim;
     dsp->ssim_dx = ssim_dx;
+    dsp->ssim_dmaps = ssim_dmaps;
 }

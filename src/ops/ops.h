@@ -164,6 +164,9 @@ NervTensor *nerv_mse_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *b
 NervTensor *nerv_ssim(NervTape *t, NervTensor *a, NervTensor *b);
 /* da[N,C,H,W] = g * d(mean SSIM)/da, g scalar */
 NervTensor *nerv_ssim_dx(NervTape *t, NervTensor *g, NervTensor *a, NervTensor *b, NervTensor *maps);
+/* What flows back into mu_a, E[aa] and E[ab] of the windows when u flows back into the maps; u and result as the maps;
+ * not differentiable */
+NervTensor *nerv_ssim_dmaps(NervTape *t, NervTensor *a, NervTensor *b, NervTensor *u);
 
 /* --- adam.c: Kingma & Ba 2015, as torch.optim.Adam. Outputs overwrite w, m, v in place. `hyper` is an INPUT [1,4,1,1]:
  * {lr, 1-beta1^t, 1-beta2^t, unused}, t from 1, computed on the host in double --- */

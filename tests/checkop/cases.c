@@ -6,7 +6,7 @@
 
 extern const CheckCase check_act, check_act_dx, check_act_dxx, check_adam, check_add, check_affine,
     check_crop, check_expand, check_l1, check_l1_dx, check_mse, check_mse_dx, check_mul, check_pad,
-    check_reduce, check_reshape, check_ssim, check_ssim_dx;
+    check_reduce, check_reshape, check_ssim, check_ssim_dmaps, check_ssim_dx;
 
 extern const CheckCase check_from_pixels, check_to_pixels;
 extern const CheckCase check_concat, check_lookup, check_lookup_dx, check_quantise, check_quantise_dx,
@@ -55,6 +55,7 @@ const CheckCase *const check_cases[] = {
     &check_reshape,
     &check_slice,
     &check_ssim,
+    &check_ssim_dmaps,
     &check_ssim_dx,
     &check_temporal_mix,
     &check_temporal_mix_dw,
@@ -67,9 +68,9 @@ const CheckCase *const check_cases[] = {
     &check_warp,
     &check_warp_dflow,
     &check_warp_dx,
-    &check_weigh,
     &check_warp_slope,
     &check_warp_slope_dflow,
     &check_warp_slope_dx,
+    &check_weigh,
     NULL,
 };

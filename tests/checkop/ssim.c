@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Cases of ssim and ssim_dx on pairs of images that resemble each other: a smooth ramp with texture of a
+ * Cases of ssim and its gradients on pairs of images that resemble each other: a smooth ramp with texture of a
  * strength that varies over the picture, and the same with noise. Sizes from one window up, with remainders
  * at every tile's edge.
  */
@@ -14,13 +14,25 @@ static const int sizes[][4] = { { 1, 1, 11, 11 }, { 1, 2, 12, 13 }, { 2, 1, 15, 
 static void make(NervTape *tape, NervRng *rng, uint32_t trial)
 {
     const int *s = sizes[trial];
+    /* The maps have no gradient in b. */
+    const bool want_maps = trial >= 2;
+    NervTensor *a = check_param(tape, "a", s[0], s[1], s[2], s[3]);
+    NervTensor *b = nerv_tape_leaf(tape, want_maps ? NERV_TENSOR_INPUT : NERV_TENSOR_PARAM, NERV_F32,
+                                   nerv_shape(s[0], s[1], s[2], s[3]), "b");
+    NervTensor *mean = nerv_ssim(tape, a, b);
+    if (trial != 3)
+        nerv_tape_output(tape, mean, "mean");
+    if (mean && want_maps)
+        nerv_tape_output(tape, mean->node->out[1], "maps");
+}
+
+static void make_dmaps(NervTape *tape, NervRng *rng, uint32_t trial)
+{
+    const int *s = sizes[trial];
     NervTensor *a = check_param(tape, "a", s[0], s[1], s[2], s[3]);
     NervTensor *b = check_param(tape, "b", s[0], s[1], s[2], s[3]);
-    NervTensor *mean = nerv_ssim(tape, a, b);
-    nerv_tape_output(tape, mean, "mean");
-    /* The maps are compared too, except where gradients are probed: they have none. */
-    if (mean && trial >= 3)
-        nerv_tape_output(tape, mean->node->out[1], "maps");
+    NervTensor *u = check_param(tape, "u", s[0], 3 * s[1], s[2] - 10, s[3] - 10);
+    nerv_tape_output(tape, nerv_ssim_dmaps(tape, a, b, u), "maps");
 }
 
 static void make_dx(NervTape *tape, NervRng *rng, uint32_t trial)
@@ -64,14 +76,31 @@ static bool bench_dx(NervTape *tape, uint32_t which, double *macs)
     return which == 0;
 }
 
+static bool bench_dmaps(NervTape *tape, uint32_t which, double *macs)
+{
+    NervTensor *a = check_param(tape, "a", 1, 3, 180, 320), *b = check_param(tape, "b", 1, 3, 180, 320);
+    NervTensor *u = check_param(tape, "u", 1, 9, 170, 310);
+    nerv_tape_output(tape, nerv_ssim_dmaps(tape, a, b, u), "maps");
+    return which == 0;
+}
+
 const CheckCase check_ssim = {
     .op = "ssim",
     .n_trials = 8,
     .make = make,
     .fill = fill,
-    .n_grad_trials = 3,
+    .n_grad_trials = 4,
     .grad_eps = 2e-3f,
     .bench = bench,
+};
+
+const CheckCase check_ssim_dmaps = {
+    .op = "ssim_dmaps",
+    .n_trials = 8,
+    .make = make_dmaps,
+    .fill = fill,
+    .bench = bench_dmaps,
+    .note = "not differentiable",
 };
 
 const CheckCase check_ssim_dx = {
@@ -79,6 +108,6 @@ const CheckCase check_ssim_dx = {
     .n_trials = 8,
     .make = make_dx,
     .fill = fill,
+    .n_grad_trials = 3,
     .bench = bench_dx,
-    .note = "not differentiable",
 };

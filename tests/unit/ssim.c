@@ -147,10 +147,33 @@ static void test_refused(void)
     }
 }
 
+/* Maps of other images; and a gradient of the maps in b, which would be wrong. */
+static void test_maps_refused(void)
+{
+    for (int i = 0; i < 2; i++) {
+        GError *error = NULL;
+        NervTape *t = nerv_tape_new();
+        NervTensor *a = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, nerv_shape(1, 2, 12, 13), "a");
+        NervTensor *b = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, nerv_shape(1, 2, 12, 13), "b"), *db;
+        if (i == 0)
+            nerv_ssim_dmaps(t, a, b,
+                            nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, nerv_shape(1, 6, 3, 3), "u"));
+        else
+            nerv_tape_grad(t, nerv_reduce_sum(t, nerv_ssim(t, a, b)->node->out[1], NERV_AXIS_ALL, 1), &b, 1,
+                           &db);
+        g_assert_false(nerv_tape_check(t, &error));
+        g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+        g_assert_nonnull(strstr(error->message, i == 0 ? "op ssim_dmaps" : "not differentiable in b"));
+        g_clear_error(&error);
+        nerv_tape_free(t);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ssim/refused", test_refused);
+    g_test_add_func("/ssim/maps-refused", test_maps_refused);
     for (NervCpuLevel level = NERV_CPU_C; level <= nerv_cpu_level_hardware(); level++) {
         char *known = g_strdup_printf("/ssim/%s/known", nerv_cpu_level_name(level));
         char *equal = g_strdup_printf("/ssim/%s/equal", nerv_cpu_level_name(level));
