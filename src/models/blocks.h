@@ -7,7 +7,7 @@
 
 #include "models/model.h"
 
-#define NERV_MAX_BLOCKS 8
+#define NERV_MAX_BLOCKS NERV_MODEL_MAX_STAGES
 
 /* Product of n strides; INT32_MAX if it is larger. */
 int32_t nerv_strides_product(const int32_t *stride, int32_t n);

@@ -142,7 +142,7 @@ static double macs_per_pixel(const NervModel *model)
                                        nerv_shape(model->run_frames, model->input_floats, 1, 1), "input");
     NervTensor *keys =
         nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(2, 3, clip->height, clip->width), "keys");
-    nerv_dnerv_build(model, t, leaves, input, keys);
+    nerv_model_build(model, t, leaves, input, keys);
     const double macs = nerv_tape_check(t, NULL) ? (double)nerv_tape_macs(t) : INFINITY;
     nerv_tape_free(t);
     return macs / model->run_frames / ((double)clip->width * clip->height);

@@ -132,6 +132,6 @@ void nerv_dnerv_input(const NervModel *model, int32_t run, double later, float *
 
 /* dnerv_tape.c: as nerv_model_build(). */
 NervTensor *nerv_dnerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
-                             NervTensor *keys);
+                             NervTensor *keys, NervTensor **stages);
 
 extern const NervModelClass nerv_model_class_dnerv;

@@ -16,7 +16,8 @@ typedef struct {
     NervTape *t;
     NervTensor *const *p;
     NervTensor *weight[NERV_DNERV_MOST_INPUTS]; /* [N,1,1,1] */
-    NervTensor *flow; /* of the last stage, [N,4,h,w]: from the start, from the end */
+    NervTensor *flow;    /* of the last stage, [N,4,h,w]: from the start, from the end */
+    NervTensor **stages; /* what each of them gives */
     int32_t n;
 } Build;
 
@@ -99,6 +100,7 @@ static NervTensor *build_stage(Build *b, NervTensor *x, NervTensor *content, int
         x = nerv_temporal_mix(t, x, b->p[0], b->p[1]);
         b->p += 2;
     }
+    b->stages[i] = x;
     return x;
 }
 
@@ -185,13 +187,13 @@ static NervTensor *build_on_grids(Build *b, NervTensor *x, NervTensor *keys, int
 }
 
 NervTensor *nerv_dnerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
-                             NervTensor *keys)
+                             NervTensor *keys, NervTensor **stages)
 {
     const NervDnerv *m = (const NervDnerv *)model;
     const NervDnervConfig *c = &m->config;
     const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
     const int32_t n_inputs = nerv_dnerv_inputs(c);
-    Build b = { .c = c, .t = t, .p = p, .n = input->shape.n };
+    Build b = { .c = c, .t = t, .p = p, .n = input->shape.n, .stages = stages };
 
     for (int32_t i = 0; i < n_inputs; i++)
         b.weight[i] = nerv_slice(t, input, model->input_floats - n_inputs + i, 1);

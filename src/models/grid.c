@@ -453,7 +453,7 @@ static NervTensor *join_grids(const NervGrid *m, NervTape *t, NervTensor *x, int
 }
 
 static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
-                              NervTensor *keys)
+                              NervTensor *keys, NervTensor **stages)
 {
     const NervGrid *m = (const NervGrid *)model;
     const NervGridConfig *c = &m->config;
@@ -465,6 +465,8 @@ static NervTensor *grid_build(const NervModel *model, NervTape *t, NervTensor *c
         const bool is_head = i == c->n_blocks;
         x = join_grids(m, t, x, i, &p, input, flow);
         x = nerv_upconv2d(t, x, p[0], p[1], is_head ? 1 : c->stride[i], is_head ? c->out_act : c->act);
+        if (!is_head)
+            stages[i] = x;
         p += 2;
     }
     return nerv_crop(t, x, model->clip.height, model->clip.width);

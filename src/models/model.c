@@ -121,7 +121,15 @@ bool nerv_model_alike(const NervModel *a, const NervModel *b)
 NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,
                              NervTensor *input, NervTensor *keys)
 {
-    return tape->error ? NULL : model->klass->build(model, tape, params, input, keys);
+    NervTensor *stages[NERV_MODEL_MAX_STAGES];
+    return nerv_model_build_stages(model, tape, params, input, keys, stages);
+}
+
+NervTensor *nerv_model_build_stages(const NervModel *model, NervTape *tape, NervTensor *const *params,
+                                    NervTensor *input, NervTensor *keys, NervTensor **stages)
+{
+    memset(stages, 0, NERV_MODEL_MAX_STAGES * sizeof(*stages));
+    return tape->error ? NULL : model->klass->build(model, tape, params, input, keys, stages);
 }
 
 bool nerv_model_flows(const NervModel *model, NervFlows *flows)

@@ -81,7 +81,7 @@ typedef struct {
     NervModel *(*read)(NervBitReader *r, const NervClip *clip, GError **error);
     void (*free)(NervModel *model);
     NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input,
-                         NervTensor *keys);
+                         NervTensor *keys, NervTensor **stages);
     void (*input)(const NervModel *model, int32_t run, double later, float *dst);
     NervRun (*run)(const NervModel *model, int32_t run);     /* NULL: run i is frame i */
     bool (*flows)(const NervModel *model, NervFlows *flows); /* false: there are none. May be NULL */
@@ -116,6 +116,8 @@ int64_t nerv_param_steps(const NervParam *param);
 /* Of all its parameters. */
 int64_t nerv_model_steps(const NervModel *model);
 
+/* Blocks that a model has at most. */
+#define NERV_MODEL_MAX_STAGES 8
 /* Limit on n_weights accepted from options and from streams. */
 #define NERV_MODEL_MAX_WEIGHTS ((int64_t)256 * 1024 * 1024)
 
@@ -143,6 +145,10 @@ bool nerv_model_alike(const NervModel *a, const NervModel *b);
  * with the tape's error set. */
 NervTensor *nerv_model_build(const NervModel *model, NervTape *tape, NervTensor *const *params,
                              NervTensor *input, NervTensor *keys);
+/* The same with what each upsampling block gives, [N,C,h,w] of the frame padded to whole cells of the base grid, coarse ones first, in
+ * stages[NERV_MODEL_MAX_STAGES]; NULL behind the last. */
+NervTensor *nerv_model_build_stages(const NervModel *model, NervTape *tape, NervTensor *const *params,
+                                    NervTensor *input, NervTensor *keys, NervTensor **stages);
 
 /* What run 0 <= run < n_runs is of, and the one that a frame is in. */
 NervRun nerv_model_run(const NervModel *model, int32_t run);

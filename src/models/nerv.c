@@ -235,7 +235,7 @@ static NervModel *nerv_configure(const char *name, GVariant *options, const Nerv
 /* --- tape --- */
 
 static NervTensor *nerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
-                              NervTensor *keys)
+                              NervTensor *keys, NervTensor **stages)
 {
     const NervNerv *m = (const NervNerv *)model;
     const NervNervConfig *c = &m->config;
@@ -246,7 +246,7 @@ static NervTensor *nerv_build(const NervModel *model, NervTape *t, NervTensor *c
     x = nerv_act(t, nerv_linear(t, x, p[2], p[3]), c->act);                 /* [N,C0*h0*w0] */
     x = nerv_reshape(t, x, nerv_shape(n, c->base_channels, m->grid_h, m->grid_w));
     for (int32_t i = 0; i < c->n_blocks; i++)
-        x = nerv_upconv2d(t, x, p[4 + 2 * i], p[5 + 2 * i], c->stride[i], c->act);
+        stages[i] = x = nerv_upconv2d(t, x, p[4 + 2 * i], p[5 + 2 * i], c->stride[i], c->act);
     x = nerv_upconv2d(t, x, p[2 * last], p[2 * last + 1], 1, c->out_act); /* [N,3,H,W] */
     return nerv_crop(t, x, model->clip.height, model->clip.width);
 }
