@@ -585,7 +585,7 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                               .frame_at = frame_at,
                               .user = enc,
                               .quant = nerv_settings_key_quant(&enc->settings),
-                              .target_bytes = bytes * nerv_settings_keys_share(model->n_videos),
+                              .target_bytes = bytes * nerv_settings_keys_share(),
                               .target_psnr = nerv_settings_key_psnr(&enc->settings),
                               .speed = nerv_settings_key_speed(&enc->settings, &enc->info.pixels),
                               .n_threads = enc->settings.threads };

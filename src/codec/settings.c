@@ -21,9 +21,8 @@
 #define QUALITY_OCTAVE 10.
 #define PSNR_AT_MIDDLE 31.
 #define PSNR_OCTAVE    3.
-/* The network's part of the bytes beside keyframes, and how much of that goes into layers, which several videos share. */
-#define NETWORK_SHARE 0.45
-#define LAYERS_SHARE  0.25
+/* Keyframes' part of the bytes that are asked for. */
+#define KEYS_SHARE 0.55
 /* Keyframes' quantiser at that weight, and how much it falls for 3 dB. */
 #define MIDDLE_QUANT 45.
 #define QUANT_OCTAVE 9.
@@ -200,9 +199,9 @@ NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervC
     return size;
 }
 
-double nerv_settings_keys_share(uint32_t n_videos)
+double nerv_settings_keys_share(void)
 {
-    return 1. - NETWORK_SHARE * (1. - LAYERS_SHARE * (1. - 1. / MAX(n_videos, 1)));
+    return KEYS_SHARE;
 }
 
 uint32_t nerv_settings_key_quant(const NervEncoderSettings *s)

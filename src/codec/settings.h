@@ -32,8 +32,8 @@ NervRateMode nerv_settings_rate_mode(const NervEncoderSettings *s);
 NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervClip *clip,
                                        double target_bytes, double growth);
 
-/* Keyframes' part of the bytes that are asked for, in a segment of so many videos; their quantiser (codec/keyframe.h) where no bytes are. */
-double nerv_settings_keys_share(uint32_t n_videos);
+/* Keyframes' part of the bytes that are asked for; their quantiser (codec/keyframe.h) where no bytes are. */
+double nerv_settings_keys_share(void);
 uint32_t nerv_settings_key_quant(const NervEncoderSettings *s);
 /* What keyframes should have, in dB, where a target_psnr is asked for; else 0. */
 double nerv_settings_key_psnr(const NervEncoderSettings *s);

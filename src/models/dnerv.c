@@ -89,6 +89,8 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
         why = "skip needs keys";
     else if ((c->parts & NERV_DNERV_MASK) && (~c->parts & (NERV_DNERV_SKIP | NERV_DNERV_GRIDS)))
         why = "a mask needs skip and grids";
+    else if ((c->parts & NERV_DNERV_OF_SEVERAL) && !(c->parts & NERV_DNERV_GRIDS))
+        why = "gains and weights of a video's own need grids";
     else if ((c->parts & NERV_DNERV_GRIDS) && ((c->parts & (NERV_DNERV_SAF | NERV_DNERV_PYRAMID)) || c->stem))
         why = "with grids there is no saf, no pyramid and no stem";
     if (why)
@@ -121,13 +123,15 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
 #define MOST_FLOW       9 /* frames a row */
 #define GRIDS_GROWTH    1.6
 #define LEAST_WIDTH     8
-/* Of layers that videos share (count_shared()). */
-#define LEAST_SHARED 25000
-#define MOST_SHARES  6
-#define MOST_WIDTH   512.
+/* Of layers that videos share (count_shared()): weights from which on they count for all videos, videos, and the part of the weights that is widths' to take. */
+#define LEAST_SHARED  25000.
+#define MOST_SHARES   6
+#define SHARED_WIDTHS 0.8
+#define MOST_WIDTH    512.
+#define MOST_OWN      0.3 /* part of the weights in layers that are each video's own */
 
-static const char *const part_names[] = { "flow",    "saf",  "mix",   "keys", "norm",
-                                          "pyramid", "skip", "grids", "mask" };
+static const char *const part_names[] = { "flow", "saf",   "mix",  "keys",  "norm", "pyramid",
+                                          "skip", "grids", "mask", "gains", "own" };
 
 /* Infinite if a clip's pictures or features are too large for a tape. */
 static double macs_per_pixel(const NervModel *model)
@@ -217,18 +221,28 @@ static double choose_weights(const NervClip *clip, const NervModelSize *size)
     return fmax((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS);
 }
 
+/* The first stage's, where each video has its own. */
+static double count_own(const NervModel *model)
+{
+    const NervDnervConfig *c = &((const NervDnerv *)model)->config;
+    if (!nerv_dnerv_has(c, NERV_DNERV_OWN))
+        return 0.;
+    return (double)model->n_videos * c->width[0] * c->stride[0] * c->stride[0] * (c->base_channels + 1);
+}
+
 /* Weights of a network for `most` of them. Layers that several videos share are as wide as those of networks of their own would be, about, and
  * what that saves is the grids': a fit's steps are as many as the layers leave time for. */
 static double count_shared(const NervModel *model, const NervModelSize *size)
 {
-    double grids = 0.;
+    double own = count_own(model);
     for (uint32_t i = 0; i < model->n_params; i++)
         if (model->params[i].role == NERV_PARAM_GRID)
-            grids += (double)nerv_shape_count(model->params[i].shape);
-    const double layers = (double)model->n_weights - grids;
-    const bool shared =
-        nerv_dnerv_has(&((const NervDnerv *)model)->config, NERV_DNERV_GRIDS) && layers > LEAST_SHARED;
-    return grids + layers * (shared ? CLAMP(size->n_videos, 1, MOST_SHARES) : 1);
+            own += (double)nerv_shape_count(model->params[i].shape);
+    const double layers = (double)model->n_weights - own;
+    const double more = nerv_dnerv_has(&((const NervDnerv *)model)->config, NERV_DNERV_GRIDS)
+                            ? CLAMP(size->n_videos, 1, MOST_SHARES) - 1
+                            : 0.;
+    return own + layers * (1. + more * fmin(layers / LEAST_SHARED, 1.));
 }
 
 /* As wide as the weights and multiplications allow. */
@@ -249,9 +263,10 @@ static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervMo
 /* Channels of the grids for weights that layers leave. */
 static void fill_grids(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double most)
 {
+    const double own = nerv_dnerv_has(c, NERV_DNERV_OWN) ? size->n_videos : 1.;
     double base, middle;
     count_channel(c, clip, size, &base, &middle);
-    base += c->width[0] * c->stride[0] * c->stride[0];
+    base += own * c->width[0] * c->stride[0] * c->stride[0];
     middle += 9. * c->width[1] * c->stride[1] * c->stride[1];
     NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
     double left = m ? most - (double)m->n_weights : 0.;
@@ -268,6 +283,31 @@ static void fill_grids(NervDnervConfig *c, const NervClip *clip, const NervModel
     }
 }
 
+/* Many short videos cannot each have weights of their own. */
+static bool own_too_dear(const NervDnervConfig *c, const NervClip *clip, const NervModelSize *size)
+{
+    NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
+    const bool dear = m && count_own(m) > MOST_OWN * (double)m->n_weights;
+    nerv_model_free(m);
+    return dear;
+}
+
+/* Widths, and what they leave to the grids of several videos. */
+static void choose_layers(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, double most,
+                          bool fill)
+{
+    const NervDnervConfig before = *c;
+    const bool share = fill && size->n_videos > 1;
+    choose_widths(c, clip, size, share ? most * SHARED_WIDTHS : most);
+    if (share)
+        fill_grids(c, clip, size, most);
+    if (!own_too_dear(c, clip, size))
+        return;
+    *c = before;
+    c->parts &= ~(uint32_t)NERV_DNERV_OWN;
+    choose_layers(c, clip, size, most, fill);
+}
+
 /* What options leave open: `width`, `base` and `middle` are theirs, the first 0 and the last -1 for none. */
 static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size, bool exact,
                          int32_t width, int32_t base, int32_t middle)
@@ -282,9 +322,8 @@ static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervMod
     if (width)
         set_widths(c, width);
     else
-        choose_widths(c, clip, size, grids && !exact ? most * GRIDS_GROWTH : most);
-    if (grids && !width && !base && middle < 0 && size->n_videos > 1)
-        fill_grids(c, clip, size, most);
+        choose_layers(c, clip, size, grids && !exact ? most * GRIDS_GROWTH : most,
+                      grids && !base && middle < 0);
 }
 
 /* The part of that name of those in `parts`; 0 if there is none. */
@@ -376,6 +415,8 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
         choose_interval(c, clip, size);
     if (c->flow_frames == 0)
         c->flow_frames = CLAMP(c->interval / INTERVAL_FLOWS, 1, MOST_FLOW);
+    if (size->n_videos <= 1)
+        c->parts &= ~(uint32_t)NERV_DNERV_OF_SEVERAL;
     if (!config_valid(c, NERV_ERROR_INVALID, error))
         return false;
     if (free_size)
@@ -536,9 +577,11 @@ static char *dnerv_describe(const NervModel *model)
         g_string_append_printf(s, "content %d", c->content);
     nerv_describe_list(s, "widths", c->width, c->n_blocks);
     nerv_describe_list(s, "strides", c->stride, c->n_blocks);
+    uint32_t usual = nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? NERV_DNERV_MOVED : NERV_DNERV_NET;
+    if (m->head.n_videos == 1)
+        usual &= ~(uint32_t)NERV_DNERV_OF_SEVERAL;
     for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
-        if (!(c->parts >> i & 1) &&
-            (nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? NERV_DNERV_MOVED : NERV_DNERV_NET) >> i & 1)
+        if (usual & ~c->parts & 1u << i)
             g_string_append_printf(s, ", no %s", part_names[i]);
     g_string_append_printf(s, "; %" G_GINT64_FORMAT " parameters", model->n_weights);
     return g_string_free(s, FALSE);

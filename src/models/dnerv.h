@@ -24,11 +24,14 @@ typedef enum {
     NERV_DNERV_SKIP = 64,    /* the warped keyframes are added to what the refinement gives */
     NERV_DNERV_GRIDS = 128,  /* flows are a grid, and are learned by themselves; a step is one of nerv-grid */
     NERV_DNERV_MASK = 256,   /* with skip and grids: how much each of the two keyframes counts is learned */
+    NERV_DNERV_GAINS = 512,  /* with grids: each video scales the channels behind each stage */
+    NERV_DNERV_OWN = 1024,   /* with grids: the first stage's weights are each video's own */
     NERV_DNERV_PAPER = 31,
     NERV_DNERV_NET = 127,
-    NERV_DNERV_MOVED =
-        NERV_DNERV_FLOW | NERV_DNERV_KEYS | NERV_DNERV_SKIP | NERV_DNERV_GRIDS | NERV_DNERV_MASK,
-    NERV_DNERV_ALL = 511,
+    NERV_DNERV_MOVED = NERV_DNERV_FLOW | NERV_DNERV_KEYS | NERV_DNERV_SKIP | NERV_DNERV_GRIDS |
+                       NERV_DNERV_MASK | NERV_DNERV_GAINS | NERV_DNERV_OWN,
+    NERV_DNERV_OF_SEVERAL = NERV_DNERV_GAINS | NERV_DNERV_OWN, /* there are none in a network of one video */
+    NERV_DNERV_ALL = 2047,
 } NervDnervParts;
 
 /* Everything that determines the network and its clips for a given frame size. */
@@ -73,7 +76,7 @@ typedef struct {
 } NervDnerv;
 
 /* Inputs of a frame behind those of the stem: the weights of the keyframes by distance, and by place in the interval. With grids
- * there are rows of the flow and of the middle grid behind them. */
+ * there are rows of the flow, of the middle grid and of what is each video's own behind them. */
 enum {
     NERV_DNERV_INPUT_START,
     NERV_DNERV_INPUT_END,
@@ -82,6 +85,7 @@ enum {
     NERV_DNERV_N_INPUTS,
     NERV_DNERV_INPUT_FLOW = NERV_DNERV_N_INPUTS,
     NERV_DNERV_INPUT_MIDDLE,
+    NERV_DNERV_INPUT_VIDEO,
     NERV_DNERV_MOST_INPUTS
 };
 

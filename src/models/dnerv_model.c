@@ -230,6 +230,17 @@ static bool add_stem(NervDnerv *m)
     return true;
 }
 
+/* What each video's channels are scaled by, less one. */
+static void add_gains(NervDnerv *m, int32_t i, int32_t channels)
+{
+    NervParam *p = &m->head.params[m->head.n_params++];
+    *p = (NervParam){ .shape = { (int32_t)m->head.n_videos, channels, 1, 1 },
+                      .role = NERV_PARAM_GRID,
+                      .init_bound = QUIET_BOUND };
+    g_snprintf(p->name, sizeof(p->name), "gain%d", i);
+    m->head.n_weights += (int64_t)m->head.n_videos * channels;
+}
+
 static bool add_stage(NervDnerv *m, int32_t i, int32_t channels)
 {
     const NervDnervConfig *c = &m->config;
@@ -240,7 +251,8 @@ static bool add_stage(NervDnerv *m, int32_t i, int32_t channels)
             return false;
         channels += c->middle_channels;
     }
-    if (out * channels * 9 > NERV_MODEL_MAX_WEIGHTS)
+    const int64_t videos = i == 0 && nerv_dnerv_has(c, NERV_DNERV_OWN) ? m->head.n_videos : 1;
+    if (videos * out * channels * 9 > NERV_MODEL_MAX_WEIGHTS)
         return false;
     if (nerv_dnerv_has(c, NERV_DNERV_SAF)) {
         add_flow(m, i, channels);
@@ -248,10 +260,12 @@ static bool add_stage(NervDnerv *m, int32_t i, int32_t channels)
         nerv_model_add_layer(&m->head, name, 2 * channels, c->content, 1);
     }
     g_snprintf(name, sizeof(name), "block%d", i);
-    nerv_model_add_layer(&m->head, name, (int32_t)out, channels,
+    nerv_model_add_layer(&m->head, name, (int32_t)(videos * out), channels,
                          nerv_dnerv_has(c, NERV_DNERV_GRIDS) && i == 0 ? 1 : 3);
     if (nerv_dnerv_has(c, NERV_DNERV_MIX))
         add_mix(m, i, c->width[i]);
+    if (nerv_dnerv_has(c, NERV_DNERV_GAINS))
+        add_gains(m, i, c->width[i]);
     return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS;
 }
 
@@ -293,8 +307,8 @@ static bool add_params(NervDnerv *m)
     const NervDnervConfig *c = &m->config;
     const bool features = !nerv_dnerv_has(c, NERV_DNERV_GRIDS);
     int32_t channels = c->base_channels + (features ? c->content : 0);
-    /* content, stem, up to ten of a stage and a grid, flow and refinement */
-    m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 1) + 4 + 11 * (size_t)c->n_blocks + 8);
+    /* content, stem, up to eleven of a stage and a grid, flow and refinement */
+    m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 1) + 4 + 12 * (size_t)c->n_blocks + 8);
     if ((features && !add_content(m)) || !add_stem(m))
         return false;
     for (int32_t i = 0; i < c->n_blocks; i++) {
@@ -376,6 +390,7 @@ static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, double 
         return;
     dst[NERV_DNERV_INPUT_FLOW] = (float)(r->flow + distance * MAX(r->flows - 1, 0));
     dst[NERV_DNERV_INPUT_MIDDLE] = (float)(r->middle + t * MAX(r->middles - 1, 0));
+    dst[NERV_DNERV_INPUT_VIDEO] = (float)r->number;
 }
 
 void nerv_dnerv_input(const NervModel *model, int32_t run, double later, float *dst)

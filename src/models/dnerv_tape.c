@@ -19,6 +19,7 @@ typedef struct {
     NervTensor *flow;    /* of the last stage, [N,4,h,w]: from the start, from the end */
     NervTensor **stages; /* what each of them gives */
     int32_t n;
+    uint32_t n_videos;
 } Build;
 
 static NervTensor *layer(Build *b, NervTensor *x, int32_t s, NervAct act)
@@ -88,6 +89,30 @@ static NervTensor *find_content(Build *b, NervTensor *x, NervTensor *pair, int32
     return nerv_weigh(t, start, b->weight[NERV_DNERV_INPUT_START], end, b->weight[NERV_DNERV_INPUT_END]);
 }
 
+/* A video's part of what all have, [V N,C,H,W] or a bias's [1,V C,1,1]. All frames of a run are of one video. */
+static NervTensor *own_part(Build *b, NervTensor *x, uint32_t n_videos, bool is_bias)
+{
+    NervTape *t = b->t;
+    NervTensor *at = b->weight[NERV_DNERV_INPUT_VIDEO];
+    NervShape s = x->shape;
+    *(is_bias ? &s.c : &s.n) /= (int32_t)n_videos;
+    at = nerv_slice(t, nerv_reshape(t, at, nerv_shape(1, b->n, 1, 1)), 0, 1);
+    x = nerv_reshape(t, x, nerv_shape((int32_t)n_videos, (int32_t)nerv_shape_count(s), 1, 1));
+    return nerv_reshape(t, nerv_lookup(t, x, at), s);
+}
+
+/* The convolution of a stage. */
+static NervTensor *stage_layer(Build *b, NervTensor *x, int32_t i)
+{
+    const int32_t stride = b->c->stride[i];
+    if (i > 0 || !nerv_dnerv_has(b->c, NERV_DNERV_OWN))
+        return layer(b, x, stride, NERV_ACT_GELU);
+    NervTensor *weight = own_part(b, b->p[0], b->n_videos, false);
+    NervTensor *bias = own_part(b, b->p[1], b->n_videos, true);
+    b->p += 2;
+    return nerv_upconv2d(b->t, x, weight, bias, stride, NERV_ACT_GELU);
+}
+
 static NervTensor *build_stage(Build *b, NervTensor *x, NervTensor *content, int32_t i)
 {
     NervTape *t = b->t;
@@ -95,10 +120,15 @@ static NervTensor *build_stage(Build *b, NervTensor *x, NervTensor *content, int
         content = find_content(b, x, content, i ? b->c->stride[i - 1] : 1);
         x = nerv_modulate(t, x, layer(b, content, 1, NERV_ACT_NONE));
     }
-    x = layer(b, x, b->c->stride[i], NERV_ACT_GELU);
+    x = stage_layer(b, x, i);
     if (nerv_dnerv_has(b->c, NERV_DNERV_MIX)) {
         x = nerv_temporal_mix(t, x, b->p[0], b->p[1]);
         b->p += 2;
+    }
+    if (nerv_dnerv_has(b->c, NERV_DNERV_GAINS)) {
+        NervTensor *gain = nerv_lookup(t, *b->p++, b->weight[NERV_DNERV_INPUT_VIDEO]);
+        gain = x ? nerv_expand(t, nerv_affine(t, gain, 1.f, 1.f), x->shape, 1.f) : NULL;
+        x = nerv_mul(t, x, gain);
     }
     b->stages[i] = x;
     return x;
@@ -193,7 +223,7 @@ NervTensor *nerv_dnerv_build(const NervModel *model, NervTape *t, NervTensor *co
     const NervDnervConfig *c = &m->config;
     const int32_t scale = nerv_strides_product(c->stride, c->n_blocks);
     const int32_t n_inputs = nerv_dnerv_inputs(c);
-    Build b = { .c = c, .t = t, .p = p, .n = input->shape.n, .stages = stages };
+    Build b = { .c = c, .t = t, .p = p, .n = input->shape.n, .n_videos = model->n_videos, .stages = stages };
 
     for (int32_t i = 0; i < n_inputs; i++)
         b.weight[i] = nerv_slice(t, input, model->input_floats - n_inputs + i, 1);

@@ -85,15 +85,18 @@ static void open_golden(Golden *g)
     g->last = make_model(g, &g->videos[g->n_videos - 1], 1);
 }
 
-/* The initial weights of the last video's model: its rows of a grid are the last. */
+/* The initial weights of the last video's model: its rows of a grid and its own weights are the last. A model of one video has no gains. */
 static float *last_params(const Golden *g)
 {
     g_autofree float *all = fits_params(g->file, g->model, "w0.");
     float *own = g_new(float, g->last->n_weights), *dst = own;
     const float *src = all;
-    for (uint32_t i = 0; i < g->model->n_params; i++) {
-        const int64_t n = nerv_shape_count(g->last->params[i].shape);
+    for (uint32_t i = 0, j = 0; i < g->model->n_params; i++) {
         src += nerv_shape_count(g->model->params[i].shape);
+        if (g_str_has_prefix(g->model->params[i].name, "gain"))
+            continue;
+        g_assert_cmpstr(g->model->params[i].name, ==, g->last->params[j].name);
+        const int64_t n = nerv_shape_count(g->last->params[j++].shape);
         memcpy(dst, src - n, (size_t)n * sizeof(float));
         dst += n;
     }

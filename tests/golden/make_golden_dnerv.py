@@ -39,6 +39,7 @@ CONFIGS = {
 }
 # Where a clip's first row of each grid is.
 GRIDS = {"grid": "rows", "flow": "flow", "middle": "middle"}
+OF_SEVERAL = ("gains", "own")  # parts of networks of several videos
 
 
 def network(config, last):
@@ -47,7 +48,9 @@ def network(config, last):
     if "grids" not in config["parts"]:
         return DNeRV(rows=last.rows.stop, **own).double()
     del own["stem"], own["interval"]
-    return Moved(rows=last.rows.stop, flow_rows=last.flow.stop, middle_rows=last.middle.stop, **own).double()
+    if last.video.start == 0:
+        own["parts"] = [p for p in own["parts"] if p not in OF_SEVERAL]
+    return Moved(rows=last.rows.stop, flow_rows=last.flow.stop, middle_rows=last.middle.stop, videos=last.number + 1, **own).double()
 
 
 def loud(net):
@@ -58,7 +61,7 @@ def loud(net):
                 p.mul_(3)
             if name in ("grid", "middle"):
                 p.mul_(10)
-            if name == "flow":
+            if name == "flow" or name.startswith("gain"):
                 p.mul_(400)
             if name.startswith("head"):
                 p.mul_(0.3)
@@ -97,7 +100,9 @@ def last_video(net, clips):
     """The weights that the last video needs, and its clip when it is alone."""
     clip = clips[-1]
     at, n = clip.video.start, len(clip.video)
-    state = {k: v[getattr(clip, GRIDS[k]).start:] if k in GRIDS else v for k, v in net.state_dict().items()}
+    state = {k: v[getattr(clip, GRIDS[k]).start:] if k in GRIDS else v for k, v in net.state_dict().items() if not k.startswith("gain")}
+    if "own" in net.parts:
+        state.update({k: v[len(v) * clip.number // net.videos:] for k, v in state.items() if k.startswith("block0.")})
     rows = [range(len(r)) for r in (clip.rows, clip.middle, clip.flow)]
     return state, Clip([f - at for f in clip.frames], 0, n - 1, range(n), *rows)
 

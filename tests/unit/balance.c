@@ -186,26 +186,11 @@ static void test_keys(void)
     nerv_backend_free(be);
 }
 
-/* Layers that several videos share leave more for their keyframes. */
-static void test_share(void)
-{
-    double before = nerv_settings_keys_share(0);
-    g_assert_cmpfloat_with_epsilon(before, .55, 1e-9);
-    g_assert_cmpfloat(nerv_settings_keys_share(1), ==, before);
-    for (uint32_t n = 2; n < 20; n++) {
-        const double share = nerv_settings_keys_share(n);
-        g_assert_cmpfloat(share, >, before);
-        g_assert_cmpfloat(share, <, .67);
-        before = share;
-    }
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/balance/weights", test_weights);
     g_test_add_func("/balance/fit", test_fit);
     g_test_add_func("/balance/keys", test_keys);
-    g_test_add_func("/balance/share", test_share);
     return g_test_run();
 }

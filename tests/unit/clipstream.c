@@ -312,7 +312,7 @@ static void test_rate(void)
     g_ptr_array_unref(sized);
 }
 
-/* Keyframes take their share of what the frames' own units leave of a size, not of the size: a twentieth is the quantisers' step. */
+/* Keyframes take their share of what the frames' own units leave of a size, not of the size: what is above are the quantisers' steps and a faster speed's trials. */
 static void test_share(void)
 {
     for (uint64_t target = 3200; target <= 4800; target += 400) {
@@ -322,11 +322,11 @@ static void test_share(void)
         for (guint i = 0; i < sized->len; i++)
             bytes += g_bytes_get_size(g_ptr_array_index(sized, i));
         const double others = (double)(bytes - stats.network_bytes - stats.keyframe_bytes);
-        const double most = nerv_settings_keys_share(2) * ((double)target - others);
+        const double most = nerv_settings_keys_share() * ((double)target - others);
         g_test_message("%" G_GUINT64_FORMAT " asked for, %zu bytes, keyframes %" G_GUINT64_FORMAT
                        " of %.0f, network %" G_GUINT64_FORMAT,
                        target, bytes, stats.keyframe_bytes, most, (guint64)stats.network_bytes);
-        g_assert_cmpfloat((double)stats.keyframe_bytes, <=, 1.05 * most);
+        g_assert_cmpfloat((double)stats.keyframe_bytes, <=, 1.08 * most);
         g_ptr_array_unref(sized);
     }
 }

@@ -480,6 +480,8 @@ static void test_damage(void)
     DAMAGE(f = grids, f.middle = 1025);
     DAMAGE(f = grids, f.channels = 4097);
     DAMAGE(f.parts |= NERV_DNERV_MASK);
+    DAMAGE(f.parts |= NERV_DNERV_GAINS);
+    DAMAGE(f.parts |= NERV_DNERV_OWN);
     DAMAGE(f.parts = NERV_DNERV_ALL + 1);
     DAMAGE(f.parts = UINT64_MAX);
     DAMAGE(f.parts = NERV_DNERV_SKIP | NERV_DNERV_FLOW);

@@ -108,25 +108,34 @@ static void test_grids(void)
     /* from 0 to 12 and to 24, 25 alone, from 26 to 37 */
     g_assert_cmpint(m->n_flow, ==, 3 + 3 + 1 + 3);
     const int64_t cells = 5 * 3, grids = 13 * 6 * cells + 10 * 4 * cells + 5 * 2 * cells * 16;
-    const int64_t layers = (6 + 1) * 12 * 16 + (9 * (12 + 2) + 1) * 9 * 9 + (9 * (9 + 3) + 1) * 4;
-    g_assert_cmpint(model->n_weights, ==, grids + layers);
+    const int64_t layers = 3 * (6 + 1) * 12 * 16 + (9 * (12 + 2) + 1) * 9 * 9 + (9 * (9 + 3) + 1) * 4;
+    const int64_t gains = 3 * (12 + 9);
+    g_assert_cmpint(model->n_weights, ==, grids + layers + gains);
 
-    /* row of the grid, weights by distance and place, rows of flow and middle */
+    /* row of the grid, weights by distance and place, rows of flow, middle and gains */
     const int32_t frame[] = { 0, 3, 12, 24, 25, 26, 37 };
     const float row[] = { 0, 7 * 3 / 24.f, 7 * 12 / 24.f, 7, 8, 9, 12 };
     const float distance[] = { 0, .25f, 0, 1, 0, 0, 1 };
     const float flow[] = { 0, .5f, 3, 5, 6, 7, 9 };
     const float middle[] = { 0, 2 * 3 / 24.f, 1, 2, 3, 4, 4 };
-    g_assert_cmpint(model->input_floats, ==, 1 + N_INPUTS + 2);
+    const float video[] = { 0, 0, 0, 0, 1, 2, 2 };
+    g_assert_cmpint(model->input_floats, ==, 1 + N_INPUTS + 3);
     for (size_t i = 0; i < G_N_ELEMENTS(frame); i++) {
-        float x[1 + N_INPUTS + 2];
+        float x[1 + N_INPUTS + 3];
         nerv_model_input(model, nerv_model_run_of(model, frame[i]), x);
         g_assert_cmpfloat_with_epsilon(x[0], row[i], 1e-6);
         g_assert_cmpfloat_with_epsilon(x[1], 1 - distance[i], 1e-6);
         g_assert_cmpfloat_with_epsilon(x[2], distance[i], 1e-6);
         g_assert_cmpfloat_with_epsilon(x[1 + N_INPUTS], flow[i], 1e-6);
         g_assert_cmpfloat_with_epsilon(x[2 + N_INPUTS], middle[i], 1e-6);
+        g_assert_cmpfloat_with_epsilon(x[3 + N_INPUTS], video[i], 1e-6);
     }
+    nerv_model_free(model);
+
+    /* one video has nothing to be told apart from */
+    model = make_sized("dnerv", NULL, 60, 36, &(NervModelSize){ .videos = videos, .n_videos = 1 }, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(as_dnerv(model)->config.parts, ==, NERV_DNERV_MOVED & ~NERV_DNERV_OF_SEVERAL);
     nerv_model_free(model);
 
     /* 80 times the base is too much to enlarge at once: the flow begins with the second stage */

@@ -217,8 +217,15 @@ def blend(a, x, b, y):
     return [[[a * p + b * q for p, q in zip(*rows)] for rows in zip(*m)] for m in zip(x, y)]
 
 
+def part(tensor, i, n):
+    """The i-th of n equal ones of a weight tensor's rows, or of biases."""
+    flat, (rows, channels, h, w) = tensor
+    size = len(flat) // n
+    return flat[i * size:(i + 1) * size], (rows // n, channels, h, w) if rows > 1 else (1, channels // n, h, w)
+
+
 class ClipNetwork:
-    PARTS = ('flow', 'saf', 'mix', 'keys', 'norm', 'pyramid', 'skip', 'grids', 'mask')
+    PARTS = ('flow', 'saf', 'mix', 'keys', 'norm', 'pyramid', 'skip', 'grids', 'mask', 'gains', 'own')
 
     def __init__(self, r, s):
         self.s, self.coded, self.pictures, self.shown = s, {}, {}, None
@@ -230,7 +237,7 @@ class ClipNetwork:
 
     def read_configuration(self, r):
         parts = r.varint()
-        require(parts < 512, 'parts')
+        require(parts < 2048, 'parts')
         self.has = {name: parts >> i & 1 for i, name in enumerate(self.PARTS)}
         self.clip, self.interval, self.stem = r.u8(), r.varint(), r.varint()
         if self.stem:
@@ -282,9 +289,12 @@ class ClipNetwork:
                 tensors.append(('grid', (sum(self.rows(n, self.middle_frames) for n in self.videos), self.middle,
                                          first * self.h0, first * self.w0)))
                 channels += self.middle
-            tensors += [('weight', (width * stride**2, channels, 3 if i else 1, 3 if i else 1)), ('bias', (1, width * stride**2, 1, 1))]
+            n = width * stride**2 * (len(self.videos) if i == 0 and self.has['own'] else 1)
+            tensors += [('weight', (n, channels, 3 if i else 1, 3 if i else 1)), ('bias', (1, n, 1, 1))]
             if self.has['mix']:
                 tensors += [('weight', (width, self.clip, self.clip, 1)), ('bias', (1, width, self.clip, 1))]
+            if self.has['gains']:
+                tensors.append(('grid', (len(self.videos), width, 1, 1)))
             channels = width
         n = 3 + self.has['mask']
         return tensors + [('weight', (n, channels + 3 * self.has['keys'], 3, 3)), ('bias', (1, n, 1, 1))]
@@ -490,8 +500,13 @@ class ClipNetwork:
             if i == 1 and self.middle:
                 tensor, at = next(self.left), sum(self.rows(n, self.middle_frames) for n in before)
                 xs = [x + self.lookup(tensor, at + t * (self.rows(frames, self.middle_frames) - 1)) for x, t in zip(xs, times)]
+            if i == 0 and self.has['own']:
+                self.left = iter([part(t, len(before), len(self.videos)) for t in (next(self.left), next(self.left))] + list(self.left))
             xs = self.layer(xs, stride, 3 if i else 1, GELU)
             xs = self.mix(xs) if self.has['mix'] else xs
+            if self.has['gains']:
+                gains = [1 + g[0][0] for g in self.lookup(next(self.left), len(before))]
+                xs = [[[[v * g for v in line] for line in m] for m, g in zip(x, gains)] for x in xs]
         if not self.has['keys']:
             return [self.shown_picture(x) for x in self.layer(xs, 1, 3, lambda v: v)[:n]]
         sides = []

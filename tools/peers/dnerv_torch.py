@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 PAPER = ("flow", "saf", "mix", "keys", "norm")
 ALL = PAPER + ("pyramid", "skip")
-MOVED = ("flow", "keys", "skip", "grids", "mask")
+MOVED = ("flow", "keys", "skip", "grids", "mask", "gains", "own")
 # Keyframes are normalised by mean and deviation; one pair serves all videos.
 MEAN, DEVIATION = 0.5, 0.25
 
@@ -30,6 +30,7 @@ class Clip:
     rows: range  # of the temporal grid
     middle: range = range(0)  # likewise, of the second one
     flow: range = range(0)  # of the flow, between start and end
+    number: int = 0  # of the video
 
 
 def count_rows(frames, row_frames):
@@ -51,7 +52,7 @@ def intervals(frames, length, interval, evenly):
 def cut(videos, length, interval, row_frames=None, middle_frames=None, flow_frames=None):
     """The clips of videos that have so many frames each."""
     clips, first, row, middle, flow = [], 0, 0, 0, 0
-    for n in videos:
+    for number, n in enumerate(videos):
         video = range(first, first + n)
         rows = range(row, row + count_rows(n, row_frames))
         middles = range(middle, middle + count_rows(n, middle_frames))
@@ -59,7 +60,8 @@ def cut(videos, length, interval, row_frames=None, middle_frames=None, flow_fram
             start, part, end = video[inside.start], video[inside.start:inside.stop], video[end]
             flows = range(flow, flow + (count_rows(end - start, flow_frames) + 1 if end > start else 1))
             for begin in part[::length]:
-                clips.append(Clip(list(range(begin, min(begin + length, part.stop))), start, end, video, rows, middles, flows))
+                clips.append(Clip(list(range(begin, min(begin + length, part.stop))), start, end, video, rows, middles, flows,
+                                  number))
             flow = flows.stop
         first, row, middle = video.stop, rows.stop, middles.stop
     return clips
@@ -220,10 +222,10 @@ class Moved(nn.Module):
     UNITS = 4  # of a flow, in a base cell
 
     def __init__(self, width, height, clip, base_channels, widths, strides, parts=MOVED, rows=0, flow_rows=0, middle_rows=0,
-                 middle_channels=0):
+                 middle_channels=0, videos=1):
         super().__init__()
         self.scale = math.prod(strides)
-        self.size, self.frames, self.strides, self.parts = (height, width), clip, strides, parts
+        self.size, self.frames, self.strides, self.parts, self.videos = (height, width), clip, strides, parts, videos
         base = (-(-height // self.scale), -(-width // self.scale))
         self.padded = (base[0] * self.scale, base[1] * self.scale)
 
@@ -238,7 +240,10 @@ class Moved(nn.Module):
             if i == 1 and middle_channels:
                 self.middle = grid(middle_rows, middle_channels, strides[0], 0.05)
                 channels += middle_channels
-            self.add_module(f"block{i}", nn.Conv2d(channels, w * s * s, 3, padding=1) if i else nn.Conv2d(channels, w * s * s, 1))
+            own = videos if i == 0 and "own" in parts else 1
+            self.add_module(f"block{i}", nn.Conv2d(channels, w * s * s, 3, padding=1) if i else nn.Conv2d(channels, own * w * s * s, 1))
+            if "gains" in parts:
+                self.register_parameter(f"gain{i}", nn.Parameter(torch.empty(videos, w, 1, 1).uniform_(-1e-3, 1e-3)))
             channels = w
         self.head = nn.Conv2d(channels + 3, 4 if "mask" in parts else 3, 3, padding=1)
 
@@ -264,7 +269,12 @@ class Moved(nn.Module):
         for i, s in enumerate(self.strides):
             if i == 1 and hasattr(self, "middle"):
                 x = torch.cat([x, look_up(self.middle, clip.middle, times)], dim=1)
-            x = F.gelu(F.pixel_shuffle(getattr(self, f"block{i}")(x), s))
+            x = getattr(self, f"block{i}")(x)
+            if i == 0 and "own" in self.parts:  # the video's part of the maps
+                x = x.unflatten(1, (self.videos, -1))[:, clip.number]
+            x = F.gelu(F.pixel_shuffle(x, s))
+            if "gains" in self.parts:
+                x = x * (1 + getattr(self, f"gain{i}")[clip.number])
         start, end = self.move(clip, keys, d)
         found = (1 - d) * start + d * end
         x = self.head(torch.cat([x, found], dim=1))
