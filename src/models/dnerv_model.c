@@ -236,7 +236,8 @@ static void add_gains(NervDnerv *m, int32_t i, int32_t channels)
     NervParam *p = &m->head.params[m->head.n_params++];
     *p = (NervParam){ .shape = { (int32_t)m->head.n_videos, channels, 1, 1 },
                       .role = NERV_PARAM_GRID,
-                      .init_bound = QUIET_BOUND };
+                      .init_bound = QUIET_BOUND,
+                      .apart = true };
     g_snprintf(p->name, sizeof(p->name), "gain%d", i);
     m->head.n_weights += (int64_t)m->head.n_videos * channels;
 }
@@ -262,6 +263,8 @@ static bool add_stage(NervDnerv *m, int32_t i, int32_t channels)
     g_snprintf(name, sizeof(name), "block%d", i);
     nerv_model_add_layer(&m->head, name, (int32_t)(videos * out), channels,
                          nerv_dnerv_has(c, NERV_DNERV_GRIDS) && i == 0 ? 1 : 3);
+    for (uint32_t j = m->head.n_params - 2; j < m->head.n_params; j++)
+        m->head.params[j].copies = (uint32_t)videos;
     if (nerv_dnerv_has(c, NERV_DNERV_MIX))
         add_mix(m, i, c->width[i]);
     if (nerv_dnerv_has(c, NERV_DNERV_GAINS))

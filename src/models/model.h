@@ -68,6 +68,10 @@ typedef struct {
     float init_bound; /* initial values are uniform in [-bound, bound) */
     float rate;       /* learning rate in units of the model's; 0 means 1 */
     bool prunable;    /* its least scalars may be set to zero: weights but the head's */
+    /* A tensor that each video has for itself: so many, one behind the other along N of a weight and C of a bias. 0 means 1. */
+    uint32_t copies;
+    bool
+        apart; /* what tells videos apart: begins as nothing, and a learned start (models/start.h) has none of it */
 } NervParam;
 
 typedef struct {

@@ -104,19 +104,21 @@ void nerv_meta_settings_default(NervMetaSettings *s)
     s->train.mse_weight = 1.;
 }
 
-static bool settings_valid(const NervMetaSettings *s, GError **error)
+/* What several videos have each for themselves no start has. */
+static bool settings_valid(const NervMetaSettings *s, const NervModel *model, GError **error)
 {
     const bool unrolled = s->learner == NERV_META_MAML;
     if (s->learner < NERV_META_N && s->inner_steps >= 1 &&
         s->inner_steps <= (unrolled ? NERV_META_MAX_UNROLLED : NERV_META_MAX_STEPS) && s->batch >= 1 &&
         s->inner_rate > 0. && s->inner_rate <= 1e3 && s->outer_rate > 0. && s->outer_rate <= 1. &&
-        s->rates_rate >= 0. && s->rates_rate <= 1. && s->clip >= 0. && s->spatial >= 0. && s->spatial <= 1e3)
+        s->rates_rate >= 0. && s->rates_rate <= 1. && s->clip >= 0. && s->spatial >= 0. &&
+        s->spatial <= 1e3 && model->n_videos <= 1)
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                 "meta-learning's settings are out of range: %u inner steps (1 to %d), batch %u, inner rate "
-                "%g, outer rate %g",
+                "%g, outer rate %g, clips of %u videos (1)",
                 s->inner_steps, unrolled ? NERV_META_MAX_UNROLLED : NERV_META_MAX_STEPS, s->batch,
-                s->inner_rate, s->outer_rate);
+                s->inner_rate, s->outer_rate, MAX(model->n_videos, 1));
     return false;
 }
 
@@ -375,7 +377,7 @@ static void draw_start(NervMeta *meta)
 NervMeta *nerv_meta_new(NervBackend *be, const NervModel *model, const NervPixels *pixels,
                         const NervPixels *key_pixels, const NervMetaSettings *settings, GError **error)
 {
-    if (!settings_valid(settings, error))
+    if (!settings_valid(settings, model, error))
         return NULL;
     NervMeta *meta = g_new0(NervMeta, 1);
     meta->be = be;

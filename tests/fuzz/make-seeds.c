@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "codec/keyframe.h"
 #include "codec/quant.h"
+#include "codec/init.h"
 #include "codec/tensors.h"
 #include "codec/units.h"
 #include "codec/weights.h"
@@ -27,6 +28,10 @@
 #define CLIPS_MOVED                                                                                          \
     "{'clip-frames': <1>, 'keyframe-interval': <2>, 'flow-frames': <1>, 'middle-frames': <2>, "              \
     "'middle-channels': <1>, 'base-channels': <1>, 'widths': <[3,2]>, 'strides': <[2,4]>}"
+/* Of two videos of one frame each. */
+#define CLIPS_SEVERAL                                                                                        \
+    "{'flow-frames': <1>, 'middle-frames': <1>, 'middle-channels': <1>, 'base-channels': <1>, 'widths': "    \
+    "<[3,2]>, 'strides': <[2,4]>}"
 #define CLIPS_STEM                                                                                           \
     "{'clip-frames': <2>, 'keyframe-interval': <4>, 'stem': <3>, 'pe-levels': <4>, 'content': <2>, "         \
     "'base-channels': <1>, 'widths': <[3]>, 'strides': <[5]>, 'without': <'mix,pyramid,skip'>}"
@@ -59,20 +64,29 @@ static uint16_t *make_steps(const NervModel *model)
     return steps;
 }
 
+static NervModel *make_model(const char *options, const NervClip *clip)
+{
+    static const int32_t videos[] = { 1, 1 };
+    GError *error = NULL;
+    const NervModelSize size = { .videos = videos, .n_videos = g_str_equal(options, CLIPS_SEVERAL) ? 2 : 0 };
+    g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
+    NervModel *model = nerv_model_new_sized(strstr(options, "'grids'")         ? "nerv"
+                                            : strstr(options, "'flow-frames'") ? "dnerv"
+                                            : strstr(options, "'clip-frames'") ? "dnerv-net"
+                                                                               : "nerv-mlp",
+                                            v, clip, &size, &error);
+    if (!model)
+        g_error("%s", error->message);
+    return model;
+}
+
 static void append_network(GByteArray *out, const char *options, const NervClip *clip, uint32_t bits,
                            float keep)
 {
     GError *error = NULL;
     NervBitWriter w = { .bytes = out };
     NervRng rng;
-    g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
-    NervModel *model = nerv_model_new(strstr(options, "'grids'")         ? "nerv"
-                                      : strstr(options, "'flow-frames'") ? "dnerv"
-                                      : strstr(options, "'clip-frames'") ? "dnerv-net"
-                                                                         : "nerv-mlp",
-                                      v, clip, &error);
-    if (!model)
-        g_error("%s", error->message);
+    NervModel *model = make_model(options, clip);
     g_autofree float *params = g_new(float, model->n_weights);
     nerv_rng_init(&rng, bits);
     for (int64_t i = 0; i < model->n_weights; i++)
@@ -234,6 +248,7 @@ static void weights_seeds(void)
                   { "ok-clips", CLIPS, STEPS, 1 },
                   { "ok-clips-moved", CLIPS_MOVED, STEPS, 1 },
                   { "ok-clips-stem", CLIPS_STEM, 8, 1 },
+                  { "ok-clips-several", CLIPS_SEVERAL, STEPS, 1 },
                   { "ok-wide-3", WIDE, 3, 1 },
                   { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },
                   { "ok-huffman-2", TINY, HUFFMAN + 2, 1 },
@@ -248,6 +263,38 @@ static void weights_seeds(void)
             g_byte_array_set_size(a, a->len / 2);
             save("weights", "truncated", a);
         }
+        g_byte_array_unref(a);
+    }
+}
+
+static void init_seeds(void)
+{
+    static const struct {
+        const char *name, *options, *provenance;
+        float bound;
+    } seeds[] = { { "ok-tiny", TINY, "", .3f },
+                  { "ok-grids", GRIDS, "a clip, CC0", .3f },
+                  { "ok-clips-moved", CLIPS_MOVED, "two clips", 1e9f },
+                  { "ok-clips-several", CLIPS_SEVERAL, "two clips", .3f },
+                  { "ok-zero", GRIDS, "none", 0.f } };
+    const NervClip clip = { 17, 16, 2 };
+    for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
+        GError *error = NULL;
+        GByteArray *a = g_byte_array_new();
+        NervModel *model = make_model(seeds[i].options, &clip);
+        g_autofree float *start = g_new(float, nerv_start_count(model));
+        NervRng rng;
+        nerv_rng_init(&rng, i);
+        for (int64_t j = 0; j < nerv_start_count(model); j++)
+            start[j] = nerv_rng_uniform(&rng, -seeds[i].bound, seeds[i].bound);
+        if (!nerv_init_write(model, start, i ? 1e-3 : 0., seeds[i].provenance, a, &error))
+            g_error("%s", error->message);
+        save("init", seeds[i].name, a);
+        if (i == 1) {
+            g_byte_array_set_size(a, a->len / 2);
+            save("init", "truncated", a);
+        }
+        nerv_model_free(model);
         g_byte_array_unref(a);
     }
 }
@@ -421,6 +468,7 @@ int main(int argc, char **argv)
     }
     directory = argv[1];
     weights_seeds();
+    init_seeds();
     tensor_seeds();
     config_seeds();
     stream_seeds();

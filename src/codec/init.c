@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Init files, see init.h.
+ */
+#include "codec/init.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "codec/quant.h"
+#include "codec/weights.h"
+
+#define VERSION 1
+/* Of the values of a row; a bias shifts a whole channel. */
+#define MOST_INDEX 127
+#define MOST_BIAS  1023
+/* The least that stands before the network and behind it. */
+#define LEAST_BYTES (4 + NERV_INIT_HASH_BYTES)
+
+static const uint8_t magic[4] = { 'N', 0xe5, 'V', 'I' };
+
+void nerv_init_free(NervInit *init)
+{
+    if (!init)
+        return;
+    nerv_model_free(init->model);
+    g_free(init->start);
+    g_free(init->provenance);
+    g_free(init);
+}
+
+static void hash_of(const uint8_t *data, size_t bytes, uint8_t hash[NERV_INIT_HASH_BYTES])
+{
+    gsize n = NERV_INIT_HASH_BYTES;
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    for (size_t at = 0; at < bytes;) { /* g_checksum_update() takes a signed length */
+        const size_t part = MIN(bytes - at, (size_t)1 << 30);
+        g_checksum_update(sum, data + at, (gssize)part);
+        at += part;
+    }
+    g_checksum_get_digest(sum, hash, &n);
+    g_checksum_free(sum);
+}
+
+/* --- writing --- */
+
+static const char *check(const NervModel *model, const float *start, double learning_rate,
+                         const char *provenance)
+{
+    const size_t length = strlen(provenance);
+    if (!(learning_rate >= 0. && learning_rate <= 10.))
+        return "a learning rate goes from 0 to 10";
+    if (length > NERV_INIT_MAX_PROVENANCE || !g_utf8_validate(provenance, (gssize)length, NULL))
+        return "a provenance is at most 65535 bytes of UTF-8";
+    if (model->n_weights > NERV_INIT_MAX_WEIGHTS)
+        return "the network has too many weights";
+    for (int64_t i = 0; i < nerv_start_count(model); i++)
+        if (!isfinite(start[i]))
+            return "weights are finite";
+    return NULL;
+}
+
+/* A step for each row: of the weights as they are, of a grid's channel by its one value. */
+static uint16_t *choose_steps(const NervModel *model, const float *weights)
+{
+    uint16_t *steps = g_new(uint16_t, (gsize)nerv_model_steps(model)), *s = steps;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *p = &model->params[i];
+        const int64_t n = nerv_shape_count(p->shape), rows = nerv_param_steps(p);
+        const bool is_grid = p->role == NERV_PARAM_GRID;
+        const int64_t pitch = is_grid ? (int64_t)p->shape.h * p->shape.w : n / rows;
+        for (int64_t r = 0; r < rows; r++)
+            *s++ = (uint16_t)nerv_quant_fit(weights + r * pitch, is_grid ? 1 : (size_t)pitch,
+                                            p->role == NERV_PARAM_BIAS ? MOST_BIAS : MOST_INDEX);
+        weights += n;
+    }
+    return steps;
+}
+
+bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, const char *provenance,
+                     GByteArray *out, GError **error)
+{
+    const char *why = check(model, start, learning_rate, provenance);
+    if (why) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "init: %s", why);
+        return false;
+    }
+    g_autofree float *weights = g_try_new(float, (gsize)model->n_weights);
+    if (!weights) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the weights");
+        return false;
+    }
+    nerv_start_expand(model, start, weights);
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_write_bytes(&w, magic, sizeof(magic));
+    nerv_write_u8(&w, VERSION);
+    nerv_write_varint(&w, (uint64_t)model->clip.width);
+    nerv_write_varint(&w, (uint64_t)model->clip.height);
+    nerv_write_varint(&w, (uint64_t)model->clip.n_frames);
+    nerv_write_f32(&w, (float)learning_rate);
+    nerv_write_varint(&w, strlen(provenance));
+    nerv_write_bytes(&w, provenance, strlen(provenance));
+    g_autofree uint16_t *steps = choose_steps(model, weights);
+    const bool ok = nerv_network_write_steps(model, weights, steps, NULL, &w, error);
+    if (ok) {
+        uint8_t hash[NERV_INIT_HASH_BYTES];
+        hash_of(w.bytes->data, w.bytes->len, hash);
+        nerv_write_bytes(&w, hash, sizeof(hash));
+        g_byte_array_append(out, w.bytes->data, w.bytes->len);
+    }
+    nerv_writer_clear(&w);
+    return ok;
+}
+
+/* --- reading --- */
+
+static bool damaged(const char *why, GError **error)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "init: %s", why);
+    return false;
+}
+
+/* A grid begins with one value for each of its channels. */
+static bool take_start(NervInit *init, const float *weights, GError **error)
+{
+    const NervModel *m = init->model;
+    int64_t at = 0;
+    float *start = init->start = g_try_new(float, (gsize)nerv_start_count(m));
+    if (!start) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the weights");
+        return false;
+    }
+    /* the first of each that are to be alike */
+    for (uint32_t i = 0; i < m->n_params; i++) {
+        const NervParam *p = &m->params[i];
+        const int64_t n_start = nerv_shape_count(nerv_start_shape(p));
+        const int64_t cells = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : 1;
+        for (int64_t j = 0; j < n_start; j++)
+            start[j] = weights[at + j * cells];
+        at += nerv_shape_count(p->shape);
+        start += n_start;
+    }
+    g_autofree float *again = g_try_new(float, (gsize)m->n_weights);
+    if (again)
+        nerv_start_expand(m, init->start, again);
+    if (!again || memcmp(again, weights, (size_t)m->n_weights * sizeof(*again)) != 0)
+        return damaged("its weights are no start: a grid has more than one value in a channel", error);
+    return true;
+}
+
+static bool read_head(NervInit *init, NervBitReader *r, NervClip *clip, GError **error)
+{
+    clip->width = (int32_t)nerv_read_range(r, 16, 8192);
+    clip->height = (int32_t)nerv_read_range(r, 16, 8192);
+    clip->n_frames = (int32_t)nerv_read_range(r, 1, 65536);
+    init->learning_rate = nerv_read_f32(r);
+    const size_t length = (size_t)nerv_read_range(r, 0, NERV_INIT_MAX_PROVENANCE);
+    const uint8_t *text = nerv_read_bytes(r, length);
+    if (r->failed || !(init->learning_rate >= 0. && init->learning_rate <= 10.))
+        return damaged("its head is damaged", error);
+    if (!g_utf8_validate((const char *)text, (gssize)length, NULL))
+        return damaged("what it says of its origin is not UTF-8", error);
+    init->provenance = g_strndup((const char *)text, length);
+    return true;
+}
+
+static bool read_file(NervInit *init, const uint8_t *data, size_t bytes, GError **error)
+{
+    g_autofree float *weights = NULL;
+    NervBitReader r;
+    NervClip clip;
+    nerv_reader_init(&r, data, bytes - NERV_INIT_HASH_BYTES);
+    nerv_read_bytes(&r, sizeof(magic));
+    const uint8_t version = nerv_read_u8(&r);
+    if (version != VERSION) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                    "init: the file is of version %u, and %u is known", version, VERSION);
+        return false;
+    }
+    hash_of(data, r.size, init->hash);
+    if (memcmp(init->hash, data + r.size, NERV_INIT_HASH_BYTES) != 0)
+        return damaged("the file is damaged: its hash is another", error);
+    if (!read_head(init, &r, &clip, error))
+        return false;
+    init->model = nerv_network_read(r.data + r.pos, nerv_reader_left(&r), &clip, NERV_INIT_MAX_WEIGHTS,
+                                    &weights, error);
+    return init->model && take_start(init, weights, error);
+}
+
+NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error)
+{
+    if (bytes <= LEAST_BYTES || bytes > NERV_INIT_MAX_BYTES || memcmp(data, magic, sizeof(magic)) != 0) {
+        damaged("this is no init file", error);
+        return NULL;
+    }
+    NervInit *init = g_new0(NervInit, 1);
+    if (!read_file(init, data, bytes, error))
+        g_clear_pointer(&init, nerv_init_free);
+    return init;
+}
+
+NervInit *nerv_init_load(const char *path, GError **error)
+{
+    GError *why = NULL;
+    NervInit *init = NULL;
+    g_autofree char *data = NULL;
+    gsize bytes;
+    if (g_file_get_contents(path, &data, &bytes, &why))
+        init = nerv_init_read((const uint8_t *)data, bytes, &why);
+    if (!init) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", path, why->message);
+        g_error_free(why);
+    }
+    return init;
+}
+
+/* --- use --- */
+
+/* The first parameter from i on that starts have; n_params where there is none. */
+static uint32_t next_param(const NervModel *m, uint32_t i)
+{
+    while (i < m->n_params && m->params[i].apart)
+        i++;
+    return i;
+}
+
+bool nerv_init_suits(const NervInit *init, const NervModel *model)
+{
+    const NervModel *m = init->model;
+    uint32_t i = next_param(m, 0), j = next_param(model, 0);
+    if (m->klass != model->klass)
+        return false;
+    for (; i < m->n_params && j < model->n_params; i = next_param(m, i + 1), j = next_param(model, j + 1)) {
+        const NervParam *a = &m->params[i], *b = &model->params[j];
+        if (a->role != b->role || !g_str_equal(a->name, b->name) ||
+            !nerv_shape_equal(nerv_start_shape(a), nerv_start_shape(b)))
+            return false;
+    }
+    return i == m->n_params && j == model->n_params;
+}
+
+void nerv_init_expand(const NervInit *init, const NervModel *model, float *weights)
+{
+    nerv_start_expand(model, init->start, weights);
+}
+
+char *nerv_init_name(const uint8_t hash[NERV_INIT_HASH_BYTES])
+{
+    GString *s = g_string_sized_new(2 * NERV_INIT_HASH_BYTES);
+    for (int i = 0; i < NERV_INIT_HASH_BYTES; i++)
+        g_string_append_printf(s, "%02x", hash[i]);
+    return g_string_free(s, FALSE);
+}

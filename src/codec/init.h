@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Init files: a learned start (models/start.h) on its way from the meta-learner to encoders and decoders (docs/bitstream.md, "Init files"). The
+ * SHA-256 at the file's end names the init: who knows it by that name has these very floats.
+ */
+#pragma once
+
+#include "base/bits.h"
+#include "models/start.h"
+
+#define NERV_INIT_HASH_BYTES 32
+/* Of what is said of an init's origin, in UTF-8. */
+#define NERV_INIT_MAX_PROVENANCE 65535
+/* Of a file, and of the weights of the network that it is written as. */
+#define NERV_INIT_MAX_BYTES   ((size_t)64 << 20)
+#define NERV_INIT_MAX_WEIGHTS ((int64_t)64 << 20)
+
+typedef struct {
+    NervModel *model; /* the configuration, for a reference clip */
+    float *start;     /* nerv_start_count(model) */
+    /* The peak rate of a fit that begins here; 0: the model's. */
+    double learning_rate;
+    char *provenance;
+    uint8_t hash[NERV_INIT_HASH_BYTES];
+} NervInit;
+
+void nerv_init_free(NervInit *init);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NervInit, nerv_init_free)
+
+/* Appends a file. start: nerv_start_count(model) floats, of which indices of 8 bits are kept, of biases 11: nerv_init_read() says what became of them. The
+ * provenance is UTF-8 without zeros. NERV_ERROR_INVALID for what is out of range, and `out` is as before. */
+bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, const char *provenance,
+                     GByteArray *out, GError **error);
+
+/* What is read is copied. NERV_ERROR_DATA where the hash is not that of the file or what it says is out of range, NERV_ERROR_UNSUPPORTED for files of
+ * another version, NERV_ERROR_MEMORY. */
+NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error);
+/* From a file; its errors are NERV_ERROR_INVALID and name it. */
+NervInit *nerv_init_load(const char *path, GError **error);
+
+/* Whether the model's layers and the channels of its grids are the init's; frames, size and rows of grids are the model's. */
+bool nerv_init_suits(const NervInit *init, const NervModel *model);
+/* The start as weights of a model that it suits, model->n_weights floats. */
+void nerv_init_expand(const NervInit *init, const NervModel *model, float *weights);
+
+/* The hash in hexadecimal digits; g_free(). */
+char *nerv_init_name(const uint8_t hash[NERV_INIT_HASH_BYTES]);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Init files: what is written is what is read, for every model; which models an init suits; what is refused, and with which words.
+ */
+#include <math.h>
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "codec/init.h"
+
+#define ORIGIN "three clips, CC0: \xc3\xa4"
+
+static NervModel *make(const char *name, const char *options, int32_t width, int32_t height, int32_t n_frames,
+                       uint32_t n_videos)
+{
+    GError *error = NULL;
+    const int32_t first = n_videos == 1 ? n_frames : n_frames / 2, videos[] = { first, n_frames - first };
+    const NervClip clip = { width, height, n_frames };
+    const NervModelSize size = { .videos = videos, .n_videos = n_videos };
+    g_autoptr(GVariant) v = options ? g_variant_ref_sink(g_variant_new_parsed(options)) : NULL;
+    NervModel *model = nerv_model_new_sized(name, v, &clip, &size, &error);
+    g_assert_no_error(error);
+    return model;
+}
+
+static NervModel *make_grids(const char *grids, int32_t width, int32_t n_frames)
+{
+    g_autofree char *options =
+        g_strdup_printf("{'grids': <'%s'>, 'strides': <[4,2]>, 'widths': <[8,8]>, 'flow-rows': <2>}", grids);
+    return make("nerv", options, width, 48, n_frames, 0);
+}
+
+static float *draw(const NervModel *model)
+{
+    NervRng rng;
+    float *start = g_new(float, (gsize)nerv_start_count(model));
+    nerv_rng_init(&rng, 3);
+    for (int64_t i = 0; i < nerv_start_count(model); i++)
+        start[i] = nerv_rng_uniform(&rng, -.5f, .5f);
+    return start;
+}
+
+static GByteArray *write_file(const NervModel *model, const float *start)
+{
+    GError *error = NULL;
+    GByteArray *file = g_byte_array_new();
+    nerv_init_write(model, start, 2e-3, ORIGIN, file, &error);
+    g_assert_no_error(error);
+    return file;
+}
+
+static NervInit *read_file(const GByteArray *file)
+{
+    GError *error = NULL;
+    NervInit *init = nerv_init_read(file->data, file->len, &error);
+    g_assert_no_error(error);
+    return init;
+}
+
+static void check_round(NervModel *model)
+{
+    g_autofree float *start = draw(model);
+    GByteArray *file = write_file(model, start);
+    g_autoptr(NervInit) init = read_file(file);
+    g_assert_cmpstr(init->provenance, ==, ORIGIN);
+    g_assert_cmpfloat_with_epsilon(init->learning_rate, 2e-3, 1e-9);
+    g_assert_true(nerv_init_suits(init, model));
+    const int64_t n = nerv_start_count(model);
+    g_assert_cmpint(nerv_start_count(init->model), ==, n);
+    for (int64_t i = 0; i < n; i++)
+        g_assert_cmpfloat(fabsf(init->start[i] - start[i]), <=, .5f / 127);
+    /* a grid's rows and places are no bytes, nearly */
+    g_test_message("%" G_GINT64_FORMAT " weights, %" G_GINT64_FORMAT " values, %u bytes", model->n_weights, n,
+                   file->len);
+    g_assert_cmpint(file->len, <, 1.3 * (double)n + 400 + .1 * (double)model->n_weights);
+    g_byte_array_unref(file);
+    nerv_model_free(model);
+}
+
+static void test_round(void)
+{
+    check_round(make_grids("8x3/2x1/1x2", 64, 16));
+    check_round(make("nerv-mlp", "{'stem': <8>, 'base-channels': <4>, 'widths': <[8,6]>, 'strides': <[4,2]>}",
+                     64, 48, 8, 0));
+    check_round(make("dnerv", "{'widths': <[8,8]>, 'strides': <[4,2]>}", 64, 48, 16, 1));
+    check_round(make("dnerv", "{'widths': <[8,8]>, 'strides': <[4,2]>}", 64, 48, 16, 2));
+    check_round(make("dnerv-net", "{'widths': <[8,8]>, 'strides': <[4,2]>}", 64, 48, 16, 2));
+}
+
+/* An init serves clips of any length and size, and networks of several videos; not other layers. */
+static void test_suits(void)
+{
+    NervModel *model = make_grids("8x3/2x1/1x2", 64, 16);
+    g_autofree float *start = draw(model);
+    GByteArray *file = write_file(model, start);
+    g_autoptr(NervInit) init = read_file(file);
+    static const struct {
+        const char *grids;
+        int32_t width, n_frames;
+        bool suits;
+    } cases[] = { { "8x3/2x1/1x2", 64, 16, true },      { "20x3/5x1/1x2", 64, 40, true },
+                  { "8x3/2x1/1x2", 128, 16, true },     { "8x4/2x1/1x2", 64, 16, false },
+                  { "8x3/2x1+2x1/1x2", 64, 16, false }, { "8x3//1x2", 64, 16, false } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        NervModel *other = make_grids(cases[i].grids, cases[i].width, cases[i].n_frames);
+        g_assert_true(nerv_init_suits(init, other) == cases[i].suits);
+        nerv_model_free(other);
+    }
+    NervModel *other = make("nerv-mlp", NULL, 64, 48, 16, 0);
+    g_assert_false(nerv_init_suits(init, other));
+    nerv_model_free(other);
+    nerv_model_free(model);
+    g_byte_array_unref(file);
+}
+
+static const float *find(const NervModel *model, const float *weights, const char *name)
+{
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        if (g_str_equal(model->params[i].name, name))
+            return weights;
+        weights += nerv_shape_count(model->params[i].shape);
+    }
+    g_assert_not_reached();
+}
+
+/* What each of several videos has for itself begins alike, and what tells them apart as nothing. */
+static void test_several(void)
+{
+    static const char options[] = "{'widths': <[8,8]>, 'strides': <[4,2]>, 'base-channels': <3>, "
+                                  "'middle-channels': <1>}";
+    NervModel *one = make("dnerv", options, 64, 48, 16, 1), *two = make("dnerv", options, 64, 48, 16, 2);
+    g_autofree float *start = draw(one), *a = g_new(float, (gsize)one->n_weights);
+    g_autofree float *b = g_new(float, (gsize)two->n_weights);
+    GByteArray *file = write_file(one, start);
+    g_autoptr(NervInit) init = read_file(file);
+    g_assert_cmpint(nerv_start_count(one), ==, nerv_start_count(two));
+    g_assert_true(nerv_init_suits(init, two));
+    nerv_init_expand(init, one, a);
+    nerv_init_expand(init, two, b);
+    const size_t n = 3 * 8 * 16, biases = 8 * 16;
+    for (size_t v = 0; v < 2; v++) {
+        g_assert_cmpmem(find(one, a, "block0.weight"), n * 4, find(two, b, "block0.weight") + v * n, n * 4);
+        g_assert_cmpmem(find(one, a, "block0.bias"), biases * 4, find(two, b, "block0.bias") + v * biases,
+                        biases * 4);
+    }
+    for (int i = 0; i < 16; i++)
+        g_assert_cmpfloat(find(two, b, "gain1")[i], ==, 0.f);
+    g_assert_cmpfloat(find(one, a, "head.weight")[5], ==, find(two, b, "head.weight")[5]);
+    g_byte_array_unref(file);
+    nerv_model_free(one);
+    nerv_model_free(two);
+}
+
+static void expect(const GByteArray *file, int code, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(nerv_init_read(file->data, file->len, &error));
+    g_assert_error(error, NERV_ERROR, code);
+    g_assert_nonnull(strstr(error->message, words));
+}
+
+/* With the right hash behind what was changed. */
+static void rehash(GByteArray *file)
+{
+    gsize n = NERV_INIT_HASH_BYTES;
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(sum, file->data, (gssize)(file->len - n));
+    g_checksum_get_digest(sum, file->data + file->len - n, &n);
+    g_checksum_free(sum);
+}
+
+static void test_refused(void)
+{
+    NervModel *model = make_grids("8x3/2x1/1x2", 64, 16);
+    g_autofree float *start = draw(model);
+    GByteArray *file = write_file(model, start);
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 4; i < file->len; i += 7) { /* any bit */
+        file->data[i] ^= 0x10;
+        expect(file, i == 4 ? NERV_ERROR_UNSUPPORTED : NERV_ERROR_DATA, i == 4 ? "version" : "hash");
+        file->data[i] ^= 0x10;
+    }
+    const guint length = file->len;
+    for (guint cut = 0; cut < length; cut += 5) {
+        file->len = cut;
+        expect(file, NERV_ERROR_DATA, cut <= 36 ? "no init file" : "hash");
+    }
+    file->len = length;
+    file->data[0] ^= 1;
+    expect(file, NERV_ERROR_DATA, "no init file");
+    file->data[0] ^= 1;
+    file->data[5] = 15; /* the width */
+    rehash(file);
+    expect(file, NERV_ERROR_DATA, "head");
+    g_byte_array_unref(file);
+
+    file = g_byte_array_new();
+    start[1] = NAN;
+    g_assert_false(nerv_init_write(model, start, 0., "", file, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    start[1] = 0.f;
+    g_assert_false(nerv_init_write(model, start, 0., "\xff", file, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_clear_error(&error);
+    g_assert_false(nerv_init_write(model, start, -1., "", file, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_assert_cmpuint(file->len, ==, 0);
+    g_byte_array_unref(file);
+    nerv_model_free(model);
+}
+
+/* The errors of files name them. */
+static void test_load(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *folder = g_dir_make_tmp("nerv-init-XXXXXX", &error);
+    g_assert_no_error(error);
+    g_autofree char *path = g_build_filename(folder, "a.init", NULL);
+    NervModel *model = make_grids("8x3/2x1/1x2", 64, 16);
+    g_autofree float *start = draw(model);
+    GByteArray *file = write_file(model, start);
+
+    g_assert_null(nerv_init_load(path, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "a.init"));
+    g_clear_error(&error);
+    g_file_set_contents(path, "", 0, &error);
+    g_assert_no_error(error);
+    g_assert_null(nerv_init_load(path, &error));
+    g_assert_nonnull(strstr(error->message, "a.init"));
+    g_clear_error(&error);
+    g_file_set_contents(path, (const char *)file->data, file->len, &error);
+    g_assert_no_error(error);
+    g_autoptr(NervInit) init = nerv_init_load(path, &error);
+    g_assert_no_error(error);
+    g_assert_true(nerv_init_suits(init, model));
+    g_autofree char *name = nerv_init_name(init->hash);
+    g_assert_cmpuint(strlen(name), ==, 64);
+    g_remove(path);
+    g_rmdir(folder);
+    g_byte_array_unref(file);
+    nerv_model_free(model);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/init/round", test_round);
+    g_test_add_func("/init/suits", test_suits);
+    g_test_add_func("/init/several", test_several);
+    g_test_add_func("/init/refused", test_refused);
+    g_test_add_func("/init/load", test_load);
+    return g_test_run();
+}
