@@ -447,12 +447,36 @@ static bool measure(NervModel *model, GVariant *options, const NervModelSize *si
     return true;
 }
 
+static bool is_of_name(const NervModel *model, const char *name)
+{
+    if (!model || model->klass != &nerv_model_class_dnerv)
+        return false;
+    return nerv_dnerv_has(&((const NervDnerv *)model)->config, NERV_DNERV_GRIDS) ==
+           g_str_equal(name, "dnerv");
+}
+
+/* That of another clip's network, with keyframes as the rate has them. */
+static void take_config(NervDnervConfig *c, const NervClip *clip, const NervModelSize *size)
+{
+    *c = ((const NervDnerv *)size->like)->config;
+    c->parts &= ~(uint32_t)NERV_DNERV_OF_SEVERAL;
+    if (!nerv_dnerv_has(c, NERV_DNERV_GRIDS))
+        return;
+    if (size->n_videos > 1)
+        c->parts |= NERV_DNERV_OF_SEVERAL;
+    choose_interval(c, clip, size);
+    c->flow_frames = CLAMP(c->interval / INTERVAL_FLOWS, 1, MOST_FLOW);
+}
+
 static NervModel *dnerv_configure(const char *name, GVariant *options, const NervClip *clip,
                                   const NervModelSize *size, GError **error)
 {
     const int paper = paper_size(name);
     NervDnervConfig c = { .pe_base = 1.25, .pe_levels = 40, .row_frames = 2 };
-    if (paper >= 0) {
+    const bool like = paper < 0 && nerv_options_none(options) && is_of_name(size->like, name);
+    if (like) {
+        take_config(&c, clip, size);
+    } else if (paper >= 0) {
         paper_config(&c, paper_sizes[paper].base_channels);
     } else {
         c.n_blocks = nerv_strides_choose(clip, c.stride);
@@ -461,7 +485,7 @@ static NervModel *dnerv_configure(const char *name, GVariant *options, const Ner
         else
             net_config(&c);
     }
-    if (!parse_options(&c, paper < 0, options, clip, size, error))
+    if (!like && !parse_options(&c, paper < 0, options, clip, size, error))
         return NULL;
     NervModel *model = nerv_dnerv_new(&c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, error);
     if (model && !measure(model, options, size, error))

@@ -175,6 +175,18 @@ static void defaults(NervGridConfig *c, const NervClip *clip)
         c->kernel[i] = i ? 3 : 1;
 }
 
+/* The configuration of another clip's network, with rows for this one's frames. One row stays one, since a flow moves it, and more than one do not become one. */
+static void take_config(NervGridConfig *c, const NervClip *clip, const NervGrid *like)
+{
+    const double longer = (double)clip->n_frames / like->head.clip.n_frames;
+    *c = like->config;
+    for (int32_t i = 0; i < c->n_grids; i++)
+        if (c->grid[i].rows > 1)
+            c->grid[i].rows = (int32_t)CLAMP(lrint(c->grid[i].rows * longer), 2, MAX_ROWS);
+    if (c->flow_rows)
+        c->flow_rows = (int32_t)CLAMP(lrint(c->flow_rows * longer), 2, MAX_ROWS);
+}
+
 static bool grids_error(const char *text, GError **error)
 {
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
@@ -225,7 +237,7 @@ static bool parse_grids(NervGridConfig *c, const char *text, GError **error)
 }
 
 static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *clip,
-                          const NervModelSize *size, GError **error)
+                          const NervModelSize *size, bool like, GError **error)
 {
     static const char *const known[] = { "weights", "grids",       "flow-rows",  "widths",         "strides",
                                          "kernels", "head-kernel", "activation", "out-activation", NULL };
@@ -264,11 +276,11 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     }
     if (grids && !parse_grids(c, grids, error))
         return false;
-    if (!grids)
+    if (!grids && !like)
         choose_grids(c, clip, n_weights);
     if (flow_rows >= 0)
         c->flow_rows = flow_rows;
-    if (!width[0])
+    if (!width[0] && !like)
         choose_widths(c, clip, n_weights, size->macs_per_pixel);
     return true;
 }
@@ -405,8 +417,12 @@ static NervModel *grid_configure(const char *name, GVariant *options, const Nerv
                                  const NervModelSize *size, GError **error)
 {
     NervGridConfig c;
-    defaults(&c, clip);
-    if (!parse_options(&c, options, clip, size, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
+    const bool like = nerv_options_none(options) && size->like && size->like->klass == &nerv_model_class_grid;
+    if (like)
+        take_config(&c, clip, (const NervGrid *)size->like);
+    else
+        defaults(&c, clip);
+    if (!parse_options(&c, options, clip, size, like, error) || !config_valid(&c, NERV_ERROR_INVALID, error))
         return NULL;
     NervModel *model = model_from_config(&c, clip, NERV_ERROR_INVALID, error);
     g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;

@@ -53,6 +53,8 @@ typedef struct {
     /* The segment's videos, between cuts: how many frames each has. n_videos = 0: one. For models with keyframes. */
     const int32_t *videos;
     uint32_t n_videos;
+    /* A model whose layers and channels are taken where there are no options, if it is of the same class; its grids have rows in proportion to the frames. NULL: none. */
+    const NervModel *like;
 } NervModelSize;
 
 typedef enum {

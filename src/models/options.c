@@ -12,6 +12,12 @@ static bool known_key(const char *key, const char *const *known)
     return false;
 }
 
+bool nerv_options_none(GVariant *options)
+{
+    return !options ||
+           (g_variant_is_of_type(options, G_VARIANT_TYPE_VARDICT) && g_variant_n_children(options) == 0);
+}
+
 bool nerv_options_check(GVariant *options, const char *const *known, GError **error)
 {
     GVariantIter iter;

@@ -15,6 +15,8 @@
 bool nerv_options_check(GVariant *options, const char *const *known, GError **error);
 /* Fails for any key at all: the message names the model, the first key and, as `advice`, what to do instead. */
 bool nerv_options_refuse(GVariant *options, const char *model, const char *advice, GError **error);
+/* Whether there are none. */
+bool nerv_options_none(GVariant *options);
 /* Any integer type. */
 bool nerv_options_int(GVariant *options, const char *key, int64_t lo, int64_t hi, int32_t *value,
                       GError **error);

@@ -116,6 +116,45 @@ static void test_suits(void)
     g_byte_array_unref(file);
 }
 
+/* A network of an init's layers for other clips: with rows for their frames, and without regard to the size that is asked for. */
+static void test_like(void)
+{
+    static const char *const names[] = { "nerv", "dnerv", "dnerv-net" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        NervModel *model = make(names[i], NULL, 96, 64, 32, 1);
+        g_autofree float *start = draw(model);
+        GByteArray *file = write_file(model, start);
+        g_autoptr(NervInit) init = read_file(file);
+        for (uint32_t n_videos = 1; n_videos <= 2; n_videos++) {
+            GError *error = NULL;
+            const int32_t videos[] = { n_videos == 1 ? 90 : 40, 50 };
+            const NervClip clip = { 160, 96, 90 };
+            NervModelSize size = { .weights = 3e4, .bytes = 2e4, .videos = videos, .n_videos = n_videos };
+            NervModel *free = nerv_model_new_sized(names[i], NULL, &clip, &size, &error);
+            g_assert_no_error(error);
+            size.like = init->model;
+            NervModel *like = nerv_model_new_sized(names[i], NULL, &clip, &size, &error);
+            g_assert_no_error(error);
+            g_autoptr(GVariant) options =
+                g_variant_ref_sink(g_variant_new_parsed("{'strides': <[4,4]>, 'widths': <[9,9]>}"));
+            NervModel *other = nerv_model_new_sized(names[i], options, &clip, &size, &error);
+            g_assert_no_error(error);
+            g_assert_false(nerv_init_suits(init, free));
+            g_assert_true(nerv_init_suits(init, like));
+            g_assert_false(nerv_init_suits(init, other));
+            uint32_t at = 0;
+            while (model->params[at].role != NERV_PARAM_GRID)
+                at++;
+            g_assert_cmpint(like->params[at].shape.n, >=, 2 * model->params[at].shape.n);
+            nerv_model_free(free);
+            nerv_model_free(like);
+            nerv_model_free(other);
+        }
+        nerv_model_free(model);
+        g_byte_array_unref(file);
+    }
+}
+
 static const float *find(const NervModel *model, const float *weights, const char *name)
 {
     for (uint32_t i = 0; i < model->n_params; i++) {
@@ -252,6 +291,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/init/round", test_round);
     g_test_add_func("/init/suits", test_suits);
+    g_test_add_func("/init/like", test_like);
     g_test_add_func("/init/several", test_several);
     g_test_add_func("/init/refused", test_refused);
     g_test_add_func("/init/load", test_load);
