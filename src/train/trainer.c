@@ -286,7 +286,8 @@ static bool make_base(NervTrainer *tr, NervTensor *const *leaves, GError **error
 static void make_schedule(NervTrainer *tr)
 {
     const uint64_t n_runs = (uint64_t)tr->model->n_runs, batch = tr->settings.batch_size;
-    const uint64_t n_steps = (n_runs * tr->settings.epochs + batch - 1) / batch;
+    const uint64_t passes = (n_runs * tr->settings.epochs + batch - 1) / batch;
+    const uint64_t n_steps = tr->settings.steps ? tr->settings.steps : passes;
     nerv_schedule_init(&tr->schedule, (uint32_t)MIN(n_steps, UINT32_MAX), tr->settings.deadline_us);
     tr->ring_size = (uint32_t)((n_runs + batch - 1) / batch);
     tr->loss_ring = g_new0(double, tr->ring_size);

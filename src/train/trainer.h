@@ -11,6 +11,7 @@ typedef struct NervTrainer NervTrainer;
 
 typedef struct {
     uint32_t epochs; /* passes over the clip, >= 1 */
+    uint32_t steps;  /* in their place: steps in all; 0: none said */
     uint32_t
         batch_size; /* runs per step, >= 1; clamped to the clip's, and to 1 if a run has several frames or keyframes */
     double learning_rate; /* peak, > 0 */

@@ -175,7 +175,7 @@ static void draw_axes(Canvas *c, const PlotPanel *panel)
     line(c, LEFT, HEIGHT - BOTTOM, c->right, HEIGHT - BOTTOM, SCALE, BLACK);
     letters(c, LEFT, TOP - LINE - 2 * DOT, "RGB PSNR, dB", MAX_TEXT, BLACK);
     letters(c, WIDTH - EDGE - text_width(panel->title), TOP - LINE - 2 * DOT, panel->title, MAX_TEXT, BLACK);
-    const char *below = "bits per pixel, of the file's bytes";
+    const char *below = panel->x_title ? panel->x_title : "bits per pixel, of the file's bytes";
     letters(c, (c->right + LEFT - text_width(below)) / 2, HEIGHT - BOTTOM + 4 * DOT + LINE, below, MAX_TEXT,
             BLACK);
 }

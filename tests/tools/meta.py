@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""nerv-meta on drawn clips: every learner writes an init file and a log, one that was stopped goes on to the very same file, and what is wrong is
+said.
+
+    meta.py NERV-META
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zlib
+
+from expect import check, finish, runner
+
+TOOL = sys.argv[1]
+run = runner(TOOL, "--threads=2", "--size=48x32", "--frames=6", "--inner-steps=2", "--batch-size=2", "--held-out-steps=6", "--windows=1")
+
+
+def make_clip(directory, pattern):
+    path = os.path.join(directory, pattern + ".y4m")
+    subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=9", "pattern=" + pattern, "!",
+                    "video/x-raw,format=I420,width=96,height=64,framerate=25/1", "!", "y4menc", "!", "filesink", "location=" + path],
+                   check=True, timeout=60)
+    return path
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def figures(directory, clips):
+    for learner in ("maml", "fomaml", "reptile"):
+        out, log, plot = (os.path.join(directory, learner + end) for end in (".init", ".json", ".png"))
+        text = run("--learner=" + learner, "--updates=4", "--every=2", "--held-out=" + clips[0], "--out=" + out, "--json=" + log,
+                   "--png=" + plot, "--provenance=drawn", *clips[1:])
+        check(read(out)[:4] == b"N\xe5VI" and b"drawn; nerv-meta" in read(out), f"{learner}: no init file")
+        check("held out" in text, f"{learner}: {text}")
+        with open(log, encoding="utf-8") as f:
+            result = json.load(f)
+        check(all(k in result for k in ("commit", "machine", "versions", "device", "task")), f"{result}: not all there")
+        check(result["complete"] and result["updates"] == 4 and [e["update"] for e in result["log"]] == [0, 2, 4], f"{result}: entries")
+        check(all(0 < e["psnr"] < 100 for e in result["log"]) and 0 < result["psnr_drawn"] < 100, f"{result}: decibels")
+        check(all(e["loss_before"] > 0 and e["loss_after"] > 0 for e in result["log"][1:]), f"{result}: losses")
+        data = read(plot)
+        check(data[:4] == b"\x89PNG" and zlib.crc32(data[12:29]) == int.from_bytes(data[29:33], "big"), f"{learner}: no plot")
+
+
+def goes_on(directory, clips):
+    """Stopped at once, and again and again, until it is done."""
+    whole, parts, state = (os.path.join(directory, name) for name in ("whole.init", "parts.init", "state"))
+    run("--updates=3", "--every=1", "--out=" + whole, *clips)
+    arguments = ("--updates=3", "--every=1", "--out=" + parts, "--state=" + state, "--seconds=0.001")
+    for _ in range(20):
+        done = subprocess.run([TOOL, "--threads=2", "--size=48x32", "--frames=6", "--inner-steps=2", "--batch-size=2", "--held-out-steps=6",
+                               "--windows=1", *arguments, *clips], capture_output=True, text=True, timeout=60)
+        check(done.returncode in (0, 3), f"status {done.returncode}: {done.stderr}")
+        if done.returncode == 0:
+            break
+        arguments = (*arguments[:4], "--seconds=0.4")
+    check(done.returncode == 0, "never done")
+    check("goes on behind update" in done.stdout or "update 3" in done.stdout, done.stdout)
+    check(read(whole) == read(parts), "in parts it is another file")
+    run("--updates=4", "--every=1", "--out=" + parts, "--state=" + state, *clips, status=1, says="state of another task")
+    with open(state, "wb") as f:
+        f.write(b"nothing of that kind")
+    run("--updates=3", "--every=1", "--out=" + parts, "--state=" + state, *clips, status=1, says="no state of nerv-meta")
+
+
+def wrong(directory, clips):
+    out = "--out=" + os.path.join(directory, "wrong.init")
+    run(out, status=2, says="no clip")
+    run(clips[0], status=2, says="--out")
+    run(out, "--learner=sgd", clips[0], status=2, says="maml, fomaml or reptile")
+    run(out, "--scales=1,0.5", clips[0], status=2, says="--scales")
+    run(out, "--inner-steps=17", clips[0], status=2, says="inner-steps")
+    run(out, "--frames=64", clips[0], status=1, says="has 9 frames")
+    run(out, "--model=dnerv", clips[0], status=1, says="keyframes")
+    run(out, os.path.join(directory, "none.y4m"), status=1, says="none.y4m")
+    check(not os.path.exists(out[6:]), "an init file of nothing")
+
+
+with tempfile.TemporaryDirectory() as d:
+    files = [make_clip(d, p) for p in ("ball", "smpte", "zone-plate")]
+    figures(d, files)
+    goes_on(d, files)
+    wrong(d, files)
+finish()
