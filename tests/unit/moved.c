@@ -148,6 +148,30 @@ static void test_grids(void)
     nerv_model_free(model);
 }
 
+/* Each of a few videos has a first block of its own; of many short ones none has. */
+static void test_own(void)
+{
+    static const struct {
+        int32_t n, frames;
+        bool own;
+    } cases[] = { { 1, 90, false }, { 2, 90, true }, { 5, 90, true }, { 60, 8, false } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        int32_t videos[60];
+        for (int j = 0; j < cases[i].n; j++)
+            videos[j] = cases[i].frames;
+        const NervModelSize size = { .weights = 40000. * MIN(cases[i].n, 5),
+                                     .videos = videos,
+                                     .n_videos = (uint32_t)cases[i].n };
+        NervModel *model = make_sized("dnerv", NULL, 320, 180, &size, &error);
+        g_assert_no_error(error);
+        const uint32_t parts = as_dnerv(model)->config.parts;
+        g_assert_true(((parts & NERV_DNERV_OWN) != 0) == cases[i].own);
+        g_assert_true(((parts & NERV_DNERV_GAINS) != 0) == (cases[i].n > 1));
+        nerv_model_free(model);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -155,5 +179,6 @@ int main(int argc, char **argv)
     g_test_add_func("/moved/several", test_several);
     g_test_add_func("/moved/memory", test_memory);
     g_test_add_func("/moved/grids", test_grids);
+    g_test_add_func("/moved/own", test_own);
     return g_test_run();
 }
