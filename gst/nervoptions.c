@@ -34,6 +34,7 @@ enum
   PROP_TUNE,
   PROP_WARM_START,
   PROP_SYNC_INTERVAL,
+  PROP_INIT_LOCATION,
   PROP_DEVICE,
   PROP_THREADS,
 };
@@ -248,6 +249,10 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "With warm-start=residual, at least one of so many segments in a row "
           "is a sync point, where decoding can start", 1, G_MAXUINT,
           d.sync_interval, flags));
+  g_object_class_install_property (klass, PROP_INIT_LOCATION,
+      g_param_spec_string ("init-location", "Init location",
+          "Init file (nerv-meta) whose network is fitted from its weights on",
+          d.init_location, flags));
   g_object_class_install_property (klass, PROP_DEVICE,
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
@@ -345,6 +350,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_SYNC_INTERVAL:
       s->sync_interval = g_value_get_uint (value);
       break;
+    case PROP_INIT_LOCATION:
+      set_string (&s->init_location, value, NULL);
+      break;
     case PROP_DEVICE:
       set_string (&s->device, value, "auto");
       break;
@@ -424,6 +432,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_SYNC_INTERVAL:
       g_value_set_uint (value, s->sync_interval);
+      break;
+    case PROP_INIT_LOCATION:
+      g_value_set_string (value, s->init_location);
       break;
     case PROP_DEVICE:
       g_value_set_string (value, s->device);

@@ -107,7 +107,10 @@ typedef struct {
     NervWarmStart warm_start;
     uint32_t
         sync_interval; /* with residuals one of so many segments in a row is a sync point at least, 1 or more */
-    char *device;      /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
+    /* An init file (docs/bitstream.md): its network's layers are taken, and the first segment's fit begins with its weights; so do those of later ones that do not begin
+     * with the last one's. NULL: none. */
+    char *init_location;
+    char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
 } NervEncoderSettings;
 

@@ -63,6 +63,8 @@ NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettin
     enc->be->limit_bytes = (size_t)MIN(enc->settings.max_memory_bytes, SIZE_MAX);
     enc->be->cancel = &enc->cancel;
     g_strlcpy(enc->stats.device, enc->be->description, sizeof(enc->stats.device));
+    if (settings->init_location && !(enc->init = nerv_init_load(settings->init_location, error)))
+        goto error;
     if (!nerv_encoder_plan(enc, error))
         goto error;
     return enc;
@@ -103,6 +105,7 @@ void nerv_encoder_free(NervEncoder *enc)
     drop_scenes(enc);
     g_array_unref(enc->frames);
     nerv_warm_clear(&enc->warm);
+    nerv_init_free(enc->init);
     nerv_backend_free(enc->be);
     nerv_encoder_settings_clear(&enc->settings);
     g_free(enc->warning);
@@ -296,6 +299,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
                      .keys = enc->keys.store,
                      .key_pixels = enc->keys.pixels },
         .bits = enc->settings.bits,
+        .init = enc->init,
         .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
         .may_give_up = may_give_up,
         .least_steps = least_steps,
@@ -310,6 +314,8 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervSegment segment = describe_segment(enc, model, &s, &pts);
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = nerv_encoder_deadline(enc);
+    if (enc->init && enc->init->learning_rate > 0. && !(enc->settings.learning_rate > 0.))
+        fitter.train.learning_rate = enc->init->learning_rate;
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
     const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &enc->keys.motion, &network,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "codec/init.h"
 #include "codec/keys.h"
 #include "codec/warm.h"
 #include "nerv.h"
@@ -22,6 +23,7 @@ struct NervEncoder {
     size_t frame_bytes;  /* one stored frame, a multiple of 4 */
     uint32_t max_frames; /* of a segment */
     double keys_per_frame;
+    NervInit *init; /* NULL: fits begin with drawn weights */
 
     GArray *frames; /* StoredFrame: the open segment */
     GQueue packets; /* NervPacket * */

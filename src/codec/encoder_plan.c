@@ -70,6 +70,7 @@ NervModel *nerv_encoder_new_model(const NervEncoder *enc, uint32_t n_frames, dou
     size.bytes = nerv_encoder_target_bytes(enc, n_frames);
     size.videos = enc->videos;
     size.n_videos = enc->n_videos;
+    size.like = enc->init ? enc->init->model : NULL;
     return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, &size, error);
 }
 
@@ -79,6 +80,17 @@ static size_t key_bytes(const NervEncoder *enc)
     NervPixels pixels;
     nerv_keyframe_pixels(&enc->info.pixels, &pixels);
     return (nerv_pixels_bytes(&pixels) + 3) / 4 * 4;
+}
+
+static bool check_init(const NervEncoder *enc, const NervModel *model, GError **error)
+{
+    if (!enc->init || nerv_init_suits(enc->init, model))
+        return true;
+    g_autofree char *its = nerv_model_describe(enc->init->model), *own = nerv_model_describe(model);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                "%s is of another network than model and model-options ask for: its own is %s, this one %s",
+                enc->settings.init_location, its, own);
+    return false;
 }
 
 /* Makes the training plan of a whole segment's network, with frames for one batch, to learn before any frame comes whether the
@@ -95,6 +107,8 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
     NervFootage footage = { .pixels = &enc->info.pixels };
     g_autofree float *base = NULL;
 
+    if (model && !check_init(enc, model, error))
+        g_clear_pointer(&model, nerv_model_free);
     if (model) {
         batch_size = MAX(batch_size, (uint32_t)model->run_frames);
         model->clip.n_frames = (int32_t)batch_size;

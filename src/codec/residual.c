@@ -144,6 +144,14 @@ static bool fit_both(NervFitter *f, const NervWarm *warm, float *initial, NervBi
     return fit_residual(&each, warm, initial, network, result, choice, error);
 }
 
+static bool new_weights(const NervModel *model, float **weights, GError **error)
+{
+    *weights = g_try_new(float, (gsize)model->n_weights);
+    if (!*weights)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the initial weights");
+    return *weights != NULL;
+}
+
 /* What the fit begins with, where it is not what the seed gives: NULL then. */
 static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMotion *motion, float **initial,
                          bool *is_warm, GError **error)
@@ -151,14 +159,16 @@ static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMo
     if (!nerv_warm_start(warm, f->model, f->train.seed, initial, error))
         return false;
     *is_warm = *initial != NULL;
+    if (!*initial && f->init && nerv_init_suits(f->init, f->model)) {
+        if (!new_weights(f->model, initial, error))
+            return false;
+        nerv_init_expand(f->init, f->model, *initial);
+    }
     if (!motion->grid || !nerv_motion_suits(motion, f->model))
         return true;
     if (!*initial) {
-        *initial = g_try_new(float, (gsize)f->model->n_weights);
-        if (!*initial) {
-            g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the initial weights");
+        if (!new_weights(f->model, initial, error))
             return false;
-        }
         nerv_model_init_params(f->model, f->train.seed, *initial);
     }
     nerv_motion_place(motion, f->model, *initial);

@@ -31,7 +31,7 @@ typedef struct {
     double whole_psnr, residual_psnr; /* dB, the means of the frames' */
 } NervResidualChoice;
 
-/* Fits f->model from the weights that `warm` has, and if `may` is set and they serve as a base, once more as a residual in the same
+/* Fits f->model from the weights that `warm` has, else from f->init, else from drawn ones, and if `may` is set and they serve as a base, once more as a residual in the same
  * number of steps, or both in half of the time. Of the two the one is chosen that does not miss what was asked for, or else the better one, a dB
  * being worth a quarter of the bytes; it is what `network` and `result` then have. A grid of flows begins with `motion`,
  * if that suits it. f->initial is set. Otherwise as nerv_fitter_run(). */

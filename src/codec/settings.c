@@ -83,6 +83,7 @@ void nerv_encoder_settings_clear(NervEncoderSettings *s)
 {
     g_clear_pointer(&s->model, g_free);
     g_clear_pointer(&s->device, g_free);
+    g_clear_pointer(&s->init_location, g_free);
     g_clear_pointer(&s->model_options, g_variant_unref);
 }
 
@@ -91,6 +92,7 @@ void nerv_settings_copy(NervEncoderSettings *dst, const NervEncoderSettings *src
     *dst = *src;
     dst->model = g_strdup(src->model);
     dst->device = g_strdup(src->device);
+    dst->init_location = g_strdup(src->init_location);
     dst->model_options = src->model_options ? g_variant_ref_sink(src->model_options) : NULL;
     if (!dst->max_memory_bytes)
         dst->max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;

@@ -10,6 +10,9 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "codec/init.h"
+#include "codec/units.h"
+#include "codec/weights.h"
+#include "nerv.h"
 
 #define ORIGIN "three clips, CC0: \xc3\xa4"
 
@@ -286,6 +289,108 @@ static void test_load(void)
     nerv_model_free(model);
 }
 
+/* --- in the encoder --- */
+
+#define FRAMES 8
+
+static NervEncoder *make_encoder(const char *path, const char *model, const char *options, GError **error)
+{
+    const NervVideoInfo info = { .pixels = { .format = NERV_PIXELS_RGB, .width = 96, .height = 64 },
+                                 .fps_n = 25,
+                                 .fps_d = 1,
+                                 .par_n = 1,
+                                 .par_d = 1 };
+    NervEncoderSettings s;
+    nerv_encoder_settings_init(&s);
+    g_free(s.model);
+    g_free(s.device);
+    s.model = g_strdup(model);
+    s.device = g_strdup("cpu");
+    s.init_location = g_strdup(path);
+    s.model_options = options ? g_variant_ref_sink(g_variant_new_parsed(options)) : NULL;
+    s.segment_frames = FRAMES;
+    s.rate_weight = 0.; /* what it ends with is what it began with, nearly */
+    s.learning_rate = 1e-9;
+    s.epochs = 1;
+    NervEncoder *enc = nerv_encoder_new(&info, &s, error);
+    nerv_encoder_settings_clear(&s);
+    return enc;
+}
+
+/* The first network of the stream. */
+static float *encode(NervEncoder *enc, NervModel **model)
+{
+    g_autofree uint8_t *pixels = g_malloc0(96 * 64 * 3);
+    g_autoptr(GError) error = NULL;
+    const NervFrame frame = { .data = { pixels }, .stride = { 96 * 3 } };
+    const NervClip clip = { 96, 64, FRAMES };
+    float *weights = NULL;
+    NervPacket packet;
+    NervUnit unit;
+    size_t need;
+    for (int i = 0; i < FRAMES; i++)
+        g_assert_true(nerv_encoder_send(enc, &frame, i * INT64_C(40000000), &error));
+    nerv_encoder_fit(enc, &error);
+    g_assert_no_error(error);
+    while (nerv_encoder_get(enc, &packet)) {
+        gsize size;
+        const uint8_t *data = g_bytes_get_data(packet.data, &size);
+        while (!weights && size && nerv_unit_scan(data, size, &unit, &need) == NERV_SCAN_OK) {
+            if (unit.type == NERV_UNIT_NETWORK)
+                *model =
+                    nerv_network_read(unit.payload, unit.payload_bytes, &clip, 1 << 20, &weights, &error);
+            g_assert_no_error(error);
+            data += unit.unit_bytes;
+            size -= unit.unit_bytes;
+        }
+        g_bytes_unref(packet.data);
+    }
+    g_assert_nonnull(weights);
+    return weights;
+}
+
+static void test_encoder(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *folder = g_dir_make_tmp("nerv-init-XXXXXX", &error);
+    g_autofree char *path = g_build_filename(folder, "a.init", NULL);
+    NervModel *reference = make("nerv", NULL, 160, 96, 32, 0), *model = NULL;
+    g_autofree float *start = draw(reference);
+    GByteArray *file = write_file(reference, start);
+    g_file_set_contents(path, (const char *)file->data, file->len, &error);
+    g_assert_no_error(error);
+
+    NervEncoder *enc = make_encoder(path, "nerv", NULL, &error);
+    g_assert_no_error(error);
+    g_autofree float *got = encode(enc, &model);
+    g_autoptr(NervInit) init = read_file(file);
+    g_assert_true(nerv_init_suits(init, model));
+    g_autofree float *want = g_new(float, (gsize)model->n_weights);
+    nerv_init_expand(init, model, want);
+    for (int64_t i = 0; i < model->n_weights; i++)
+        g_assert_cmpfloat(fabsf(got[i] - want[i]), <, .01f);
+    nerv_encoder_free(enc);
+
+    g_assert_null(make_encoder(path, "dnerv", NULL, &error));
+    g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "another network"));
+    g_clear_error(&error);
+    g_assert_null(make_encoder(path, "nerv", "{'widths': <[9,9]>, 'strides': <[4,4]>}", &error));
+    g_assert_nonnull(strstr(error->message, "another network"));
+    g_clear_error(&error);
+    file->data[file->len - 1] ^= 1;
+    g_file_set_contents(path, (const char *)file->data, file->len, &error);
+    g_assert_no_error(error);
+    g_assert_null(make_encoder(path, "nerv", NULL, &error));
+    g_assert_nonnull(strstr(error->message, "hash"));
+
+    g_remove(path);
+    g_rmdir(folder);
+    g_byte_array_unref(file);
+    nerv_model_free(model);
+    nerv_model_free(reference);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -295,5 +400,6 @@ int main(int argc, char **argv)
     g_test_add_func("/init/several", test_several);
     g_test_add_func("/init/refused", test_refused);
     g_test_add_func("/init/load", test_load);
+    g_test_add_func("/init/encoder", test_encoder);
     return g_test_run();
 }
