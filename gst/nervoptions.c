@@ -612,5 +612,6 @@ gst_nerv_settings_copy (const NervEncoderSettings * src,
   *dst = *src;
   dst->model = g_strdup (src->model);
   dst->device = g_strdup (src->device);
+  dst->init_location = g_strdup (src->init_location);
   dst->model_options = NULL;
 }

@@ -5,6 +5,9 @@
  */
 #include <unistd.h>
 
+#include <glib/gstdio.h>
+
+#include "codec/init.h"
 #include "common.h"
 
 static GstHarness *harness(GstElement *enc, GstVideoFormat format, gint fps_n, gint fps_d, GstVideoInfo *info)
@@ -593,6 +596,47 @@ GST_START_TEST(test_option_forms)
 }
 GST_END_TEST;
 
+/* A fit that begins with a learned start, and what is said of a file that has none. */
+GST_START_TEST(test_init_location)
+{
+    const char *const words[] = { "a.init", "init file", NULL };
+    const NervClip clip = { 64, 48, 8 };
+    g_autofree char *folder = g_dir_make_tmp("nerv-init-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "a.init", NULL);
+    NervModel *model = nerv_model_new("nerv", NULL, &clip, NULL);
+    g_autofree float *start = g_new0(float, (gsize)nerv_start_count(model));
+    GByteArray *file = g_byte_array_new();
+    GstVideoInfo info;
+    GstStructure *stats;
+
+    fail_unless(nerv_init_write(model, start, 0., "zeros", file, NULL));
+    fail_unless(g_file_set_contents(path, (const char *)file->data, file->len, NULL));
+    GstElement *enc = tiny_encoder(2);
+    g_object_set(enc, "model", "nerv", "model-options", NULL, "init-location", path, NULL);
+    GstHarness *h = harness(enc, GST_VIDEO_FORMAT_RGB, 25, 1, &info);
+    for (guint i = 0; i < 4; i++)
+        push(h, picture(&info, i));
+    fail_unless_equals_int(gst_harness_buffers_received(h), 4);
+    g_object_get(h->element, "stats", &stats, NULL);
+    g_autofree char *widths = nerv_model_describe(model);
+    char *from = strstr(widths, "widths"), *to = strstr(from, "; ");
+    *to = '\0';
+    fail_unless(strstr(gst_structure_get_string(stats, "model"), from) != NULL, "not %s but %s", from,
+                gst_structure_get_string(stats, "model"));
+    gst_structure_free(stats);
+    gst_harness_teardown(h);
+
+    fail_unless(g_file_set_contents(path, "nothing", -1, NULL));
+    enc = tiny_encoder(2);
+    g_object_set(enc, "model", "nerv", "model-options", NULL, "init-location", path, NULL);
+    expect_error(enc, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS, words);
+    g_remove(path);
+    g_rmdir(folder);
+    g_byte_array_unref(file);
+    nerv_model_free(model);
+}
+GST_END_TEST;
+
 static Suite *nervenc_suite(void)
 {
     Suite *s = suite_create("nervenc");
@@ -624,6 +668,7 @@ static Suite *nervenc_suite(void)
     tcase_add_test(tc, test_no_vulkan_driver);
     tcase_add_test(tc, test_memory_bound);
     tcase_add_test(tc, test_option_forms);
+    tcase_add_test(tc, test_init_location);
     return s;
 }
 
