@@ -91,6 +91,8 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
         why = "a mask needs skip and grids";
     else if ((c->parts & NERV_DNERV_OF_SEVERAL) && !(c->parts & NERV_DNERV_GRIDS))
         why = "gains and weights of a video's own need grids";
+    else if ((c->parts & NERV_DNERV_OWN) && !(c->parts & NERV_DNERV_KEYS))
+        why = "weights of a video's own need keys";
     else if ((c->parts & NERV_DNERV_GRIDS) && ((c->parts & (NERV_DNERV_SAF | NERV_DNERV_PYRAMID)) || c->stem))
         why = "with grids there is no saf, no pyramid and no stem";
     if (why)
@@ -355,7 +357,7 @@ static bool drop_parts(NervDnervConfig *c, const char *text, GError **error)
         c->parts &= ~part;
     }
     if (!nerv_dnerv_has(c, NERV_DNERV_KEYS))
-        c->parts &= ~(uint32_t)NERV_DNERV_SKIP;
+        c->parts &= ~(uint32_t)(NERV_DNERV_SKIP | NERV_DNERV_OWN);
     if (!nerv_dnerv_has(c, NERV_DNERV_SKIP))
         c->parts &= ~(uint32_t)NERV_DNERV_MASK;
     return true;
@@ -463,7 +465,7 @@ static void take_config(NervDnervConfig *c, const NervClip *clip, const NervMode
     if (!nerv_dnerv_has(c, NERV_DNERV_GRIDS))
         return;
     if (size->n_videos > 1)
-        c->parts |= NERV_DNERV_OF_SEVERAL;
+        c->parts |= nerv_dnerv_has(c, NERV_DNERV_KEYS) ? NERV_DNERV_OF_SEVERAL : NERV_DNERV_GAINS;
     choose_interval(c, clip, size);
     c->flow_frames = CLAMP(c->interval / INTERVAL_FLOWS, 1, MOST_FLOW);
 }

@@ -110,6 +110,12 @@ static inline int32_t nerv_dnerv_flow_scale(const NervDnervConfig *c)
     return scale;
 }
 
+/* On grids nothing but what is moved is made of keyframes. */
+static inline bool nerv_dnerv_has_keys(const NervDnervConfig *c)
+{
+    return !nerv_dnerv_has(c, NERV_DNERV_GRIDS) || nerv_dnerv_has(c, NERV_DNERV_KEYS);
+}
+
 /* A network without what it would move has none. */
 static inline bool nerv_dnerv_has_flow_grid(const NervDnervConfig *c)
 {

@@ -41,10 +41,12 @@ static int32_t count_flows(const NervDnervConfig *c, int32_t span)
     return !nerv_dnerv_has_flow_grid(c) ? 0 : span > 0 ? nerv_dnerv_rows(span, c->flow_frames) + 1 : 1;
 }
 
-/* The keyframe `frame` in the list, appended if it is not its last. */
+/* The keyframe `frame` in the list, appended if it is not its last; -1 where the network has none. */
 static int32_t add_key(NervDnerv *m, int32_t frame)
 {
     NervModel *head = &m->head;
+    if (!nerv_dnerv_has_keys(&m->config))
+        return -1;
     if (head->n_keys == 0 || head->keys[head->n_keys - 1] != frame)
         head->keys[head->n_keys++] = frame;
     return head->n_keys - 1;

@@ -227,7 +227,8 @@ NervTensor *nerv_dnerv_build(const NervModel *model, NervTape *t, NervTensor *co
 
     for (int32_t i = 0; i < n_inputs; i++)
         b.weight[i] = nerv_slice(t, input, model->input_floats - n_inputs + i, 1);
-    keys = nerv_pad(t, nerv_affine(t, keys, KEY_SCALE, KEY_SHIFT), m->grid_h * scale, m->grid_w * scale);
+    if (nerv_dnerv_has_keys(c))
+        keys = nerv_pad(t, nerv_affine(t, keys, KEY_SCALE, KEY_SHIFT), m->grid_h * scale, m->grid_w * scale);
     NervTensor *x = nerv_dnerv_has(c, NERV_DNERV_GRIDS)
                         ? build_on_grids(&b, build_stem(&b, m, input), keys, scale)
                         : build_network(&b, m, input, keys);

@@ -314,8 +314,9 @@ NervTrainer *nerv_trainer_new(NervBackend *be, const NervModel *model, const Ner
     tr->be = be;
     tr->model = model;
     tr->settings = *settings;
-    tr->settings.batch_size =
-        model->run_frames > 1 || model->n_keys > 0 ? 1 : MIN(settings->batch_size, (uint32_t)model->n_runs);
+    tr->settings.batch_size = model->run_frames > 1 || model->n_keys > 0 || model->n_videos > 1
+                                  ? 1
+                                  : MIN(settings->batch_size, (uint32_t)model->n_runs);
     build_tape(tr, footage, &leaves);
     tr->exec = nerv_exec_new(be, tr->tape, error);
     if (!tr->exec || !nerv_scene_bind(&tr->scene, tr->exec, footage, error) ||

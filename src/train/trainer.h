@@ -13,7 +13,7 @@ typedef struct {
     uint32_t epochs; /* passes over the clip, >= 1 */
     uint32_t steps;  /* in their place: steps in all; 0: none said */
     uint32_t
-        batch_size; /* runs per step, >= 1; clamped to the clip's, and to 1 if a run has several frames or keyframes */
+        batch_size; /* runs per step, >= 1; clamped to the clip's, and to 1 if a run has several frames or keyframes, or the model several videos */
     double learning_rate; /* peak, > 0 */
     double beta1, beta2;  /* Adam; the paper's 0.5, 0.999 */
     double eps;           /* 1e-8 */

@@ -482,8 +482,11 @@ class ClipNetwork:
     def evaluate_on_grids(self, first, n, start, end, video, frames, row):
         self.left = iter(self.tensors)
         here = [f for f in (start, end) if f in self.coded]
-        require(here, 'no keyframe')
-        pair = [self.picture(f if f in here else here[0]) for f in (start, end)]
+        if self.has['keys']:
+            require(here, 'no keyframe')
+            pair = [self.picture(f if f in here else here[0]) for f in (start, end)]
+        else:
+            require(not self.coded, 'keyframes of nothing')
         shown = [min(first + i, first + n - 1) for i in range(self.clip)]
         before = self.videos[:next(i for i in range(len(self.videos)) if sum(self.videos[:i]) == video)]
         place, rows = [i[0] for i in self.intervals(frames)].index(start - video), self.flow_rows(frames)
