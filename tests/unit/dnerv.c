@@ -558,7 +558,7 @@ static void expect_trains(NervBackend *be, const NervModel *model, const char *w
     g_autoptr(GError) error = NULL;
     NervFootage footage = { .frames = upload_wave(be, frames, N),
                             .pixels = &pixels,
-                            .keys = upload_wave(be, model->keys, model->n_keys),
+                            .keys = model->n_keys ? upload_wave(be, model->keys, model->n_keys) : NULL,
                             .key_pixels = pixels };
     g_autofree float *before = g_new(float, model->n_weights), *after = g_new(float, model->n_weights);
     NervTrainSettings settings;
