@@ -21,8 +21,8 @@ typedef struct {
 
 static char *opt_device = "cpu", *opt_size, *opt_json, **opt_clips;
 static int opt_frames, opt_threads;
-static GArray *opt_nerv; /* of Point */
-static const char *label = "nerv";
+static GArray *opt_nerv;  /* of Point */
+static const char *label; /* NULL: the model's */
 
 static gboolean set_label(const char *option, const char *value, void *user, GError **error)
 {
@@ -30,9 +30,20 @@ static gboolean set_label(const char *option, const char *value, void *user, GEr
     return TRUE;
 }
 
+/* What properties name as the model. */
+static char *name_model(const char *properties)
+{
+    static const char key[] = "model=";
+    g_auto(GStrv) words = g_strsplit(properties, " ", -1);
+    for (char **word = words; *word; word++)
+        if (g_str_has_prefix(*word, key))
+            return g_strdup(*word + strlen(key));
+    return g_strdup("nerv");
+}
+
 static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
 {
-    const Point point = { g_strdup(label), g_strdup(value) };
+    const Point point = { label ? g_strdup(label) : name_model(value), g_strdup(value) };
     g_array_append_val(opt_nerv, point);
     return TRUE;
 }
@@ -40,7 +51,7 @@ static gboolean add_nerv(const char *option, const char *value, void *user, GErr
 static const GOptionEntry options[] = {
     { "nerv", 0, 0, G_OPTION_ARG_CALLBACK, add_nerv, "A network: nervenc's properties; may be repeated",
       "PROPERTIES" },
-    { "label", 'l', 0, G_OPTION_ARG_CALLBACK, set_label, "Name of each --nerv after it (default nerv)",
+    { "label", 'l', 0, G_OPTION_ARG_CALLBACK, set_label, "Name of each --nerv after it (default: its model)",
       "NAME" },
     { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames,
       "The first N of each clip, 3 to 100000 (default: 0, all)", "N" },

@@ -11,6 +11,9 @@
 #define CELL_SAMPLES 8   /* each way, at most */
 #define LEAST_CHANGE 12. /* of 255 */
 #define LEAST_RATIO  3.  /* to the larger of the changes before and behind */
+/* Beside other cuts: a change so large is another picture, if it is not back within a frame, as behind a flash. */
+#define OTHER_PICTURE 30.
+#define LEAST_STAYING 0.3 /* of that change, to the frame before the last and to the next but one */
 
 typedef struct {
     float cell[CELLS * CELLS];
@@ -48,22 +51,37 @@ static double change(const Thumb *a, const Thumb *b)
     return sum / (CELLS * CELLS * CELL_SAMPLES * CELL_SAMPLES);
 }
 
+/* Changes into a frame, from the one before and from that before it; 0 where there is none. */
+typedef struct {
+    double one, two;
+} Change;
+
+static bool is_cut(const Change *c)
+{
+    if (c->one >= LEAST_CHANGE && c->one >= LEAST_RATIO * MAX(c[-1].one, c[1].one))
+        return true;
+    const double least = LEAST_STAYING * c->one;
+    return c->one >= OTHER_PICTURE && (c[-1].one == 0. || c->two >= least) &&
+           (c[1].one == 0. || c[1].two >= least);
+}
+
 uint32_t nerv_cuts_find(const NervPixels *pixels, uint32_t n_frames, NervFrameAt frame_at, void *user,
                         int32_t **videos)
 {
-    g_autofree double *changes =
-        g_new0(double, n_frames + 1); /* into frame i; none into the first and behind the last */
-    Thumb thumb[2];
+    g_autofree Change *changes =
+        g_new0(Change, (gsize)n_frames + 1); /* none into the first and behind the last */
+    Thumb thumb[3];
     for (uint32_t i = 0; i < n_frames; i++) {
-        make_thumb(pixels, frame_at(user, i), &thumb[i % 2]);
+        make_thumb(pixels, frame_at(user, i), &thumb[i % 3]);
         if (i > 0)
-            changes[i] = change(&thumb[0], &thumb[1]);
+            changes[i].one = change(&thumb[(i - 1) % 3], &thumb[i % 3]);
+        if (i > 1)
+            changes[i].two = change(&thumb[(i - 2) % 3], &thumb[i % 3]);
     }
     GArray *lengths = g_array_new(FALSE, FALSE, sizeof(int32_t));
     uint32_t begin = 0;
     for (uint32_t i = 1; i <= n_frames; i++) {
-        const double beside = MAX(changes[i - 1], i < n_frames ? changes[i + 1] : 0.);
-        if (i < n_frames && (changes[i] < LEAST_CHANGE || changes[i] < LEAST_RATIO * beside))
+        if (i < n_frames && !is_cut(&changes[i]))
             continue;
         const int32_t length = (int32_t)(i - begin);
         g_array_append_val(lengths, length);

@@ -362,6 +362,10 @@ static bool train(Fit *fit, NervFitResult *result, GError **error)
     const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
                     run_steps(fit, tr, controlled, result, error) && take(fit, tr, error) &&
                     meet_target(fit, tr, result, error);
+    NervTrainProgress p = { 0 };
+    if (ok)
+        nerv_trainer_progress(tr, &p);
+    result->n_steps = p.step;
     nerv_trainer_free(tr);
     return ok;
 }

@@ -33,6 +33,7 @@ typedef struct {
     bool gave_up; /* the network is too small for the target_psnr; nothing was written, all else here is 0 */
     uint32_t too_few_steps; /* not 0: so many are all that the deadline leaves time for; likewise */
     bool missed;            /* the target was not met */
+    uint32_t n_steps;       /* that were made */
     NervScore score;        /* of the network as it was written */
 } NervFitResult;
 

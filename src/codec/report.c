@@ -5,6 +5,7 @@
 #include "codec/report.h"
 
 #define TIME_TOLERANCE 0.05
+#define FEW_STEPS      50
 #define KEYS_MOST      0.7 /* of the bytes asked for: more than they are given, however coarse they are */
 
 static const char *psnr_advice(const NervReport *r)
@@ -38,6 +39,12 @@ char *nerv_report_warning(const NervReport *r)
             "segment %u was ready %.2f s after the first frame, not within the %.2f s asked for: "
             "few steps, the coding and the last look at the pictures take that long",
             r->segment_id, r->seconds, r->max_seconds);
+    if (r->max_seconds > 0. && r->result->n_steps < FEW_STEPS)
+        g_string_append_printf(
+            s,
+            "%sthere was time for %u steps only, with which no network shows much: this one "
+            "needs more seconds, smaller frames, or another model in its place",
+            s->len ? ". " : "", r->result->n_steps);
     if (r->result->missed)
         g_string_append(s, s->len ? ". " : "");
     if (r->result->missed && r->target_psnr > 0.)

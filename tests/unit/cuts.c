@@ -175,6 +175,17 @@ static void test_short_videos(void)
     }
 }
 
+/* Single frames between others of their own. */
+static void test_single_frames(void)
+{
+    static const int32_t lengths[] = { 6, 1, 1, 3, 1, 8, 1, 1, 1, 2, 0 };
+    int32_t scene[MAX_FRAMES];
+    const uint32_t n = number_scenes(lengths, scene);
+    Clip c;
+    clip_init(&c, NERV_PIXELS_I420, 320, 180, scene, n, slow, 6.);
+    expect_videos(&c, lengths, "single frames");
+}
+
 static void test_none(void)
 {
     static const struct {
@@ -211,6 +222,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cuts/cuts", test_cuts);
     g_test_add_func("/cuts/short-videos", test_short_videos);
+    g_test_add_func("/cuts/single-frames", test_single_frames);
     g_test_add_func("/cuts/none", test_none);
     g_test_add_func("/cuts/noisy-cuts", test_noisy_cuts);
     return g_test_run();

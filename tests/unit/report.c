@@ -49,7 +49,9 @@ static void test_bytes(void)
 
 static void expect(NervReport report, bool missed, const char *first, const char *second)
 {
-    const NervFitResult result = { .missed = missed, .score = { .psnr_frames = 28., .psnr = 27. } };
+    const NervFitResult result = { .missed = missed,
+                                   .n_steps = 300,
+                                   .score = { .psnr_frames = 28., .psnr = 27. } };
     report.result = &result;
     g_autofree char *text = nerv_report_warning(&report);
     g_assert_true((text == NULL) == (first == NULL));
@@ -70,6 +72,11 @@ static void test_warnings(void)
     expect((NervReport){ .bytes = 590, .target_bytes = 1 }, true, "takes 590 bytes, not the 1 ",
            "that small");
     expect((NervReport){ .bytes = 590, .target_bytes = 9000 }, true, "takes 590 bytes", "no use for more");
+    const NervFitResult short_fit = { .n_steps = 3 };
+    g_autofree char *steps =
+        nerv_report_warning(&(NervReport){ .result = &short_fit, .seconds = 5., .max_seconds = 5. });
+    g_assert_nonnull(strstr(steps, "time for 3 steps only"));
+    g_assert_null(nerv_report_warning(&(NervReport){ .result = &short_fit })); /* as asked for */
     const NervKeys few = { .n = 4, .bytes = 600 }, many = { .n = 60, .bytes = 800 };
     expect((NervReport){ .bytes = 1200., .target_bytes = 1000., .keys = &many }, true,
            "takes 1200 bytes, not the 1000", "60 keyframes, one or two for each scene, take 800 bytes");
