@@ -21,6 +21,11 @@
 #include "bench/rd_report.h"
 #include "nerv.h"
 
+/* Of AV1's points. */
+#define LEAST_BPP  .0001
+#define MOST_BPP   24.
+#define MOST_KBITS 1e6
+
 /* One --nerv or --stream, and the --label that was last before it. */
 typedef struct {
     char *label, *properties; /* nervenc's, or what people should read of a stream's */
@@ -28,7 +33,7 @@ typedef struct {
     bool is_apart;            /* each of the joined clips by itself */
 } NervPoint;
 
-static char *opt_peers = "x264,x265,av1", *opt_crf = "23,28,33,38", *opt_av1_crf = "20,32,44,56",
+static char *opt_peers = "x264,x265,av1", *opt_crf = "23,28,33,38", *opt_av1_bpp = ".01,.02,.04,.08",
             *opt_preset = "medium", *opt_tune = "psnr", *opt_device = "auto", *opt_size, *opt_csv, *opt_json,
             *opt_png, *opt_base, **opt_clips;
 static gboolean opt_joint;
@@ -78,8 +83,8 @@ static const GOptionEntry options[] = {
       "LIST" },
     { "crf", 0, 0, G_OPTION_ARG_STRING, &opt_crf, "x264's and x265's points, 0 to 50 (default 23,28,33,38)",
       "LIST" },
-    { "av1-crf", 0, 0, G_OPTION_ARG_STRING, &opt_av1_crf, "AV1's points, 0 to 63 (default 20,32,44,56)",
-      "LIST" },
+    { "av1-bpp", 0, 0, G_OPTION_ARG_STRING, &opt_av1_bpp,
+      "AV1's points, bits per pixel that it is asked for (default .01,.02,.04,.08)", "LIST" },
     { "preset", 0, 0, G_OPTION_ARG_STRING, &opt_preset,
       "x264's and x265's, ultrafast to veryslow (default medium)", "NAME" },
     { "av1-speed", 0, 0, G_OPTION_ARG_INT, &opt_av1_speed,
@@ -108,8 +113,9 @@ typedef struct {
     RdSettings settings;
     int32_t width, height; /* 0: the clip's */
     bool peer[RD_N_PEERS];
-    GArray *crf, *av1_crf; /* of int32_t */
-    char *file;            /* that each point is encoded to */
+    GArray *crf;     /* of int32_t */
+    GArray *av1_bpp; /* of double */
+    char *file;      /* that each point is encoded to */
 } Plan;
 
 /* --- arguments --- */
@@ -127,6 +133,24 @@ static bool parse_list(const char *option, const char *text, int most, GArray **
         }
         const int32_t crf = (int32_t)value;
         g_array_append_val(*out, crf);
+    }
+    return true;
+}
+
+static bool parse_rates(const char *option, const char *text, GArray **out, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    *out = g_array_new(FALSE, FALSE, sizeof(double));
+    for (char **part = parts; *part; part++) {
+        char *end;
+        const double rate = g_ascii_strtod(*part, &end);
+        if (end == *part || *end || !(rate >= LEAST_BPP && rate <= MOST_BPP)) {
+            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                        "--%s is a list of numbers from %g to %g, not \"%s\"", option, LEAST_BPP, MOST_BPP,
+                        text);
+            return false;
+        }
+        g_array_append_val(*out, rate);
     }
     return true;
 }
@@ -172,11 +196,10 @@ static bool check_names(GError **error)
 
 static bool plan_init(Plan *plan, GError **error)
 {
-    const int h264 = rd_peer_max_crf(rd_peer_index("x264")), av1 = rd_peer_max_crf(rd_peer_index("av1"));
     plan->settings = (RdSettings){ opt_preset, opt_tune, opt_device, opt_av1_speed, opt_threads };
     return check_names(error) && parse_peers(plan, error) &&
-           parse_list("crf", opt_crf, h264, &plan->crf, error) &&
-           parse_list("av1-crf", opt_av1_crf, av1, &plan->av1_crf, error) &&
+           parse_list("crf", opt_crf, RD_MAX_CRF, &plan->crf, error) &&
+           parse_rates("av1-bpp", opt_av1_bpp, &plan->av1_bpp, error) &&
            bench_check_int("av1-speed", opt_av1_speed, 0, 10, error) &&
            (opt_frames == 0 || bench_check_int("frames", opt_frames, 2, 100000, error)) &&
            bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
@@ -189,7 +212,7 @@ static bool plan_init(Plan *plan, GError **error)
 static void plan_clear(Plan *plan)
 {
     g_clear_pointer(&plan->crf, g_array_unref);
-    g_clear_pointer(&plan->av1_crf, g_array_unref);
+    g_clear_pointer(&plan->av1_bpp, g_array_unref);
 }
 
 /* --- measuring --- */
@@ -294,6 +317,17 @@ static RdCurve *curve_of_label(RdResult *result, const char *name)
     return rd_result_add_curve(result, name, true);
 }
 
+/* kbit/s of a clip at so many bits per pixel; a clip without a frame rate counts as one of 25 frames a second, as its frames are told to be. */
+static int32_t kbits(const RdClip *clip, double bpp)
+{
+    const GstVideoInfo *info = &clip->yuv.info;
+    const double fps = GST_VIDEO_INFO_FPS_N(info) > 0
+                           ? (double)GST_VIDEO_INFO_FPS_N(info) / GST_VIDEO_INFO_FPS_D(info)
+                           : 25.;
+    const double rate = bpp * GST_VIDEO_INFO_WIDTH(info) * GST_VIDEO_INFO_HEIGHT(info) * fps / 1000.;
+    return (int32_t)CLAMP(lrint(rate), 1, MOST_KBITS);
+}
+
 static bool measure_clip(const Plan *plan, const RdClip *clip, RdResult *result, GError **error)
 {
     rd_print_head(result);
@@ -308,11 +342,14 @@ static bool measure_clip(const Plan *plan, const RdClip *clip, RdResult *result,
     for (int peer = 0; peer < RD_N_PEERS; peer++) {
         if (!plan->peer[peer] || rd_peer_missing(peer))
             continue;
-        const GArray *crf = rd_peer_is_av1(peer) ? plan->av1_crf : plan->crf;
+        const bool is_av1 = rd_peer_is_av1(peer);
         RdCurve *curve = rd_result_add_curve(result, rd_peer_name(peer), false);
-        for (guint i = 0; i < crf->len; i++) {
+        for (guint i = 0; i < (is_av1 ? plan->av1_bpp : plan->crf)->len; i++) {
             RdCodec codec;
-            rd_peer_codec(&codec, peer, g_array_index(crf, int32_t, i), &plan->settings);
+            rd_peer_codec(&codec, peer,
+                          is_av1 ? kbits(clip, g_array_index(plan->av1_bpp, double, i))
+                                 : g_array_index(plan->crf, int32_t, i),
+                          &plan->settings);
             if (!add_point(plan, clip, result, curve, &codec, NULL, error))
                 return false;
         }

@@ -32,12 +32,11 @@ bool nerv_backend_reserve(NervBackend *be, size_t bytes, GError **error)
     if (be->lane_of)
         return nerv_backend_reserve(be->lane_of, bytes, error);
     if (be->limit_bytes && (bytes > be->limit_bytes || be->live_bytes > be->limit_bytes - bytes)) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
-                    "%.1f MiB more than the %.1f MiB in use would exceed the limit of %.1f MiB: lower the "
-                    "frame size, the model or the "
-                    "batch, or raise max-memory",
-                    (double)bytes / 0x1p20, (double)be->live_bytes / 0x1p20,
-                    (double)be->limit_bytes / 0x1p20);
+        g_set_error(
+            error, NERV_ERROR, NERV_ERROR_MEMORY,
+            "%.1f MiB more than the %.1f MiB in use would exceed the limit of %.1f MiB (max-memory): smaller "
+            "frames, networks or batches take less",
+            (double)bytes / 0x1p20, (double)be->live_bytes / 0x1p20, (double)be->limit_bytes / 0x1p20);
         return false;
     }
     be->live_bytes += bytes;

@@ -20,8 +20,9 @@ struct NervEncoder {
     NervVideoInfo info;
     NervEncoderSettings settings;
     NervBackend *be;
-    size_t frame_bytes;  /* one stored frame, a multiple of 4 */
-    uint32_t max_frames; /* of a segment */
+    size_t frame_bytes;      /* one stored frame, a multiple of 4 */
+    uint32_t max_frames;     /* of a segment */
+    uint32_t planned_frames; /* for which it was found out */
     double keys_per_frame;
     NervInit *init; /* NULL: fits begin with drawn weights */
 

@@ -9,6 +9,8 @@
 
 /* Of the time that is left, for a segment of a stream of unknown length. */
 #define UNKNOWN_PART 0.5
+/* A segment of any length is planned for so many frames at least. */
+#define LEAST_PLANNED 128
 
 void nerv_encoder_describe(NervEncoder *enc, const NervModel *model)
 {
@@ -17,11 +19,6 @@ void nerv_encoder_describe(NervEncoder *enc, const NervModel *model)
     g_strlcpy(enc->stats.model, text, sizeof(enc->stats.model));
     enc->stats.parameters = model->n_weights;
     g_mutex_unlock(&enc->lock);
-}
-
-static uint32_t wanted_frames(const NervEncoder *enc)
-{
-    return enc->settings.segment_frames ? enc->settings.segment_frames : NERV_MAX_SEGMENT_FRAMES;
 }
 
 /* Seconds that n_frames last: at the constant rate, more where frames were left out, or n times the stored frames' mean distance; 0 if
@@ -102,7 +99,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
     NervBuffer *store = NULL, *keys = NULL;
     NervTrainer *tr = NULL;
     NervScorer *scorer = NULL;
-    const uint32_t wanted = wanted_frames(enc);
+    const uint32_t wanted = enc->planned_frames;
     NervModel *model = nerv_encoder_new_model(enc, wanted, nerv_encoder_target_bytes(enc, wanted), error);
     NervFootage footage = { .pixels = &enc->info.pixels };
     g_autofree float *base = NULL;
@@ -183,16 +180,20 @@ static bool plan_batch(NervEncoder *enc, size_t *fit_bytes, GError **error)
     return false;
 }
 
-/* Frames are held twice during a fit: as sent, and on the device; so is what keyframes there are. A segment is as long as was asked for, or shorter where memory
- * holds no more. */
-static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
+/* Frames are held twice during a fit: as sent, and on the device; so is what keyframes there are. */
+static uint32_t count_frames(const NervEncoder *enc, size_t fit_bytes)
 {
     const uint64_t left = enc->settings.max_memory_bytes - fit_bytes;
     const double each = 2. * (double)enc->frame_bytes + enc->keys_per_frame * (double)key_bytes(enc);
-    const uint64_t capacity = (uint64_t)((double)left / each);
-    const uint32_t wanted = wanted_frames(enc);
+    return (uint32_t)MIN((double)left / each, NERV_MAX_SEGMENT_FRAMES);
+}
 
-    enc->max_frames = (uint32_t)MIN(capacity, wanted);
+/* A segment is as long as was asked for, or shorter where memory holds no more. */
+static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
+{
+    const uint32_t wanted = enc->planned_frames;
+
+    enc->max_frames = MIN(count_frames(enc, fit_bytes), wanted);
     if (enc->max_frames == 0) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "one frame of %d x %d and its fit take %.0f MiB, more than max-memory's %.0f MiB: lower "
@@ -208,8 +209,33 @@ static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
     return true;
 }
 
+/* A segment of as many frames as memory holds: the more they are, the larger may be the network that is fitted to them, and the less room is left
+ * for them. */
+static bool plan_open_end(NervEncoder *enc, size_t *fit_bytes, GError **error)
+{
+    const uint32_t least = MAX(enc->settings.batch_size, LEAST_PLANNED);
+    uint32_t n = NERV_MAX_SEGMENT_FRAMES;
+    for (;;) {
+        GError *why = NULL;
+        enc->planned_frames = n;
+        const bool ok = plan_batch(enc, fit_bytes, &why);
+        if (!ok && n <= least) {
+            g_propagate_error(error, why);
+            return false;
+        }
+        g_clear_error(&why);
+        const uint32_t capacity = ok ? count_frames(enc, *fit_bytes) : 0;
+        if (ok && (capacity >= n || n <= least))
+            return true;
+        n = MAX(MAX(capacity, n / 2), least);
+    }
+}
+
 bool nerv_encoder_plan(NervEncoder *enc, GError **error)
 {
     size_t fit_bytes = 0;
-    return plan_batch(enc, &fit_bytes, error) && budget_frames(enc, fit_bytes, error);
+    const bool is_open = enc->settings.segment_frames == 0;
+    enc->planned_frames = enc->settings.segment_frames;
+    return (is_open ? plan_open_end(enc, &fit_bytes, error) : plan_batch(enc, &fit_bytes, error)) &&
+           budget_frames(enc, fit_bytes, error);
 }

@@ -4,8 +4,11 @@
  */
 #include "codec/report.h"
 
+#include <math.h>
+
 #define TIME_TOLERANCE 0.05
 #define FEW_STEPS      50
+#define SIZE_TOLERANCE 0.03
 #define KEYS_MOST      0.7 /* of the bytes asked for: more than they are given, however coarse they are */
 
 static const char *psnr_advice(const NervReport *r)
@@ -30,9 +33,17 @@ static bool keys_are_too_many(const NervReport *r)
     return r->target_bytes > 0. && r->keys && (double)r->keys->bytes > KEYS_MOST * r->target_bytes;
 }
 
+/* A fit knows no more than its own part of the bytes. */
+static bool is_missed(const NervReport *r)
+{
+    return r->result->missed ||
+           (r->target_bytes > 0. && fabs(r->bytes - r->target_bytes) > SIZE_TOLERANCE * r->target_bytes);
+}
+
 char *nerv_report_warning(const NervReport *r)
 {
     GString *s = g_string_new(NULL);
+    const bool missed = is_missed(r);
     if (r->max_seconds > 0. && r->seconds > r->max_seconds * (1. + TIME_TOLERANCE))
         g_string_append_printf(
             s,
@@ -45,15 +56,15 @@ char *nerv_report_warning(const NervReport *r)
             "%sthere was time for %u steps only, with which no network shows much: this one "
             "needs more seconds, smaller frames, or another model in its place",
             s->len ? ". " : "", r->result->n_steps);
-    if (r->result->missed)
+    if (missed)
         g_string_append(s, s->len ? ". " : "");
-    if (r->result->missed && r->target_psnr > 0.)
+    if (missed && r->target_psnr > 0.)
         g_string_append_printf(s, "segment %u has %.2f dB, not the %.2f dB asked for: %s", r->segment_id,
                                r->result->score.psnr_frames, r->target_psnr, psnr_advice(r));
-    else if (r->result->missed)
+    else if (missed)
         g_string_append_printf(s, "segment %u takes %.0f bytes, not the %.0f asked for: %s", r->segment_id,
                                r->bytes, r->target_bytes, size_advice(r));
-    if (r->result->missed && keys_are_too_many(r))
+    if (missed && keys_are_too_many(r))
         g_string_append_printf(s,
                                "; %d keyframes, one or two for each scene, take %.0f bytes as coarse as they "
                                "can be: fewer scenes in a "

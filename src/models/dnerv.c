@@ -77,12 +77,15 @@ static void grids_config(NervDnervConfig *c)
 static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **error)
 {
     const char *why = NULL;
+    g_autofree char *interval =
+        g_strdup_printf("a keyframe-interval of %d is no multiple of a clip's %d frames, or more than %d",
+                        c->interval, c->clip, NERV_DNERV_MAX_INTERVAL);
     if (c->parts > NERV_DNERV_ALL)
         why = "unknown parts";
     else if (c->clip < 1 || c->clip > NERV_DNERV_MAX_CLIP)
         why = "a clip has 1 to 32 frames";
     else if (c->interval < c->clip || c->interval > NERV_DNERV_MAX_INTERVAL || c->interval % c->clip)
-        why = "an interval between keyframes is a multiple of a clip's frames, at most 1024";
+        why = interval;
     else if (nerv_strides_product(c->stride, c->n_blocks) > 1024)
         why = "the product of the strides exceeds 1024";
     else if ((c->parts & NERV_DNERV_SKIP) && !(c->parts & NERV_DNERV_KEYS))
@@ -377,7 +380,7 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     const char *const *known = nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? of_grids : of_net;
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, base = 0, content = 0,
-            weights = 0, middle = -1;
+            weights = 0, middle = -1, rows = 0;
     const char *without = NULL;
     NervModelSize own = *size;
 
@@ -388,7 +391,7 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
         !nerv_options_int(options, "stem", 0, MAX_CHANNELS, &c->stem, error) ||
         !nerv_options_int(options, "pe-levels", 1, 256, &c->pe_levels, error) ||
         !nerv_options_double(options, "pe-base", 1., 16., &c->pe_base, error) ||
-        !nerv_options_int(options, "row-frames", 1, NERV_DNERV_MAX_INTERVAL, &c->row_frames, error) ||
+        !nerv_options_int(options, "row-frames", 1, NERV_DNERV_MAX_INTERVAL, &rows, error) ||
         !nerv_options_int(options, "base-channels", 1, MAX_CHANNELS, &base, error) ||
         !nerv_options_int(options, "content", 1, MAX_CHANNELS, &content, error) ||
         !nerv_options_int(options, "flow-frames", 1, NERV_DNERV_MAX_INTERVAL, &c->flow_frames, error) ||
@@ -411,6 +414,14 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
             c->n_blocks, n_widths);
         return false;
     }
+    if (rows && c->stem) {
+        g_set_error(
+            error, NERV_ERROR, NERV_ERROR_INVALID,
+            "model option \"row-frames\" is of a temporal grid, which there is none of with a \"stem\"");
+        return false;
+    }
+    if (rows)
+        c->row_frames = rows;
     if (weights)
         own.weights = weights;
     if (c->interval == 0)

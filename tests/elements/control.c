@@ -182,6 +182,28 @@ GST_START_TEST(test_size_out_of_reach)
 }
 GST_END_TEST;
 
+/* Keyframes take what they take. */
+GST_START_TEST(test_keyframes_out_of_reach)
+{
+    Encoded e;
+    encode(4, "model=dnerv target-size-bytes=300 epochs=3", &e);
+    fail_unless(e.warning && strstr(e.warning, "not the 300 asked for"), "%s",
+                e.warning ? e.warning : "no warning");
+    encoded_clear(&e);
+}
+GST_END_TEST;
+
+/* A rate that would fill max-memory with the network of hours of video is none of this segment's. */
+GST_START_TEST(test_bitrate_to_the_end)
+{
+    Encoded e;
+    encode(32, "bitrate=60 epochs=12 segment-frames=0 max-memory=60000000", &e);
+    fail_unless(e.warning == NULL, "%s", e.warning);
+    fail_unless(fabs((double)e.bytes / (60. * 125. * 32. / 25.) - 1.) < .03, "%u bytes", (guint)e.bytes);
+    encoded_clear(&e);
+}
+GST_END_TEST;
+
 GST_START_TEST(test_bitrate)
 {
     Encoded e;
@@ -248,6 +270,8 @@ static Suite *control_suite(void)
     tcase_add_test(tc, test_psnr_out_of_reach);
     tcase_add_test(tc, test_size_out_of_reach);
     tcase_add_test(tc, test_bitrate);
+    tcase_add_test(tc, test_bitrate_to_the_end);
+    tcase_add_test(tc, test_keyframes_out_of_reach);
     tcase_add_test(tc, test_preset_and_quality);
     tcase_add_test(tc, test_tunes);
     return s;

@@ -156,7 +156,7 @@ def missed():
 
 def wrong(directory):
     clip = CLIP.format("RGB")
-    for argument in ("--threads=257", "--frames=1", "--frames=-2", "--peers=h266", "--crf=51", "--crf=1,,2", "--crf=x", "--av1-crf=64",
+    for argument in ("--threads=257", "--frames=1", "--frames=-2", "--peers=h266", "--crf=51", "--crf=1,,2", "--crf=x", "--av1-bpp=0", "--av1-bpp=.1,x",
                      "--av1-speed=11", "--preset=quick", "--tune=grain", "--device=", "--csv=" + directory,
                      "--png=" + os.path.join(directory, "none", "x.png")):
         run(argument, clip, status=2, says=argument.split("=")[0])

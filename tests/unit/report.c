@@ -77,6 +77,8 @@ static void test_warnings(void)
         nerv_report_warning(&(NervReport){ .result = &short_fit, .seconds = 5., .max_seconds = 5. });
     g_assert_nonnull(strstr(steps, "time for 3 steps only"));
     g_assert_null(nerv_report_warning(&(NervReport){ .result = &short_fit })); /* as asked for */
+    expect((NervReport){ .bytes = 1029., .target_bytes = 1000. }, false, NULL, NULL);
+    expect((NervReport){ .bytes = 1031., .target_bytes = 1000. }, false, "not the 1000 asked for", NULL);
     const NervKeys few = { .n = 4, .bytes = 600 }, many = { .n = 60, .bytes = 800 };
     expect((NervReport){ .bytes = 1200., .target_bytes = 1000., .keys = &many }, true,
            "takes 1200 bytes, not the 1000", "60 keyframes, one or two for each scene, take 800 bytes");

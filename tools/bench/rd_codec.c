@@ -10,29 +10,25 @@
 /* The first of each that is installed is taken. */
 static const struct {
     const char *name, *encoders[3], *decoders[4], *file, *file_kind, *read;
-    int max_crf;
 } peers[RD_N_PEERS] = {
     { "x264",
       { "x264enc" },
       { "avdec_h264", "openh264dec" },
       "h264parse ! video/x-h264,stream-format=byte-stream",
       "H.264 byte stream (Annex B)",
-      "h264parse",
-      50 },
+      "h264parse" },
     { "x265",
       { "x265enc" },
       { "avdec_h265", "libde265dec" },
       "h265parse ! video/x-h265,stream-format=byte-stream",
       "H.265 byte stream (Annex B)",
-      "h265parse",
-      51 },
+      "h265parse" },
     { "av1",
       { "svtav1enc", "av1enc" },
       { "dav1ddec", "avdec_av1", "av1dec" },
       "av1parse ! video/x-av1,stream-format=obu-stream",
       "AV1 low-overhead OBU stream",
-      "typefind force-caps=\"video/x-av1,stream-format=obu-stream,alignment=byte\" ! av1parse",
-      63 },
+      "typefind force-caps=\"video/x-av1,stream-format=obu-stream,alignment=byte\" ! av1parse" },
 };
 
 static const char *const presets[] = { "ultrafast", "superfast", "veryfast", "faster",   "fast",
@@ -57,11 +53,6 @@ int rd_peer_index(const char *name)
         if (g_str_equal(peers[i].name, name))
             return i;
     return -1;
-}
-
-int rd_peer_max_crf(int peer)
-{
-    return peers[peer].max_crf;
 }
 
 bool rd_peer_is_av1(int peer)
@@ -106,26 +97,28 @@ static char *x265(int32_t crf, const RdSettings *s)
                            s->preset, g_str_equal(s->tune, "none") ? "0" : s->tune, KEY_FRAMES, crf, pools);
 }
 
-static char *av1(const char *element, int32_t crf, const RdSettings *s)
+static char *av1(const char *element, int32_t kbits, const RdSettings *s)
 {
     if (g_str_equal(element, "svtav1enc"))
-        return g_strdup_printf("svtav1enc crf=%d preset=%d intra-period-length=%d logical-processors=%d", crf,
-                               s->av1_speed, KEY_FRAMES, s->threads);
-    /* It has no property for the constant quality, which then is the best that is allowed. */
+        return g_strdup_printf(
+            "svtav1enc target-bitrate=%d preset=%d intra-period-length=%d logical-processors=%d", kbits,
+            s->av1_speed, KEY_FRAMES, s->threads);
+    /* It has no property for the quality of end-usage=q and cq, and a least quantiser in its place takes from all frames what some are worth more
+     * than others; its vbr, in one pass, stays at the greatest quantiser whatever it is asked for. */
     return g_strdup_printf(
-        "av1enc end-usage=q min-quantizer=%d max-quantizer=63 cpu-used=%d keyframe-max-dist=%d "
-        "lag-in-frames=35 threads=%d",
-        crf, s->av1_speed, KEY_FRAMES, s->threads);
+        "av1enc end-usage=cbr target-bitrate=%d min-quantizer=0 max-quantizer=63 cpu-used=%d "
+        "keyframe-max-dist=%d lag-in-frames=35 threads=%d",
+        kbits, s->av1_speed, KEY_FRAMES, s->threads);
 }
 
-void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *s)
+void rd_peer_codec(RdCodec *codec, int peer, int32_t point, const RdSettings *s)
 {
     const char *element = first_installed(peers[peer].encoders), *dec = first_installed(peers[peer].decoders);
     codec->is_nerv = false;
     codec->stream = NULL;
-    codec->encoder = rd_peer_is_av1(peer)              ? av1(element, crf, s)
-                     : g_str_equal(element, "x264enc") ? x264(crf, s)
-                                                       : x265(crf, s);
+    codec->encoder = rd_peer_is_av1(peer)              ? av1(element, point, s)
+                     : g_str_equal(element, "x264enc") ? x264(point, s)
+                                                       : x265(point, s);
     codec->encode = g_strdup_printf("%s ! %s", codec->encoder, peers[peer].file);
     codec->decode = g_str_has_prefix(dec, "avdec_") && s->threads
                         ? g_strdup_printf("%s ! %s max-threads=%d", peers[peer].read, dec, s->threads)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define RD_N_PEERS 3
+#define RD_MAX_CRF 50 /* of x264 and x265 */
 
 typedef struct {
     const char *preset, *tune; /* of the peers, x264's names; tune: none, psnr or ssim */
@@ -32,14 +33,12 @@ void rd_codec_clear(RdCodec *codec);
 bool rd_preset_is_known(const char *preset);
 /* 0 to RD_N_PEERS - 1, -1: no such peer. */
 int rd_peer_index(const char *name);
-/* The largest quality index of a peer: CRF, or AV1's quantiser. */
-int rd_peer_max_crf(int peer);
 bool rd_peer_is_av1(int peer);
 const char *rd_peer_name(int peer);
 /* NULL, or what is not installed. */
 const char *rd_peer_missing(int peer);
-/* The peer is not missing. */
-void rd_peer_codec(RdCodec *codec, int peer, int32_t crf, const RdSettings *settings);
+/* point: a CRF up to RD_MAX_CRF, or kbit/s of AV1. The peer is not missing. */
+void rd_peer_codec(RdCodec *codec, int peer, int32_t point, const RdSettings *settings);
 /* nervenc's properties for a part of what they are meant for: target-size-bytes and max-encode-seconds are that share of what they were. Free with g_free(). */
 char *rd_nerv_share(const char *properties, double share);
 /* `properties`: nervenc's, as gst-launch-1.0 takes them; or those with which `stream` was written, for people. */
