@@ -14,12 +14,12 @@
 #include "bench/arguments.h"
 #include "bench/machine.h"
 #include "bench/meta_log.h"
+#include "bench/short_fit.h"
 #include "bench/windows.h"
 #include "codec/init.h"
 #include "codec/settings.h"
 #include "train/meta.h"
-#include "train/score.h"
-#include "train/trainer.h"
+#include "train/patches.h"
 
 #define MOST_SCALES  WINDOWS_MAX_SCALES
 #define LEAST_PART   .02 /* of the outer rate, at the end */
@@ -33,9 +33,9 @@ static char *opt_model = "nerv", *opt_learner = "maml", *opt_size = "320x180", *
             **opt_held_out, **opt_clips;
 static int opt_frames = 32, opt_clip_frames = 160, opt_updates = 2000, opt_windows = 2, opt_inner_steps = 4,
            opt_batch = 4, opt_every = 100, opt_valid_steps = 96, opt_threads;
-static double opt_inner_rate = .05, opt_outer_rate = 1e-3, opt_spatial = 1., opt_learning_rate, opt_seconds,
-              opt_weights;
-static gboolean opt_no_temporal, opt_fixed_rates;
+static double opt_inner_rate = .05, opt_outer_rate, opt_layers_rate = 1., opt_spatial = 1., opt_learning_rate,
+              opt_seconds, opt_weights;
+static gboolean opt_no_temporal, opt_no_maps, opt_fixed_rates;
 static gint64 opt_seed = 1;
 
 static const GOptionEntry options[] = {
@@ -68,11 +68,17 @@ static const GOptionEntry options[] = {
       "model's)",
       "X" },
     { "outer-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_outer_rate,
-      "Of the start; of reptile the part of the way (default 0.001)", "X" },
+      "Of the start (default 0.001); of reptile the part of the way (default 1)", "X" },
+    { "layers-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_layers_rate,
+      "Of all that is no grid, in units of the learning rate: of other learners' inner steps, and said in "
+      "the file (default 1)",
+      "X" },
     { "spatial", 0, 0, G_OPTION_ARG_DOUBLE, &opt_spatial,
       "Weight of the blocks' own losses; 0: no spatial guidance (default 1)", "X" },
     { "no-temporal", 0, 0, G_OPTION_ARG_NONE, &opt_no_temporal,
       "All frames from the beginning: no temporal guidance", NULL },
+    { "no-maps", 0, 0, G_OPTION_ARG_NONE, &opt_no_maps,
+      "Let grids begin alike everywhere, and not as maps of the clip's pictures", NULL },
     { "every", 0, 0, G_OPTION_ARG_INT, &opt_every, "Updates between entries of the log (default 100)", "N" },
     { "held-out-steps", 0, 0, G_OPTION_ARG_INT, &opt_valid_steps, "Of fits of clips held out (default 96)",
       "N" },
@@ -100,6 +106,8 @@ typedef struct {
     NervModel *model;
     NervPixels pixels;
     NervBuffer *frames;
+    NervPatches *patches;
+    float *seen; /* of the window in the buffer; 0 where starts are no maps */
     NervMeta *meta;
     MetaLog log;
     char *task;
@@ -161,7 +169,8 @@ static bool check_arguments(Run *run, GError **error)
                            error) &&
            bench_check_int("batch-size", opt_batch, 1, opt_frames, error) &&
            bench_check_double("inner-rate", opt_inner_rate, 1e-9, 1e3, error) &&
-           bench_check_double("outer-rate", opt_outer_rate, 1e-9, 1., error) &&
+           bench_check_double("outer-rate", opt_outer_rate, 0., 1., error) &&
+           bench_check_double("layers-rate", opt_layers_rate, 1e-6, 100., error) &&
            bench_check_double("spatial", opt_spatial, 0., 1e3, error) &&
            bench_check_double("learning-rate", opt_learning_rate, 0., 10., error) &&
            bench_check_double("seconds", opt_seconds, 0., 1e9, error) &&
@@ -226,10 +235,12 @@ static char *describe_task(const Run *run)
     g_string_printf(
         s,
         "%s, %d updates of %d windows of %d frames (clips of at most %d at %s), %d inner steps of %d frames, "
-        "rates %g, %g and %g, spatial %g, %s, %s inner rates, seed %" G_GINT64_FORMAT "; %s; learned from ",
+        "rates %g, %g (layers %g) and %g, spatial %g, %s, %s, %s inner rates, seed %" G_GINT64_FORMAT
+        "; %s; learned from ",
         opt_learner, opt_updates, opt_windows, opt_frames, opt_clip_frames, opt_scales, opt_inner_steps,
-        opt_batch, opt_inner_rate, run->settings.train.learning_rate, opt_outer_rate, opt_spatial,
-        opt_no_temporal ? "all frames" : "more and more frames", opt_fixed_rates ? "fixed" : "learned",
+        opt_batch, opt_inner_rate, run->settings.train.learning_rate, opt_layers_rate, opt_outer_rate,
+        opt_spatial, opt_no_temporal ? "all frames" : "more and more frames",
+        opt_no_maps ? "grids alike everywhere" : "grids that are maps", opt_fixed_rates ? "fixed" : "learned",
         opt_seed, model);
     names_of(&run->learned, s);
     return g_string_free(s, FALSE);
@@ -238,11 +249,15 @@ static char *describe_task(const Run *run)
 static bool make_learner(Run *run, GError **error)
 {
     NervMetaSettings *s = &run->settings;
+    if (opt_outer_rate == 0.)
+        opt_outer_rate = s->learner == NERV_META_REPTILE ? 1. : s->outer_rate;
     s->inner_steps = (uint32_t)opt_inner_steps;
     s->batch = (uint32_t)opt_batch;
     s->inner_rate = opt_inner_rate;
     s->outer_rate = opt_outer_rate;
+    s->train.layers_rate = opt_layers_rate;
     s->spatial = opt_spatial;
+    s->maps = !opt_no_maps;
     s->learn_rates = !opt_fixed_rates;
     s->train.learning_rate = opt_learning_rate > 0. ? opt_learning_rate : run->model->learning_rate;
     s->train.beta1 = run->model->beta1;
@@ -250,7 +265,11 @@ static bool make_learner(Run *run, GError **error)
     s->train.seed = (uint64_t)opt_seed;
     run->pixels = (NervPixels){ .format = NERV_PIXELS_RGB, .width = run->width, .height = run->height };
     run->frames = nerv_buffer_new(run->be, windows_bytes(&run->learned), error);
-    run->meta = run->frames ? nerv_meta_new(run->be, run->model, &run->pixels, NULL, s, error) : NULL;
+    const NervFootage layout = { .pixels = &run->pixels };
+    run->patches = nerv_patches_new(run->be, run->model, &layout, error);
+    run->seen = g_new0(float, (gsize)nerv_start_patches_count(run->model) + 1);
+    run->meta =
+        run->frames && run->patches ? nerv_meta_new(run->be, run->model, &run->pixels, NULL, s, error) : NULL;
     if (!run->meta)
         return false;
     run->task = describe_task(run);
@@ -274,30 +293,27 @@ static bool should_stop(Run *run)
     return run->stopped;
 }
 
-/* dB after a short fit of the window that is in the buffer; weights NULL: from a drawn start. */
-static bool fit_window(const Run *run, const float *weights, double *psnr, GError **error)
+/* dB after a short fit of the window that is in the buffer, from what was learned or from drawn weights. */
+static bool fit_window(const Run *run, bool learned, double *psnr, GError **error)
 {
+    g_autofree float *weights = learned ? g_new(float, (gsize)run->model->n_weights) : NULL;
     const NervFootage footage = { .frames = run->frames, .pixels = &run->pixels };
-    g_autofree float *fitted = g_new(float, (gsize)run->model->n_weights);
     NervTrainSettings t = run->settings.train;
     NervScore score = { 0 };
     t.steps = (uint32_t)opt_valid_steps;
     t.warmup = run->model->warmup;
-    NervTrainer *tr = nerv_trainer_new(run->be, run->model, &footage, &t, error);
-    bool ok = tr && (!weights || nerv_trainer_set_params(tr, weights, error));
-    while (ok && !nerv_trainer_done(tr))
-        ok = nerv_trainer_step(tr, error);
-    ok = ok && nerv_trainer_get_params(tr, fitted, error);
-    nerv_trainer_free(tr);
-    NervScorer *scorer = ok ? nerv_scorer_new(run->be, run->model, &footage, error) : NULL;
-    ok = scorer && nerv_scorer_run(scorer, fitted, run->model->clip.n_frames, &score, error);
-    nerv_scorer_free(scorer);
+    if (learned) {
+        if (!opt_no_maps && !nerv_patches_run(run->patches, &footage, run->seen, error))
+            return false;
+        nerv_start_expand(run->model, nerv_meta_start(run->meta), run->seen, weights);
+    }
+    const bool ok = short_fit(run->be, run->model, &footage, &t, weights, &score, error);
     *psnr = score.psnr_frames;
     return ok;
 }
 
 /* The mean of all windows; not a number where no clip is held out. */
-static bool fit_held_out(const Run *run, const float *weights, double *mean, GError **error)
+static bool fit_held_out(const Run *run, bool learned, double *mean, GError **error)
 {
     const guint n = run->held_out.clips->len;
     double sum = 0., psnr;
@@ -306,7 +322,7 @@ static bool fit_held_out(const Run *run, const float *weights, double *mean, GEr
             const Window w =
                 windows_middle(&run->held_out, i, VALID_PLACES > 1 ? (double)place / (VALID_PLACES - 1) : 0.);
             if (!windows_upload(&run->held_out, &w, run->frames, error) ||
-                !fit_window(run, weights, &psnr, error))
+                !fit_window(run, learned, &psnr, error))
                 return false;
             sum += psnr;
         }
@@ -332,7 +348,8 @@ static bool write_init(const Run *run, GError **error)
                                    ? g_utf8_make_valid(provenance, NERV_INIT_MAX_PROVENANCE - 3)
                                    : g_strdup(provenance);
     /* a state begins with the start, whose first values are the model's */
-    const bool ok = nerv_init_write(run->model, run->log.state, opt_learning_rate, fitting, file, error) &&
+    const bool ok = nerv_init_write(run->model, run->log.state, opt_learning_rate, opt_layers_rate, fitting,
+                                    file, error) &&
                     g_file_set_contents(opt_out, (const char *)file->data, file->len, error);
     g_byte_array_unref(file);
     return ok;
@@ -379,9 +396,7 @@ static bool keep(Run *run, GError **error)
 static bool add_entry(Run *run, GError **error)
 {
     MetaEntry e = { .update = run->log.update };
-    g_autofree float *weights = g_new(float, (gsize)run->model->n_weights);
-    nerv_meta_weights(run->meta, weights);
-    if (!fit_held_out(run, weights, &e.psnr, error))
+    if (!fit_held_out(run, true, &e.psnr, error))
         return false;
     e.seconds = seconds(run);
     e.loss_before = run->n_losses ? run->before / run->n_losses : NAN;
@@ -446,7 +461,7 @@ static void show_progress(Run *run)
 static bool learn(Run *run, GError **error)
 {
     const uint32_t n = (uint32_t)opt_updates, every = (uint32_t)opt_every;
-    if (!fit_held_out(run, NULL, &run->drawn, error))
+    if (!fit_held_out(run, false, &run->drawn, error))
         return false;
     if (run->log.entries->len == 0 && !add_entry(run, error))
         return false;
@@ -481,6 +496,8 @@ static bool run_all(Run *run, GError **error)
 static void run_clear(Run *run)
 {
     nerv_meta_free(run->meta);
+    nerv_patches_free(run->patches);
+    g_free(run->seen);
     nerv_buffer_free(run->frames);
     nerv_backend_free(run->be);
     nerv_model_free(run->model);

@@ -316,6 +316,8 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     fitter.train.deadline_us = nerv_encoder_deadline(enc);
     if (enc->init && enc->init->learning_rate > 0. && !(enc->settings.learning_rate > 0.))
         fitter.train.learning_rate = enc->init->learning_rate;
+    if (enc->init)
+        fitter.train.layers_rate = enc->init->layers_rate;
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
     const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &enc->keys.motion, &network,

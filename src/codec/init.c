@@ -10,11 +10,14 @@
 #include "base/error.h"
 #include "codec/quant.h"
 #include "codec/weights.h"
+#include "train/patches.h"
 
 #define VERSION 1
 /* Of the values of a row; a bias shifts a whole channel. */
 #define MOST_INDEX 127
 #define MOST_BIAS  1023
+#define MOST_MAP   8191 /* of a map's coefficients */
+#define MOST_STEP  1e30f
 /* The least that stands before the network and behind it. */
 #define LEAST_BYTES (4 + NERV_INIT_HASH_BYTES)
 
@@ -45,19 +48,21 @@ static void hash_of(const uint8_t *data, size_t bytes, uint8_t hash[NERV_INIT_HA
 
 /* --- writing --- */
 
-static const char *check(const NervModel *model, const float *start, double learning_rate,
+static const char *check(const NervModel *model, const float *start, double learning_rate, double layers_rate,
                          const char *provenance)
 {
     const size_t length = strlen(provenance);
     if (!(learning_rate >= 0. && learning_rate <= 10.))
         return "a learning rate goes from 0 to 10";
+    if (!(layers_rate > 0. && layers_rate <= 100.))
+        return "a rate of layers is more than 0, and 100 at most";
     if (length > NERV_INIT_MAX_PROVENANCE || !g_utf8_validate(provenance, (gssize)length, NULL))
         return "a provenance is at most 65535 bytes of UTF-8";
     if (model->n_weights > NERV_INIT_MAX_WEIGHTS)
         return "the network has too many weights";
     for (int64_t i = 0; i < nerv_start_count(model); i++)
-        if (!isfinite(start[i]))
-            return "weights are finite";
+        if (!(fabsf(start[i]) <= MOST_STEP))
+            return "weights are finite, and 1e30 at most";
     return NULL;
 }
 
@@ -78,10 +83,32 @@ static uint16_t *choose_steps(const NervModel *model, const float *weights)
     return steps;
 }
 
-bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, const char *provenance,
-                     GByteArray *out, GError **error)
+/* Of each channel of each grid that is a map: a step, and the coefficients behind the first in units of it. The first ones are the network's. */
+static void write_maps(NervBitWriter *w, const NervModel *model, const float *start)
 {
-    const char *why = check(model, start, learning_rate, provenance);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *p = &model->params[i];
+        const int32_t n = nerv_start_patch(p);
+        for (int32_t c = 0; n && c < p->shape.c; c++) {
+            const float *map = start + (int64_t)c * (n + 1) + 1;
+            float most = 0.f;
+            for (int32_t k = 0; k < n; k++)
+                most = fmaxf(most, fabsf(map[k]));
+            const float step = most / MOST_MAP;
+            nerv_write_f32(w, step);
+            for (int32_t k = 0; k < n; k++) {
+                const long index = step > 0.f ? lrintf(map[k] / step) : 0;
+                nerv_write_svarint(w, CLAMP(index, -MOST_MAP, MOST_MAP));
+            }
+        }
+        start += nerv_shape_count(nerv_start_shape(p));
+    }
+}
+
+bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, double layers_rate,
+                     const char *provenance, GByteArray *out, GError **error)
+{
+    const char *why = check(model, start, learning_rate, layers_rate, provenance);
     if (why) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "init: %s", why);
         return false;
@@ -91,26 +118,32 @@ bool nerv_init_write(const NervModel *model, const float *start, double learning
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the weights");
         return false;
     }
-    nerv_start_expand(model, start, weights);
-    NervBitWriter w;
+    nerv_start_expand(model, start, NULL, weights);
+    g_autofree uint16_t *steps = choose_steps(model, weights);
+    NervBitWriter w, network;
     nerv_writer_init(&w);
+    nerv_writer_init(&network);
     nerv_write_bytes(&w, magic, sizeof(magic));
     nerv_write_u8(&w, VERSION);
     nerv_write_varint(&w, (uint64_t)model->clip.width);
     nerv_write_varint(&w, (uint64_t)model->clip.height);
     nerv_write_varint(&w, (uint64_t)model->clip.n_frames);
     nerv_write_f32(&w, (float)learning_rate);
+    nerv_write_f32(&w, (float)layers_rate);
     nerv_write_varint(&w, strlen(provenance));
     nerv_write_bytes(&w, provenance, strlen(provenance));
-    g_autofree uint16_t *steps = choose_steps(model, weights);
-    const bool ok = nerv_network_write_steps(model, weights, steps, NULL, &w, error);
+    const bool ok = nerv_network_write_steps(model, weights, steps, NULL, &network, error);
     if (ok) {
         uint8_t hash[NERV_INIT_HASH_BYTES];
+        nerv_write_varint(&w, network.bytes->len);
+        nerv_write_bytes(&w, network.bytes->data, network.bytes->len);
+        write_maps(&w, model, start);
         hash_of(w.bytes->data, w.bytes->len, hash);
         nerv_write_bytes(&w, hash, sizeof(hash));
         g_byte_array_append(out, w.bytes->data, w.bytes->len);
     }
     nerv_writer_clear(&w);
+    nerv_writer_clear(&network);
     return ok;
 }
 
@@ -122,12 +155,32 @@ static bool damaged(const char *why, GError **error)
     return false;
 }
 
-/* A grid begins with one value for each of its channels. */
+static bool read_maps(NervInit *init, NervBitReader *r, GError **error)
+{
+    float *start = init->start;
+    for (uint32_t i = 0; i < init->model->n_params; i++) {
+        const NervParam *p = &init->model->params[i];
+        const int32_t n = nerv_start_patch(p);
+        for (int32_t c = 0; n && c < p->shape.c; c++) {
+            const float step = nerv_read_f32(r);
+            if (!(step >= 0.f && step <= MOST_STEP))
+                return damaged("a map's step is out of range", error);
+            for (int32_t k = 0; k < n; k++) {
+                const int64_t index = nerv_read_svarint(r);
+                start[(int64_t)c * (n + 1) + 1 + k] = step * (float)CLAMP(index, -MOST_MAP, MOST_MAP);
+            }
+        }
+        start += nerv_shape_count(nerv_start_shape(p));
+    }
+    return !r->failed || damaged("its maps are cut off", error);
+}
+
+/* Where the network's grids begin alike everywhere: the first coefficients of maps. */
 static bool take_start(NervInit *init, const float *weights, GError **error)
 {
     const NervModel *m = init->model;
     int64_t at = 0;
-    float *start = init->start = g_try_new(float, (gsize)nerv_start_count(m));
+    float *start = init->start = g_try_new0(float, (gsize)nerv_start_count(m));
     if (!start) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the weights");
         return false;
@@ -137,14 +190,15 @@ static bool take_start(NervInit *init, const float *weights, GError **error)
         const NervParam *p = &m->params[i];
         const int64_t n_start = nerv_shape_count(nerv_start_shape(p));
         const int64_t cells = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : 1;
-        for (int64_t j = 0; j < n_start; j++)
-            start[j] = weights[at + j * cells];
+        const int64_t features = MAX(nerv_start_features(p), 1);
+        for (int64_t j = 0; j < n_start / features; j++)
+            start[j * features] = weights[at + j * cells];
         at += nerv_shape_count(p->shape);
         start += n_start;
     }
     g_autofree float *again = g_try_new(float, (gsize)m->n_weights);
     if (again)
-        nerv_start_expand(m, init->start, again);
+        nerv_start_expand(m, init->start, NULL, again);
     if (!again || memcmp(again, weights, (size_t)m->n_weights * sizeof(*again)) != 0)
         return damaged("its weights are no start: a grid has more than one value in a channel", error);
     return true;
@@ -156,9 +210,11 @@ static bool read_head(NervInit *init, NervBitReader *r, NervClip *clip, GError *
     clip->height = (int32_t)nerv_read_range(r, 16, 8192);
     clip->n_frames = (int32_t)nerv_read_range(r, 1, 65536);
     init->learning_rate = nerv_read_f32(r);
+    init->layers_rate = nerv_read_f32(r);
     const size_t length = (size_t)nerv_read_range(r, 0, NERV_INIT_MAX_PROVENANCE);
     const uint8_t *text = nerv_read_bytes(r, length);
-    if (r->failed || !(init->learning_rate >= 0. && init->learning_rate <= 10.))
+    if (r->failed || !(init->learning_rate >= 0. && init->learning_rate <= 10.) ||
+        !(init->layers_rate > 0. && init->layers_rate <= 100.))
         return damaged("its head is damaged", error);
     if (!g_utf8_validate((const char *)text, (gssize)length, NULL))
         return damaged("what it says of its origin is not UTF-8", error);
@@ -184,9 +240,13 @@ static bool read_file(NervInit *init, const uint8_t *data, size_t bytes, GError 
         return damaged("the file is damaged: its hash is another", error);
     if (!read_head(init, &r, &clip, error))
         return false;
-    init->model = nerv_network_read(r.data + r.pos, nerv_reader_left(&r), &clip, NERV_INIT_MAX_WEIGHTS,
-                                    &weights, error);
-    return init->model && take_start(init, weights, error);
+    const size_t length = (size_t)nerv_read_range(&r, 1, NERV_INIT_MAX_BYTES);
+    const uint8_t *network = nerv_read_bytes(&r, length);
+    if (!network || r.failed)
+        return damaged("its network is cut off", error);
+    init->model = nerv_network_read(network, length, &clip, NERV_INIT_MAX_WEIGHTS, &weights, error);
+    return init->model && take_start(init, weights, error) && read_maps(init, &r, error) &&
+           (nerv_reader_left(&r) == 0 || damaged("there is more behind its maps", error));
 }
 
 NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error)
@@ -241,9 +301,20 @@ bool nerv_init_suits(const NervInit *init, const NervModel *model)
     return i == m->n_params && j == model->n_params;
 }
 
-void nerv_init_expand(const NervInit *init, const NervModel *model, float *weights)
+bool nerv_init_begin(const NervInit *init, NervBackend *be, const NervModel *model,
+                     const NervFootage *footage, float *weights, GError **error)
 {
-    nerv_start_expand(model, init->start, weights);
+    g_autofree float *seen = g_try_new(float, (gsize)nerv_start_patches_count(model) + 1);
+    if (!seen) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the pictures' patches");
+        return false;
+    }
+    NervPatches *patches = nerv_patches_new(be, model, footage, error);
+    const bool ok = patches && nerv_patches_run(patches, footage, seen, error);
+    nerv_patches_free(patches);
+    if (ok)
+        nerv_start_expand(model, init->start, seen, weights);
+    return ok;
 }
 
 char *nerv_init_name(const uint8_t hash[NERV_INIT_HASH_BYTES])

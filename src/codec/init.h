@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "models/start.h"
+#include "train/footage.h"
 
 #define NERV_INIT_HASH_BYTES 32
 /* Of what is said of an init's origin, in UTF-8. */
@@ -20,6 +21,7 @@ typedef struct {
     float *start;     /* nerv_start_count(model) */
     /* The peak rate of a fit that begins here; 0: the model's. */
     double learning_rate;
+    double layers_rate; /* NervTrainSettings's */
     char *provenance;
     uint8_t hash[NERV_INIT_HASH_BYTES];
 } NervInit;
@@ -27,10 +29,10 @@ typedef struct {
 void nerv_init_free(NervInit *init);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NervInit, nerv_init_free)
 
-/* Appends a file. start: nerv_start_count(model) floats, of which indices of 8 bits are kept, of biases 11: nerv_init_read() says what became of them. The
+/* Appends a file. start: nerv_start_count(model) floats, of which indices of 8 bits are kept, of biases 11, of maps 16: nerv_init_read() says what became of them. The
  * provenance is UTF-8 without zeros. NERV_ERROR_INVALID for what is out of range, and `out` is as before. */
-bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, const char *provenance,
-                     GByteArray *out, GError **error);
+bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, double layers_rate,
+                     const char *provenance, GByteArray *out, GError **error);
 
 /* What is read is copied. NERV_ERROR_DATA where the hash is not that of the file or what it says is out of range, NERV_ERROR_UNSUPPORTED for files of
  * another version, NERV_ERROR_MEMORY. */
@@ -40,8 +42,9 @@ NervInit *nerv_init_load(const char *path, GError **error);
 
 /* Whether the model's layers and the channels of its grids are the init's; frames, size and rows of grids are the model's. */
 bool nerv_init_suits(const NervInit *init, const NervModel *model);
-/* The start as weights of a model that it suits, model->n_weights floats. */
-void nerv_init_expand(const NervInit *init, const NervModel *model, float *weights);
+/* The start as weights of a model that it suits, model->n_weights floats: grids as maps of the footage. */
+bool nerv_init_begin(const NervInit *init, NervBackend *be, const NervModel *model,
+                     const NervFootage *footage, float *weights, GError **error);
 
 /* The hash in hexadecimal digits; g_free(). */
 char *nerv_init_name(const uint8_t hash[NERV_INIT_HASH_BYTES]);

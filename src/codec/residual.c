@@ -162,7 +162,8 @@ static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMo
     if (!*initial && f->init && nerv_init_suits(f->init, f->model)) {
         if (!new_weights(f->model, initial, error))
             return false;
-        nerv_init_expand(f->init, f->model, *initial);
+        if (!nerv_init_begin(f->init, f->be, f->model, &f->footage, *initial, error))
+            return false;
     }
     if (!motion->grid || !nerv_motion_suits(motion, f->model))
         return true;

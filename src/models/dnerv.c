@@ -635,6 +635,7 @@ const NervModelClass nerv_model_class_dnerv = {
     .build = nerv_dnerv_build,
     .input = nerv_dnerv_input,
     .run = nerv_dnerv_run,
+    .row = nerv_dnerv_row,
     .flows = nerv_dnerv_flows,
     .describe = dnerv_describe,
 };

@@ -138,6 +138,7 @@ int32_t nerv_dnerv_rows(int32_t frames, int32_t row_frames);
 void nerv_dnerv_free(NervModel *model);
 bool nerv_dnerv_flows(const NervModel *model, NervFlows *flows);
 NervRun nerv_dnerv_run(const NervModel *model, int32_t run);
+double nerv_dnerv_row(const NervModel *model, const NervParam *grid, int32_t frame);
 void nerv_dnerv_input(const NervModel *model, int32_t run, double later, float *dst);
 
 /* dnerv_tape.c: as nerv_model_build(). */

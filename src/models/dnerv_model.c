@@ -12,6 +12,7 @@
 
 #define LEAST_FLOW_WIDTH 4
 #define FLOW_NAME        "flow"
+#define BASE_NAME        "grid"
 
 #define PAPER_RATE 5e-4
 #define NET_RATE   5e-3
@@ -199,9 +200,9 @@ static void add_mix(NervDnerv *m, int32_t i, int32_t channels)
     m->head.n_weights += (int64_t)channels * frames * (frames + 1);
 }
 
-/* So many times as fine as the base. False if it is too large. */
+/* So many times as fine as the base; `cell` is NervParam's. False if it is too large. */
 static bool add_grid(NervDnerv *m, const char *name, int32_t rows, int32_t channels, int32_t scale,
-                     float bound)
+                     float bound, int32_t cell)
 {
     const int64_t n = (int64_t)m->grid_h * scale * m->grid_w * scale * channels;
     if (n > NERV_MODEL_MAX_WEIGHTS / rows)
@@ -210,7 +211,8 @@ static bool add_grid(NervDnerv *m, const char *name, int32_t rows, int32_t chann
     *p = (NervParam){ .shape = { rows, channels, m->grid_h * scale, m->grid_w * scale },
                       .role = NERV_PARAM_GRID,
                       .init_bound = bound,
-                      .rate = GRID_RATE };
+                      .rate = GRID_RATE,
+                      .cell = cell };
     g_strlcpy(p->name, name, sizeof(p->name));
     m->head.n_weights += n * rows;
     return true;
@@ -221,10 +223,11 @@ static bool add_stem(NervDnerv *m)
 {
     const NervDnervConfig *c = &m->config;
     const int64_t cells = (int64_t)m->grid_h * m->grid_w * c->base_channels;
+    const int32_t cell = nerv_strides_product(c->stride, c->n_blocks);
     if (!c->stem)
-        return add_grid(m, "grid", m->n_rows, c->base_channels, 1, GRID_BOUND) &&
+        return add_grid(m, BASE_NAME, m->n_rows, c->base_channels, 1, GRID_BOUND, cell) &&
                (!nerv_dnerv_has_flow_grid(c) ||
-                add_grid(m, FLOW_NAME, m->n_flow, 4, nerv_dnerv_flow_scale(c), QUIET_BOUND));
+                add_grid(m, FLOW_NAME, m->n_flow, 4, nerv_dnerv_flow_scale(c), QUIET_BOUND, 0));
     if (cells > INT32_MAX || cells * c->stem > NERV_MODEL_MAX_WEIGHTS)
         return false;
     nerv_model_add_layer(&m->head, "stem.0", c->stem, 2 * c->pe_levels, 1);
@@ -250,7 +253,8 @@ static bool add_stage(NervDnerv *m, int32_t i, int32_t channels)
     const int64_t out = (int64_t)c->width[i] * c->stride[i] * c->stride[i];
     char name[24];
     if (i == 1 && c->middle_channels) {
-        if (!add_grid(m, "middle", m->n_middle, c->middle_channels, c->stride[0], GRID_BOUND))
+        const int32_t cell = nerv_strides_product(c->stride + 1, c->n_blocks - 1);
+        if (!add_grid(m, "middle", m->n_middle, c->middle_channels, c->stride[0], GRID_BOUND, cell))
             return false;
         channels += c->middle_channels;
     }
@@ -375,6 +379,22 @@ static float *write_encoding(const NervDnervConfig *c, double t, float *dst)
     return dst;
 }
 
+/* Where `at` falls in the rows of the base, or of the middle grid. */
+static double row_at(const NervDnervRun *r, bool base, double at)
+{
+    const double last = r->video_frames - 1, t = last > 0 ? (at - r->video) / last : 0.;
+    return base ? r->row + t * (r->rows - 1) : r->middle + t * MAX(r->middles - 1, 0);
+}
+
+double nerv_dnerv_row(const NervModel *model, const NervParam *grid, int32_t frame)
+{
+    const NervDnerv *m = (const NervDnerv *)model;
+    const NervDnervRun *r = m->runs;
+    while (frame >= r->first + r->n && r + 1 < m->runs + model->n_runs)
+        r++;
+    return row_at(r, g_str_equal(grid->name, BASE_NAME), frame);
+}
+
 /* at: counted in frames of the segment, not behind the video's last. */
 static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, double at, float *dst)
 {
@@ -386,7 +406,7 @@ static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, double 
     if (c->stem)
         dst = write_encoding(c, t, dst);
     else
-        *dst++ = (float)(r->row + t * (r->rows - 1));
+        *dst++ = (float)row_at(r, true, at);
     dst[NERV_DNERV_INPUT_START] = (float)(1. - distance);
     dst[NERV_DNERV_INPUT_END] = (float)distance;
     dst[NERV_DNERV_INPUT_EARLY] = (float)(1. - place);
@@ -394,7 +414,7 @@ static void write_frame(const NervDnervConfig *c, const NervDnervRun *r, double 
     if (!nerv_dnerv_has(c, NERV_DNERV_GRIDS))
         return;
     dst[NERV_DNERV_INPUT_FLOW] = (float)(r->flow + distance * MAX(r->flows - 1, 0));
-    dst[NERV_DNERV_INPUT_MIDDLE] = (float)(r->middle + t * MAX(r->middles - 1, 0));
+    dst[NERV_DNERV_INPUT_MIDDLE] = (float)row_at(r, false, at);
     dst[NERV_DNERV_INPUT_VIDEO] = (float)r->number;
 }
 

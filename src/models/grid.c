@@ -321,21 +321,25 @@ static bool config_valid(const NervGridConfig *c, NervErrorCode code, GError **e
 /* --- parameters: each level's grids, then its layer --- */
 
 /* False if it is too large. */
-static bool add_grid(NervGrid *m, const char *name, NervShape shape, float bound)
+static bool add_grid(NervGrid *m, const char *name, NervShape shape, float bound, int32_t cell)
 {
     const int64_t n = (int64_t)shape.h * shape.w * shape.c;
     if (n > NERV_MODEL_MAX_WEIGHTS / shape.n)
         return false;
     NervParam *p = &m->head.params[m->head.n_params++];
-    *p = (NervParam){ .shape = shape, .role = NERV_PARAM_GRID, .init_bound = bound, .rate = GRID_RATE };
+    *p = (NervParam){
+        .shape = shape, .role = NERV_PARAM_GRID, .init_bound = bound, .rate = GRID_RATE, .cell = cell
+    };
     g_strlcpy(p->name, name, sizeof(p->name));
     m->head.n_weights += n * shape.n;
     return true;
 }
 
-/* Channels that enter a level besides `channels`, and appends its grids; -1 if one is too large. */
-static int32_t add_grids(NervGrid *m, int32_t level, int32_t h, int32_t w)
+/* Channels that enter a level besides `channels`, and appends its grids, `scale` times as fine as the base; -1 if one is too large. */
+static int32_t add_grids(NervGrid *m, int32_t level, int32_t scale)
 {
+    const int32_t h = m->grid_h * scale, w = m->grid_w * scale;
+    const int32_t cell = nerv_strides_product(m->config.stride, m->config.n_blocks) / scale;
     int32_t channels = 0;
     for (int32_t i = 0; i < m->config.n_grids; i++) {
         const NervGridSpec *g = &m->config.grid[i];
@@ -343,7 +347,7 @@ static int32_t add_grids(NervGrid *m, int32_t level, int32_t h, int32_t w)
             continue;
         char name[16];
         g_snprintf(name, sizeof(name), "grid%d", i);
-        if (!add_grid(m, name, (NervShape){ g->rows, g->channels, h, w }, GRID_BOUND))
+        if (!add_grid(m, name, (NervShape){ g->rows, g->channels, h, w }, GRID_BOUND, cell))
             return -1;
         channels += g->channels;
     }
@@ -364,7 +368,7 @@ static bool add_level(NervGrid *m, int32_t level, int32_t channels, int32_t scal
     const int64_t out = is_head ? 3 : (int64_t)c->width[level] * c->stride[level] * c->stride[level];
     const int32_t k = is_head ? c->head_kernel : c->kernel[level];
     char name[16];
-    const int32_t more = add_grids(m, level, m->grid_h * scale, m->grid_w * scale);
+    const int32_t more = add_grids(m, level, scale);
     if (more < 0 || (channels + more) * out * k * k > NERV_MODEL_MAX_WEIGHTS)
         return false;
     g_snprintf(name, sizeof(name), is_head ? "head" : "block%d", level);
@@ -396,7 +400,7 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     m->grid_w = nerv_blocks_cells(clip->width, scale);
     m->head.params = g_new0(NervParam, 1 + (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
     if (c->flow_rows &&
-        !add_grid(m, "flow", (NervShape){ c->flow_rows, 2 * n_moved, m->grid_h, m->grid_w }, FLOW_BOUND)) {
+        !add_grid(m, "flow", (NervShape){ c->flow_rows, 2 * n_moved, m->grid_h, m->grid_w }, FLOW_BOUND, 0)) {
         g_set_error(error, NERV_ERROR, code, "model nerv-grid: the flow has too many weights");
         grid_free(&m->head);
         return NULL;

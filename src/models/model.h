@@ -72,6 +72,8 @@ typedef struct {
     bool prunable;    /* its least scalars may be set to zero: weights but the head's */
     /* A tensor that each video has for itself: so many, one behind the other along N of a weight and C of a bias. 0 means 1. */
     uint32_t copies;
+    /* Of a grid of what is seen: samples across of a cell. A learned start (models/start.h) maps pictures to it. 0: it begins alike everywhere. */
+    int32_t cell;
     bool
         apart; /* what tells videos apart: begins as nothing, and a learned start (models/start.h) has none of it */
 } NervParam;
@@ -89,7 +91,9 @@ typedef struct {
     NervTensor *(*build)(const NervModel *model, NervTape *tape, NervTensor *const *params, NervTensor *input,
                          NervTensor *keys, NervTensor **stages);
     void (*input)(const NervModel *model, int32_t run, double later, float *dst);
-    NervRun (*run)(const NervModel *model, int32_t run);     /* NULL: run i is frame i */
+    NervRun (*run)(const NervModel *model, int32_t run); /* NULL: run i is frame i */
+    /* The row of a grid with cells that a frame falls on, whole or between two. NULL: the first frame's is the first one, the last frame's the last. */
+    double (*row)(const NervModel *model, const NervParam *grid, int32_t frame);
     bool (*flows)(const NervModel *model, NervFlows *flows); /* false: there are none. May be NULL */
     char *(*describe)(const NervModel *model);
 } NervModelClass;

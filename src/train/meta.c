@@ -15,10 +15,11 @@
 #include "models/start.h"
 #include "train/loss.h"
 #include "train/meta.h"
+#include "train/meta_outer.h"
+#include "train/patches.h"
 
-#define BETA1 .9
-#define BETA2 .999
-#define EPS   1e-8
+/* Of drawn maps: with it values of grids come out in the size that features have. */
+#define MAP_BOUND .15f
 
 /* One evaluation on a tape with its runs. */
 typedef struct {
@@ -61,11 +62,10 @@ struct NervMeta {
     Look end_look;
     NervTensor **end_grad;
 
-    /* The outer step: the start and behind it the inner rates, their gradients' sum and Adam's moments. */
-    size_t n_start, n_all;
-    float *value, *sum, *moment, *square;
-    uint32_t n_learned; /* clips in the sum */
-    uint64_t n_updates;
+    NervOuter outer;
+    NervPatches *patches;
+    float *seen;                       /* the clip's patches; 0 where grids are no maps */
+    NervTensor **patch_leaf;           /* MAML: what grids are maps of, each with its 1 */
     float *weights, *moved, *gradient; /* of the whole, to work with */
     NervRng rng;
     uint32_t *order;
@@ -98,6 +98,7 @@ void nerv_meta_settings_default(NervMetaSettings *s)
                              .outer_rate = 1e-3,
                              .rates_rate = 1e-2,
                              .clip = 1.,
+                             .maps = true,
                              .spatial = .5 };
     nerv_train_settings_default(&s->train);
     s->train.l1_weight = s->train.ssim_weight = 0.;
@@ -168,6 +169,8 @@ static bool make_models(NervMeta *meta, GError **error)
     for (uint32_t i = 0; i < whole->n_params; i++) {
         meta->reduced.params[i] = whole->params[i];
         meta->reduced.params[i].shape = nerv_start_shape(&whole->params[i]);
+        if (whole->params[i].cell)
+            meta->reduced.params[i].init_bound = MAP_BOUND;
     }
     return true;
 }
@@ -234,6 +237,20 @@ static NervTensor *descend(NervTape *t, NervTensor *w, NervTensor *dw, NervTenso
     return nerv_add(t, w, nerv_mul(t, nerv_expand(t, rate, w->shape, -scale), dw));
 }
 
+/* What a tensor begins with: a grid with its map of the clip's patches, which are a leaf. */
+static NervTensor *begin_grid(NervMeta *meta, NervTape *t, uint32_t i)
+{
+    const NervParam *p = &meta->whole.params[i];
+    NervTensor *start = meta->start_leaf[i];
+    if (p->role != NERV_PARAM_GRID || t->error)
+        return start;
+    if (!p->cell)
+        return nerv_expand(t, nerv_reshape(t, start, nerv_shape(1, p->shape.c, 1, 1)), p->shape, 1.f);
+    const NervShape shape = { p->shape.n, nerv_start_features(p), p->shape.h, p->shape.w };
+    meta->patch_leaf[i] = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, shape, "patches");
+    return nerv_conv2d(t, meta->patch_leaf[i], start, NULL, 1, 0);
+}
+
 /* MAML: inner steps one behind another, and the last look's gradient through all of them. */
 static void build_unrolled(NervMeta *meta)
 {
@@ -247,12 +264,11 @@ static void build_unrolled(NervMeta *meta)
     meta->rate_leaf = g_new0(NervTensor *, n);
     meta->start_grad = g_new0(NervTensor *, n);
     meta->rate_grad = g_new0(NervTensor *, n);
+    meta->patch_leaf = g_new0(NervTensor *, n);
     nerv_params_leaves(&meta->reduced, t, "", meta->start_leaf);
     for (uint32_t i = 0; i < n; i++) {
         meta->rate_leaf[i] = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, nerv_shape(1, 1, 1, 1), "rate");
-        w[i] = meta->start_leaf[i];
-        if (whole->params[i].role == NERV_PARAM_GRID)
-            w[i] = nerv_expand(t, w[i], whole->params[i].shape, 1.f);
+        w[i] = begin_grid(meta, t, i);
     }
     for (uint32_t k = 0; k < steps && !t->error; k++) {
         NervTensor *objective = build_look(meta, t, &meta->look[meta->n_looks++], w);
@@ -278,7 +294,8 @@ static void build_unrolled(NervMeta *meta)
 /* The one of the parameter's rate. */
 static NervTensor *hyper_leaf(NervMeta *meta, const NervParam *param)
 {
-    const double rate = param->rate > 0.f ? param->rate : 1.;
+    const double rate = (param->rate > 0.f ? param->rate : 1.) *
+                        (param->role == NERV_PARAM_GRID ? 1. : meta->settings.train.layers_rate);
     for (uint32_t i = 0; i < meta->n_hyper; i++)
         if (meta->hyper[i].rate == rate)
             return meta->hyper[i].leaf;
@@ -366,12 +383,12 @@ static bool make_walk(NervMeta *meta, GError **error)
            nerv_params_bind(meta->w, meta->end_exec, leaves, error);
 }
 
-/* A layer's weights as a fit's seed draws them; of a grid one draw for each channel. Inner rates are 1. */
+/* A layer's weights as a fit's seed draws them, and maps of grids, within MAP_BOUND. Inner rates are 1. */
 static void draw_start(NervMeta *meta)
 {
-    nerv_model_init_params(&meta->reduced, meta->settings.train.seed, meta->value);
-    for (size_t i = meta->n_start; i < meta->n_all; i++)
-        meta->value[i] = 1.f;
+    nerv_model_init_params(&meta->reduced, meta->settings.train.seed, meta->outer.value);
+    for (size_t i = meta->outer.n_start; i < meta->outer.n_all; i++)
+        meta->outer.value[i] = 1.f;
 }
 
 NervMeta *nerv_meta_new(NervBackend *be, const NervModel *model, const NervPixels *pixels,
@@ -388,18 +405,15 @@ NervMeta *nerv_meta_new(NervBackend *be, const NervModel *model, const NervPixel
         meta->footage.key_pixels = *key_pixels;
     meta->batch =
         model->run_frames > 1 || model->n_keys > 0 ? 1 : MIN(settings->batch, (uint32_t)model->n_runs);
-    if (!make_models(meta, error) ||
+    if (!make_models(meta, error) || !(meta->patches = nerv_patches_new(be, model, &meta->footage, error)) ||
         !(settings->learner == NERV_META_MAML ? make_unrolled(meta, error) : make_walk(meta, error))) {
         nerv_meta_free(meta);
         return NULL;
     }
     const size_t n_weights = (size_t)meta->whole.n_weights;
-    meta->n_start = (size_t)meta->reduced.n_weights;
-    meta->n_all = meta->n_start + (settings->learner == NERV_META_MAML ? meta->whole.n_params : 0);
-    meta->value = g_new0(float, 4 * meta->n_all);
-    meta->sum = meta->value + meta->n_all;
-    meta->moment = meta->sum + meta->n_all;
-    meta->square = meta->moment + meta->n_all;
+    nerv_outer_init(&meta->outer, (size_t)meta->reduced.n_weights,
+                    settings->learner == NERV_META_MAML ? meta->whole.n_params : 0);
+    meta->seen = g_new0(float, (gsize)nerv_start_patches_count(model) + 1);
     meta->weights = g_new(float, 3 * n_weights);
     meta->moved = meta->weights + n_weights;
     meta->gradient = meta->moved + n_weights;
@@ -432,8 +446,11 @@ void nerv_meta_free(NervMeta *meta)
     g_free(meta->end_grad);
     g_free(meta->whole.params);
     g_free(meta->reduced.params);
-    g_free(meta->value);
+    g_free(meta->patch_leaf);
+    g_free(meta->seen);
     g_free(meta->weights);
+    nerv_patches_free(meta->patches);
+    nerv_outer_clear(&meta->outer);
     g_free(meta->order);
     g_free(meta);
 }
@@ -492,11 +509,34 @@ static bool read_gradients(NervExec *exec, const NervModel *model, NervTensor *c
     return true;
 }
 
+/* A grid's patches, and a 1 in front of those of each row. */
+static bool write_patches(NervMeta *meta, GError **error)
+{
+    const float *src = meta->seen;
+    for (uint32_t i = 0; i < meta->model->n_params; i++) {
+        const NervParam *p = &meta->model->params[i];
+        const size_t cells = (size_t)p->shape.h * (size_t)p->shape.w, n = (size_t)nerv_start_patch(p) * cells;
+        if (!meta->patch_leaf[i])
+            continue;
+        g_autofree float *rows = g_new(float, (size_t)p->shape.n *(n + cells));
+        float *dst = rows;
+        for (int32_t r = 0; r < p->shape.n; r++, dst += n, src += n) {
+            for (size_t j = 0; j < cells; j++)
+                *dst++ = 1.f;
+            memcpy(dst, src, n * sizeof(*dst));
+        }
+        if (!nerv_exec_write(meta->exec, meta->patch_leaf[i], rows, error))
+            return false;
+    }
+    return true;
+}
+
 static bool learn_unrolled(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
 {
     const uint32_t n = meta->whole.n_params;
-    const float *rates = meta->value + meta->n_start;
-    if (!nerv_params_upload(meta->start, meta->value, error))
+    NervOuter *outer = &meta->outer;
+    const float *rates = outer->value + outer->n_start;
+    if (!nerv_params_upload(meta->start, outer->value, error) || !write_patches(meta, error))
         return false;
     for (uint32_t i = 0; i < n; i++)
         if (!nerv_buffer_upload(meta->rates, (size_t)i * NERV_PLAN_ALIGN, rates + i, sizeof(*rates), error))
@@ -512,10 +552,10 @@ static bool learn_unrolled(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GErro
         float d;
         if (!nerv_exec_read(meta->exec, meta->rate_grad[i], &d, error))
             return false;
-        meta->sum[meta->n_start + i] += d;
+        outer->sum[outer->n_start + i] += d;
     }
-    for (size_t i = 0; i < meta->n_start; i++)
-        meta->sum[i] += meta->gradient[i];
+    for (size_t i = 0; i < outer->n_start; i++)
+        outer->sum[i] += meta->gradient[i];
     return true;
 }
 
@@ -544,7 +584,7 @@ static bool walk(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
 static bool learn_walking(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
 {
     const size_t n = (size_t)meta->whole.n_weights;
-    nerv_start_expand(&meta->whole, meta->value, meta->weights);
+    nerv_start_expand(&meta->whole, meta->outer.value, meta->seen, meta->weights);
     if (!nerv_params_upload(meta->w, meta->weights, error) || !nerv_params_clear(meta->m, error) ||
         !nerv_params_clear(meta->v, error) || !walk(meta, deal, loss, error))
         return false;
@@ -554,24 +594,17 @@ static bool learn_walking(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError
             !read_loss(meta->end_exec, &meta->end_look, &loss->after, error) ||
             !read_gradients(meta->end_exec, &meta->whole, meta->end_grad, meta->moved, error))
             return false;
-        nerv_start_sum(&meta->whole, meta->moved, meta->gradient);
+        nerv_start_sum(&meta->whole, meta->moved, meta->seen, meta->gradient);
     } else {
-        /* the way from the end to the start, of a grid's channel the mean */
+        /* the way from the end to the start */
         if (!nerv_exec_wait(meta->exec, error) || !nerv_params_download(meta->w, meta->moved, error))
             return false;
         for (size_t i = 0; i < n; i++)
             meta->moved[i] = meta->weights[i] - meta->moved[i];
-        nerv_start_sum(&meta->whole, meta->moved, meta->gradient);
-        float *at = meta->gradient;
-        for (uint32_t i = 0; i < meta->whole.n_params; i++) {
-            const int64_t few = nerv_shape_count(meta->reduced.params[i].shape);
-            const double times = (double)nerv_shape_count(meta->whole.params[i].shape) / (double)few;
-            for (int64_t j = 0; j < few; j++)
-                *at++ *= (float)(1. / times);
-        }
+        nerv_start_towards(&meta->whole, meta->moved, meta->seen, meta->gradient);
     }
-    for (size_t i = 0; i < meta->n_start; i++)
-        meta->sum[i] += meta->gradient[i];
+    for (size_t i = 0; i < meta->outer.n_start; i++)
+        meta->outer.sum[i] += meta->gradient[i];
     return true;
 }
 
@@ -585,114 +618,80 @@ bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs,
             return false;
     if (meta->end_exec && !nerv_scene_bind(&meta->end_look.scene, meta->end_exec, footage, error))
         return false;
+    if (meta->settings.maps && !nerv_patches_run(meta->patches, footage, meta->seen, error))
+        return false;
     if (!(meta->settings.learner == NERV_META_MAML ? learn_unrolled(meta, &deal, loss, error)
                                                    : learn_walking(meta, &deal, loss, error)))
         return false;
-    meta->n_learned++;
+    meta->outer.n_learned++;
     return true;
 }
 
 const float *nerv_meta_gradient(const NervMeta *meta)
 {
-    return meta->sum;
-}
-
-/* --- the outer step --- */
-
-static void move_by_adam(NervMeta *meta, double part)
-{
-    const double t = (double)++meta->n_updates, correct1 = 1. - pow(BETA1, t), correct2 = 1. - pow(BETA2, t);
-    double norm = 0.;
-    for (size_t i = 0; i < meta->n_start; i++)
-        norm += (double)meta->sum[i] * meta->sum[i];
-    norm = sqrt(norm) / meta->n_learned;
-    const double scale =
-        (meta->settings.clip > 0. && norm > meta->settings.clip ? meta->settings.clip / norm : 1.) /
-        meta->n_learned;
-    for (size_t i = 0; i < meta->n_all; i++) {
-        const bool is_rate = i >= meta->n_start;
-        const double g = meta->sum[i] * (is_rate ? 1. / meta->n_learned : scale);
-        const double rate = is_rate ? meta->settings.rates_rate : meta->settings.outer_rate;
-        meta->moment[i] += (float)((1. - BETA1) * (g - meta->moment[i]));
-        meta->square[i] += (float)((1. - BETA2) * (g * g - meta->square[i]));
-        meta->value[i] -=
-            (float)(part * rate * meta->moment[i] / correct1 / (sqrt(meta->square[i] / correct2) + EPS));
-    }
+    return meta->outer.sum;
 }
 
 bool nerv_meta_update(NervMeta *meta, double part, GError **error)
 {
-    if (!meta->n_learned)
+    const NervMetaSettings *s = &meta->settings;
+    if (!meta->outer.n_learned)
         return true;
-    if (meta->settings.learner == NERV_META_REPTILE) {
-        meta->n_updates++;
-        for (size_t i = 0; i < meta->n_start; i++)
-            meta->value[i] -= (float)(part * meta->settings.outer_rate * meta->sum[i] / meta->n_learned);
-    } else {
-        move_by_adam(meta, part);
-    }
-    memset(meta->sum, 0, meta->n_all * sizeof(*meta->sum));
-    meta->n_learned = 0;
-    for (size_t i = 0; i < meta->n_all; i++)
-        if (!isfinite(meta->value[i])) {
-            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                        "meta-learning diverged: lower its inner or its outer rate");
-            return false;
-        }
-    return true;
+    if (s->learner == NERV_META_REPTILE)
+        nerv_outer_walk(&meta->outer, part * s->outer_rate);
+    else
+        nerv_outer_adam(&meta->outer, part * s->outer_rate, part * s->rates_rate, s->clip);
+    if (nerv_outer_is_finite(&meta->outer))
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                "meta-learning diverged: lower its inner or its outer rate");
+    return false;
 }
 
 /* --- out and in --- */
 
-void nerv_meta_weights(const NervMeta *meta, float *dst)
+const float *nerv_meta_start(const NervMeta *meta)
 {
-    nerv_start_expand(meta->model, meta->value, dst);
+    return meta->outer.value;
 }
 
-/* The start and Adam's moments; the generator's state and the number of updates in halves that floats hold. */
+/* What was learned; the generator's state and the number of updates in halves that floats hold. */
 #define STATE_WORDS 5
 #define HALVES      (4 * STATE_WORDS)
 
 size_t nerv_meta_state_count(const NervMeta *meta)
 {
-    return 3 * meta->n_all + HALVES;
+    return 3 * meta->outer.n_all + HALVES;
 }
 
 void nerv_meta_get_state(const NervMeta *meta, float *dst)
 {
-    const size_t n = meta->n_all;
     uint64_t words[STATE_WORDS];
-    memcpy(dst, meta->value, n * sizeof(*dst));
-    memcpy(dst + n, meta->moment, n * sizeof(*dst));
-    memcpy(dst + 2 * n, meta->square, n * sizeof(*dst));
+    nerv_outer_get(&meta->outer, dst);
     memcpy(words, meta->rng.s, sizeof(meta->rng.s));
-    words[STATE_WORDS - 1] = meta->n_updates;
+    words[STATE_WORDS - 1] = meta->outer.n_updates;
     for (int i = 0; i < HALVES; i++)
-        dst[3 * n + (size_t)i] = (float)(words[i / 4] >> (i % 4 * 16) & 0xffff);
+        dst[3 * meta->outer.n_all + (size_t)i] = (float)(words[i / 4] >> (i % 4 * 16) & 0xffff);
 }
 
 bool nerv_meta_set_state(NervMeta *meta, const float *src, size_t n, GError **error)
 {
+    const size_t n_all = meta->outer.n_all;
     bool valid = n == nerv_meta_state_count(meta);
     uint64_t words[STATE_WORDS] = { 0 };
     for (size_t i = 0; valid && i < n; i++)
         valid = isfinite(src[i]);
     for (size_t i = 0; valid && i < HALVES; i++) {
-        const float half = src[3 * meta->n_all + i];
+        const float half = src[3 * n_all + i];
         valid = half >= 0.f && half <= 65535.f;
         words[i / 4] |= valid ? (uint64_t)half << (i % 4 * 16) : 0;
     }
     if (!valid) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
-                    "this is no state of a meta-learner with %zu learned values", meta->n_all);
+                    "this is no state of a meta-learner with %zu learned values", n_all);
         return false;
     }
-    memcpy(meta->value, src, meta->n_all * sizeof(*src));
-    memcpy(meta->moment, src + meta->n_all, meta->n_all * sizeof(*src));
-    memcpy(meta->square, src + 2 * meta->n_all, meta->n_all * sizeof(*src));
-    memset(meta->sum, 0, meta->n_all * sizeof(*meta->sum));
-    meta->n_learned = 0;
+    nerv_outer_set(&meta->outer, src, words[STATE_WORDS - 1]);
     memcpy(meta->rng.s, words, sizeof(meta->rng.s));
-    meta->n_updates = words[STATE_WORDS - 1];
     return true;
 }

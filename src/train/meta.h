@@ -5,8 +5,7 @@
  * every upsampling block's output may be compared with the frame in its size (spatial guidance), and a clip's frames may become more in the
  * course of learning (temporal guidance, which is the caller's: n_runs).
  *
- * A tensor of weights begins a fit as it was learned. A grid begins with one value for each of its channels, at all times and places: what
- * is where in a picture, no start can know, and such a start serves clips of any length and size.
+ * What a start is, and that a grid begins as a map of the clip's pictures, is said in models/start.h.
  */
 #pragma once
 
@@ -30,6 +29,7 @@ typedef struct {
     double outer_rate;       /* Adam's; of Reptile the part of the way, 0..1 */
     double rates_rate;       /* Adam's for the inner rates, which begin with 1 */
     double clip;             /* most that the outer gradient's norm may be; 0: no bound */
+    bool maps;               /* grids begin as maps of a clip's patches; else alike everywhere */
     double spatial;          /* weight of the mean of the blocks' losses beside the frame's; 0: none */
     NervTrainSettings train; /* the loss, Adam's numbers, the learning rate and the seed */
 } NervMetaSettings;
@@ -63,8 +63,8 @@ const float *nerv_meta_gradient(const NervMeta *meta);
 /* Moves the start by the mean of what was learned since the last time, at `part` of the outer rate; without any it does nothing. */
 bool nerv_meta_update(NervMeta *meta, double part, GError **error);
 
-/* The start as weights of the model, n_weights floats; any other one of its configuration has the same (models/start.h). */
-void nerv_meta_weights(const NervMeta *meta, float *dst);
+/* nerv_start_count(model) floats, the meta-learner's; any other model of its configuration begins with the same (models/start.h). */
+const float *nerv_meta_start(const NervMeta *meta);
 
 /* All that a later nerv_meta_set_state() needs to go on as if nothing had been: floats, and how many. */
 size_t nerv_meta_state_count(const NervMeta *meta);

@@ -85,6 +85,7 @@ void nerv_train_settings_default(NervTrainSettings *s)
         .epochs = 100,
         .batch_size = 1,
         .learning_rate = 5e-4,
+        .layers_rate = 1.,
         .beta1 = 0.5,
         .beta2 = 0.999,
         .eps = 1e-8,
@@ -105,11 +106,11 @@ static bool settings_valid(const NervTrainSettings *s, GError **error)
         return false;
     }
     if (s->epochs >= 1 && s->batch_size >= 1 && s->learning_rate > 0. && s->learning_rate <= 10. &&
-        s->warmup >= 0. && s->warmup <= 1. && s->beta1 >= 0. && s->beta1 < 1. && s->beta2 >= 0. &&
-        s->beta2 < 1. && s->eps > 0. && (s->bits == 0 || (s->bits >= 2 && s->bits <= 12)) &&
-        s->quantise_from >= 0. && s->quantise_from <= 1. && s->rate_weight >= 0. && s->rate_weight <= 1e6 &&
-        s->balance >= 0. && s->balance <= 1. && s->pruning >= 0. && s->pruning <= .99 && s->prune_at >= 0. &&
-        s->prune_at <= 1.)
+        s->layers_rate > 0. && s->layers_rate <= 100. && s->warmup >= 0. && s->warmup <= 1. &&
+        s->beta1 >= 0. && s->beta1 < 1. && s->beta2 >= 0. && s->beta2 < 1. && s->eps > 0. &&
+        (s->bits == 0 || (s->bits >= 2 && s->bits <= 12)) && s->quantise_from >= 0. &&
+        s->quantise_from <= 1. && s->rate_weight >= 0. && s->rate_weight <= 1e6 && s->balance >= 0. &&
+        s->balance <= 1. && s->pruning >= 0. && s->pruning <= .99 && s->prune_at >= 0. && s->prune_at <= 1.)
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                 "training settings out of range: %u epochs, batch %u, learning rate %g, warm-up %g",
@@ -184,7 +185,9 @@ static void build_descent(NervTrainer *tr, const Leaves *l, NervTensor *objectiv
     for (uint32_t i = 0; i < n; i++) {
         if (l->masks && l->masks[i])
             grads[i] = nerv_mul(t, grads[i], l->masks[i]);
-        const double rate = tr->model->params[i].rate > 0.f ? tr->model->params[i].rate : 1.;
+        const NervParam *p = &tr->model->params[i];
+        const double rate =
+            (p->rate > 0.f ? p->rate : 1.) * (p->role == NERV_PARAM_GRID ? 1. : tr->settings.layers_rate);
         nerv_adam(t, l->weights[i], grads[i], l->weights[n + i], l->weights[2 * n + i], hyper_leaf(tr, rate),
                   &adam);
     }

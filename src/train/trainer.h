@@ -15,6 +15,7 @@ typedef struct {
     uint32_t
         batch_size; /* runs per step, >= 1; clamped to the clip's, and to 1 if a run has several frames or keyframes, or the model several videos */
     double learning_rate; /* peak, > 0 */
+    double layers_rate;   /* in units of it: that of all that is no grid; 1 */
     double beta1, beta2;  /* Adam; the paper's 0.5, 0.999 */
     double eps;           /* 1e-8 */
     double warmup;        /* fraction of all steps, 0..1; the paper's 0.2 */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the golden vector of MAML with PyTorch (Debian's python3-torch); the tests need no PyTorch.
 
-A network of two stages on temporal grids, whose channels begin with one value each: all frames of a clip are seen in each of a few steps of gradient
+A network of two stages on temporal grids, which begin as maps of the frames' patches: all frames of a clip are seen in each of a few steps of gradient
 descent, each tensor with a rate of its own, and once more behind them; the gradient of that last loss in the beginning and in the
 rates, through the steps (create_graph=True), and without what goes through their gradients. Stages are guided by the frame in their sizes. Double
 precision from values that are floats. Layout of a file: make_golden.py.
@@ -23,13 +23,14 @@ STRIDES = (4, 2)
 WIDTHS = (5, 4)
 GRIDS = ((2, 3), (3, 2))  # rows and channels in front of each block
 STEPS, RATE, SPATIAL = 3, 0.4, 0.7
+SIDE = 4  # coefficients of a patch each way, at most
 
 
 def shapes():
     """Of the values at the beginning, by the parameters' names in their order."""
     out, channels = {}, 0
     for i, ((_, c), w, s) in enumerate(zip(GRIDS, WIDTHS, STRIDES)):
-        out[f"grid{i}"] = (1, c, 1, 1)
+        out[f"grid{i}"] = (c, 1 + 3 * min(cell(i), SIDE) ** 2, 1, 1)
         out[f"block{i}.weight"] = (w * s * s, channels + c) + ((3, 3) if i else (1, 1))
         out[f"block{i}.bias"] = (w * s * s,)
         channels = w
@@ -39,13 +40,34 @@ def shapes():
     return out
 
 
-def whole(start):
-    """Grids at all times and places; other tensors as they are."""
-    scale, out = 1, dict(start)
-    for i, ((rows, c), s) in enumerate(zip(GRIDS, STRIDES)):
-        out[f"grid{i}"] = start[f"grid{i}"].expand(rows, c, BASE[0] * scale, BASE[1] * scale)
-        scale *= s
-    return out
+def cell(i):
+    """Samples across of one of the grid's cells."""
+    return int(np.prod(STRIDES[i:]))
+
+
+def patches(frames, i):
+    """What a grid is a map of, [rows, features, h, w]: 1, and the cosine transforms of three colours in each cell, of the frames round each row's time."""
+    s, rows = cell(i), GRIDS[i][0]
+    side = min(s, SIDE)
+    rgb = frames.astype(np.float64) / 255
+    planes = np.stack([rgb.mean(axis=3) - 0.5, rgb[..., 2] - rgb[..., 1], rgb[..., 0] - rgb[..., 1]], axis=1)
+    h, w = BASE[0] * cell(0) // s, BASE[1] * cell(0) // s
+    planes = np.pad(planes, ((0, 0), (0, 0), (0, h * s - HEIGHT), (0, w * s - WIDTH)), mode="edge")
+    k, x = np.arange(side)[:, None], np.arange(s)[None]
+    basis = np.where(k > 0, np.sqrt(2), 1) * np.cos(np.pi * (x + 0.5) * k / s) / s
+    blocks = planes.reshape(FRAMES, 3, h, s, w, s)
+    parts = np.einsum("fchywx,ky,lx->fcklhw", blocks, basis, basis)
+    parts *= (4 * (1 + k + k.T))[None, None, :, :, None, None] * np.array([1, 3, 3])[None, :, None, None, None, None]
+    parts = parts.reshape(FRAMES, 3 * side * side, h, w)
+    at_row = np.arange(FRAMES) * (rows - 1) / (FRAMES - 1)
+    near = np.maximum(0, 1 - np.abs(at_row[None] - np.arange(rows)[:, None]))
+    means = np.einsum("rf,fphw->rphw", near / near.sum(axis=1, keepdims=True), parts)
+    return torch.from_numpy(np.concatenate([np.ones((rows, 1, h, w)), means], axis=1))
+
+
+def whole(start, seen):
+    """Grids as maps; other tensors as they are."""
+    return {k: F.conv2d(seen[k], v) if k in seen else v for k, v in start.items()}
 
 
 def at(grid, index):
@@ -74,9 +96,9 @@ def loss(w, target):
     return frame, frame + SPATIAL * guidance / len(stages)
 
 
-def learn(start, rates, target, second_order):
+def learn(start, rates, seen, target, second_order):
     """Losses in front of the steps and behind them, and gradients."""
-    w, before = whole(start), None
+    w, before = whole(start, seen), None
     for _ in range(STEPS):
         frame, objective = loss(w, target)
         before = frame.item() if before is None else before
@@ -97,11 +119,12 @@ def main():
     start, rates = {}, {}
     for name, shape in shapes().items():
         fan = np.prod(shape[1:]) if len(shape) > 1 else 4
-        bound = 0.5 if name.startswith("grid") else fan ** -0.5
+        bound = 0.15 if name.startswith("grid") else fan ** -0.5
         start[name] = torch.empty(shape).uniform_(-bound, bound).double().requires_grad_()
         rates[name] = torch.empty(1).uniform_(0.5, 1.5).double().requires_grad_()
-    before, after, grads = learn(start, rates, target, True)
-    _, same, first = learn(start, rates, target, False)
+    seen = {f"grid{i}": patches(frames, i) for i in range(len(GRIDS))}
+    before, after, grads = learn(start, rates, seen, target, True)
+    _, same, first = learn(start, rates, seen, target, False)
     assert abs(after - same) < 1e-12
     n = len(start)
     arrays = [("frames", frames.reshape(FRAMES, 1, 1, -1)), ("losses", four(np.array([before, after], np.float32))),

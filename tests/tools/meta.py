@@ -74,6 +74,7 @@ def wrong(directory, clips):
     run(clips[0], status=2, says="--out")
     run(out, "--learner=sgd", clips[0], status=2, says="maml, fomaml or reptile")
     run(out, "--scales=1,0.5", clips[0], status=2, says="--scales")
+    run(out, "--layers-rate=0", clips[0], status=2, says="layers-rate")
     run(out, "--inner-steps=17", clips[0], status=2, says="inner-steps")
     run(out, "--frames=64", clips[0], status=1, says="has 9 frames")
     run(out, "--model=dnerv", clips[0], status=1, says="keyframes")

@@ -9,13 +9,15 @@
 
 #include "models/start.h"
 #include "train/meta.h"
+#include "train/patches.h"
 #include "device.h"
 
-#define W     24
-#define H     16
-#define N     4
-#define CLIPS 6 /* the last one, between the others, is for tests */
-#define BYTES ((size_t)N * W * H * 3)
+#define W           24
+#define H           16
+#define N           4
+#define LAYERS_RATE .1
+#define CLIPS       6 /* the last one, between the others, is for tests */
+#define BYTES       ((size_t)N * W * H * 3)
 
 static NervBackend *backend;
 static NervBuffer *clip[CLIPS];
@@ -52,6 +54,7 @@ static NervMetaSettings settings_for(NervMetaLearner learner)
     s.batch = 2;
     s.outer_rate = learner == NERV_META_REPTILE ? .3 : 1e-2;
     s.train.learning_rate = 1e-2;
+    s.train.layers_rate = LAYERS_RATE;
     s.train.beta1 = .9;
     return s;
 }
@@ -126,7 +129,7 @@ static void test_gradient(void)
 }
 
 /* The mean squared error of the unseen clip after a few passes from given weights, or from drawn ones. */
-static double fit(const NervModel *model, const float *weights)
+static double fit(const NervModel *model, const float *weights, double layers_rate)
 {
     GError *error = NULL;
     NervTrainSettings s;
@@ -134,6 +137,7 @@ static double fit(const NervModel *model, const float *weights)
     nerv_train_settings_default(&s);
     s.epochs = 3;
     s.learning_rate = 1e-2;
+    s.layers_rate = layers_rate;
     s.beta1 = .9;
     s.warmup = 0.;
     s.l1_weight = s.ssim_weight = 0.;
@@ -156,6 +160,7 @@ static void check_learner(NervMetaLearner learner, double spatial)
     s.spatial = spatial;
     NervModel *model = make_model("'flow-rows': <0>");
     NervMeta *meta = make(model, &s);
+    const NervFootage unseen = { .frames = clip[CLIPS - 1], .pixels = &pixels };
     double first = 0., last = 0.;
     for (int i = 0; i < 80; i++) {
         double after = 0.;
@@ -166,8 +171,12 @@ static void check_learner(NervMetaLearner learner, double spatial)
         last = after;
     }
     g_autofree float *weights = g_new(float, (gsize)model->n_weights);
-    nerv_meta_weights(meta, weights);
-    const double drawn = fit(model, NULL), learned = fit(model, weights);
+    g_autofree float *seen = g_new(float, (gsize)nerv_start_patches_count(model) + 1);
+    NervPatches *patches = nerv_patches_new(backend, model, &unseen, NULL);
+    g_assert_true(patches && nerv_patches_run(patches, &unseen, seen, NULL));
+    nerv_patches_free(patches);
+    nerv_start_expand(model, nerv_meta_start(meta), seen, weights);
+    const double drawn = fit(model, NULL, 1.), learned = fit(model, weights, LAYERS_RATE);
     g_test_message("%s: loss %g, %g; %.2f dB from a drawn start, %.2f from this",
                    nerv_meta_learner_name(learner), first, last, drawn, learned);
     g_assert_cmpfloat(last, <, .5 * first);
