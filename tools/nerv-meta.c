@@ -32,7 +32,7 @@ static char *opt_model = "nerv", *opt_learner = "maml", *opt_size = "320x180", *
             *opt_device = "cpu", *opt_out, *opt_state, *opt_json, *opt_png, *opt_provenance = "",
             **opt_held_out, **opt_clips;
 static int opt_frames = 32, opt_clip_frames = 160, opt_updates = 2000, opt_windows = 2, opt_inner_steps = 4,
-           opt_batch = 4, opt_every = 100, opt_valid_steps = 96, opt_threads;
+           opt_batch = 4, opt_every = 100, opt_valid_steps = 96, opt_full_steps, opt_threads;
 static double opt_inner_rate = .05, opt_outer_rate, opt_layers_rate = 1., opt_spatial = 1., opt_learning_rate,
               opt_seconds, opt_weights;
 static gboolean opt_no_temporal, opt_no_maps, opt_fixed_rates;
@@ -67,6 +67,8 @@ static const GOptionEntry options[] = {
       "Of other learners' inner steps, of fits of clips held out, and said in the file (default: the "
       "model's)",
       "X" },
+    { "full-steps", 0, 0, G_OPTION_ARG_INT, &opt_full_steps,
+      "Said in the file: fits of fewer steps have as much lower a rate (default: 0, they have not)", "N" },
     { "outer-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_outer_rate,
       "Of the start (default 0.001); of reptile the part of the way (default 1)", "X" },
     { "layers-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_layers_rate,
@@ -101,6 +103,7 @@ typedef struct {
     double scales[MOST_SCALES];
     uint32_t n_scales;
     NervMetaSettings settings;
+    NervInitRates rates;
     Windows learned, held_out;
     NervBackend *be;
     NervModel *model;
@@ -172,6 +175,7 @@ static bool check_arguments(Run *run, GError **error)
            bench_check_double("outer-rate", opt_outer_rate, 0., 1., error) &&
            bench_check_double("layers-rate", opt_layers_rate, 1e-6, 100., error) &&
            bench_check_double("spatial", opt_spatial, 0., 1e3, error) &&
+           bench_check_int("full-steps", opt_full_steps, 0, 1000000, error) &&
            bench_check_double("learning-rate", opt_learning_rate, 0., 10., error) &&
            bench_check_double("seconds", opt_seconds, 0., 1e9, error) &&
            bench_check_double("weights", opt_weights, 0., (double)NERV_INIT_MAX_WEIGHTS, error) &&
@@ -256,6 +260,7 @@ static bool make_learner(Run *run, GError **error)
     s->inner_rate = opt_inner_rate;
     s->outer_rate = opt_outer_rate;
     s->train.layers_rate = opt_layers_rate;
+    run->rates = (NervInitRates){ opt_learning_rate, opt_layers_rate, (uint32_t)opt_full_steps };
     s->spatial = opt_spatial;
     s->maps = !opt_no_maps;
     s->learn_rates = !opt_fixed_rates;
@@ -302,6 +307,11 @@ static bool fit_window(const Run *run, bool learned, double *psnr, GError **erro
     NervScore score = { 0 };
     t.steps = (uint32_t)opt_valid_steps;
     t.warmup = run->model->warmup;
+    if (learned)
+        nerv_init_tune(&run->rates, t.steps, &t);
+    else
+        t.learning_rate = run->model->learning_rate;
+    t.layers_rate = learned ? t.layers_rate : 1.;
     if (learned) {
         if (!opt_no_maps && !nerv_patches_run(run->patches, &footage, run->seen, error))
             return false;
@@ -348,8 +358,7 @@ static bool write_init(const Run *run, GError **error)
                                    ? g_utf8_make_valid(provenance, NERV_INIT_MAX_PROVENANCE - 3)
                                    : g_strdup(provenance);
     /* a state begins with the start, whose first values are the model's */
-    const bool ok = nerv_init_write(run->model, run->log.state, opt_learning_rate, opt_layers_rate, fitting,
-                                    file, error) &&
+    const bool ok = nerv_init_write(run->model, run->log.state, &run->rates, fitting, file, error) &&
                     g_file_set_contents(opt_out, (const char *)file->data, file->len, error);
     g_byte_array_unref(file);
     return ok;

@@ -173,10 +173,8 @@ static NervTrainSettings settings_of(const Run *run, const Start *start, double 
     t.learning_rate = run->model->learning_rate;
     if (!start->init && opt_drawn_rate > 0.)
         t.learning_rate = opt_drawn_rate;
-    else if (start->init && start->init->learning_rate > 0.)
-        t.learning_rate = start->init->learning_rate;
     if (start->init)
-        t.layers_rate = start->init->layers_rate;
+        nerv_init_tune(&start->init->rates, t.steps, &t);
     return t;
 }
 
@@ -292,8 +290,9 @@ static void describe(Run *run)
         const NervInit *init = run->start[i].init;
         json_open(j, NULL, '{');
         json_string(j, "start", run->start[i].name);
-        json_number(j, "learning_rate", settings_of(run, &run->start[i], 1.).learning_rate);
-        json_number(j, "layers_rate", init ? init->layers_rate : 1.);
+        json_number(j, "learning_rate", settings_of(run, &run->start[i], MOST_STEPS).learning_rate);
+        json_number(j, "layers_rate", init ? init->rates.layers_rate : 1.);
+        json_integer(j, "full_steps", init ? init->rates.full_steps : 0);
         json_string(j, "provenance", init ? init->provenance : NULL);
         json_close(j, '}');
     }

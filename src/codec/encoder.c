@@ -288,6 +288,15 @@ static void set_choice(NervEncoderStats *stats, const NervResidualChoice *choice
     stats->residual_psnr = choice->residual_psnr;
 }
 
+/* Rates of the init, but for one that was asked for. */
+static void tune(const NervEncoder *enc, const NervModel *model, NervTrainSettings *t)
+{
+    const double asked = enc->settings.learning_rate;
+    const uint64_t runs = (uint64_t)MAX(model->n_runs, 1), batch = MIN(t->batch_size, runs);
+    nerv_init_tune(&enc->init->rates, t->deadline_us ? 0 : t->epochs * ((runs + batch - 1) / batch), t);
+    t->learning_rate = asked > 0. ? asked : t->learning_rate;
+}
+
 static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, bool may_give_up,
                           uint32_t least_steps, NervFitResult *result, GError **error)
 {
@@ -314,10 +323,8 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervSegment segment = describe_segment(enc, model, &s, &pts);
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = nerv_encoder_deadline(enc);
-    if (enc->init && enc->init->learning_rate > 0. && !(enc->settings.learning_rate > 0.))
-        fitter.train.learning_rate = enc->init->learning_rate;
     if (enc->init)
-        fitter.train.layers_rate = enc->init->layers_rate;
+        tune(enc, model, &fitter.train);
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
     const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &enc->keys.motion, &network,

@@ -14,10 +14,11 @@
 
 #define VERSION 1
 /* Of the values of a row; a bias shifts a whole channel. */
-#define MOST_INDEX 127
-#define MOST_BIAS  1023
-#define MOST_MAP   8191 /* of a map's coefficients */
-#define MOST_STEP  1e30f
+#define MOST_INDEX      127
+#define MOST_BIAS       1023
+#define MOST_MAP        8191 /* of a map's coefficients */
+#define MOST_STEP       1e30f
+#define MOST_FULL_STEPS 1000000
 /* The least that stands before the network and behind it. */
 #define LEAST_BYTES (4 + NERV_INIT_HASH_BYTES)
 
@@ -46,16 +47,21 @@ static void hash_of(const uint8_t *data, size_t bytes, uint8_t hash[NERV_INIT_HA
     g_checksum_free(sum);
 }
 
+static bool rates_valid(const NervInitRates *r)
+{
+    return r->learning_rate >= 0. && r->learning_rate <= 10. && r->layers_rate > 0. &&
+           r->layers_rate <= 100. && r->full_steps <= MOST_FULL_STEPS;
+}
+
 /* --- writing --- */
 
-static const char *check(const NervModel *model, const float *start, double learning_rate, double layers_rate,
+static const char *check(const NervModel *model, const float *start, const NervInitRates *rates,
                          const char *provenance)
 {
     const size_t length = strlen(provenance);
-    if (!(learning_rate >= 0. && learning_rate <= 10.))
-        return "a learning rate goes from 0 to 10";
-    if (!(layers_rate > 0. && layers_rate <= 100.))
-        return "a rate of layers is more than 0, and 100 at most";
+    if (!rates_valid(rates))
+        return "a learning rate goes from 0 to 10, that of layers to 100 and is more than 0, and a full rate "
+               "comes after 1000000 steps at most";
     if (length > NERV_INIT_MAX_PROVENANCE || !g_utf8_validate(provenance, (gssize)length, NULL))
         return "a provenance is at most 65535 bytes of UTF-8";
     if (model->n_weights > NERV_INIT_MAX_WEIGHTS)
@@ -105,10 +111,10 @@ static void write_maps(NervBitWriter *w, const NervModel *model, const float *st
     }
 }
 
-bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, double layers_rate,
+bool nerv_init_write(const NervModel *model, const float *start, const NervInitRates *rates,
                      const char *provenance, GByteArray *out, GError **error)
 {
-    const char *why = check(model, start, learning_rate, layers_rate, provenance);
+    const char *why = check(model, start, rates, provenance);
     if (why) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "init: %s", why);
         return false;
@@ -128,8 +134,9 @@ bool nerv_init_write(const NervModel *model, const float *start, double learning
     nerv_write_varint(&w, (uint64_t)model->clip.width);
     nerv_write_varint(&w, (uint64_t)model->clip.height);
     nerv_write_varint(&w, (uint64_t)model->clip.n_frames);
-    nerv_write_f32(&w, (float)learning_rate);
-    nerv_write_f32(&w, (float)layers_rate);
+    nerv_write_f32(&w, (float)rates->learning_rate);
+    nerv_write_f32(&w, (float)rates->layers_rate);
+    nerv_write_varint(&w, rates->full_steps);
     nerv_write_varint(&w, strlen(provenance));
     nerv_write_bytes(&w, provenance, strlen(provenance));
     const bool ok = nerv_network_write_steps(model, weights, steps, NULL, &network, error);
@@ -209,12 +216,12 @@ static bool read_head(NervInit *init, NervBitReader *r, NervClip *clip, GError *
     clip->width = (int32_t)nerv_read_range(r, 16, 8192);
     clip->height = (int32_t)nerv_read_range(r, 16, 8192);
     clip->n_frames = (int32_t)nerv_read_range(r, 1, 65536);
-    init->learning_rate = nerv_read_f32(r);
-    init->layers_rate = nerv_read_f32(r);
+    init->rates.learning_rate = nerv_read_f32(r);
+    init->rates.layers_rate = nerv_read_f32(r);
+    init->rates.full_steps = (uint32_t)nerv_read_range(r, 0, MOST_FULL_STEPS);
     const size_t length = (size_t)nerv_read_range(r, 0, NERV_INIT_MAX_PROVENANCE);
     const uint8_t *text = nerv_read_bytes(r, length);
-    if (r->failed || !(init->learning_rate >= 0. && init->learning_rate <= 10.) ||
-        !(init->layers_rate > 0. && init->layers_rate <= 100.))
+    if (r->failed || !rates_valid(&init->rates))
         return damaged("its head is damaged", error);
     if (!g_utf8_validate((const char *)text, (gssize)length, NULL))
         return damaged("what it says of its origin is not UTF-8", error);
@@ -277,6 +284,15 @@ NervInit *nerv_init_load(const char *path, GError **error)
 }
 
 /* --- use --- */
+
+void nerv_init_tune(const NervInitRates *rates, uint64_t n_steps, NervTrainSettings *train)
+{
+    if (rates->learning_rate > 0.)
+        train->learning_rate = rates->learning_rate;
+    if (n_steps > 0 && n_steps < rates->full_steps)
+        train->learning_rate *= (double)n_steps / rates->full_steps;
+    train->layers_rate = rates->layers_rate;
+}
 
 /* The first parameter from i on that starts have; n_params where there is none. */
 static uint32_t next_param(const NervModel *m, uint32_t i)

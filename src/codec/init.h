@@ -7,7 +7,7 @@
 
 #include "base/bits.h"
 #include "models/start.h"
-#include "train/footage.h"
+#include "train/trainer.h"
 
 #define NERV_INIT_HASH_BYTES 32
 /* Of what is said of an init's origin, in UTF-8. */
@@ -16,12 +16,18 @@
 #define NERV_INIT_MAX_BYTES   ((size_t)64 << 20)
 #define NERV_INIT_MAX_WEIGHTS ((int64_t)64 << 20)
 
+/* Of a fit that begins with a start. */
+typedef struct {
+    double learning_rate; /* peak; 0: the model's */
+    double layers_rate;   /* NervTrainSettings's */
+    uint32_t
+        full_steps; /* a fit of fewer steps has a learning rate that is as much lower, so that it keeps what was learned; 0: not */
+} NervInitRates;
+
 typedef struct {
     NervModel *model; /* the configuration, for a reference clip */
     float *start;     /* nerv_start_count(model) */
-    /* The peak rate of a fit that begins here; 0: the model's. */
-    double learning_rate;
-    double layers_rate; /* NervTrainSettings's */
+    NervInitRates rates;
     char *provenance;
     uint8_t hash[NERV_INIT_HASH_BYTES];
 } NervInit;
@@ -31,7 +37,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(NervInit, nerv_init_free)
 
 /* Appends a file. start: nerv_start_count(model) floats, of which indices of 8 bits are kept, of biases 11, of maps 16: nerv_init_read() says what became of them. The
  * provenance is UTF-8 without zeros. NERV_ERROR_INVALID for what is out of range, and `out` is as before. */
-bool nerv_init_write(const NervModel *model, const float *start, double learning_rate, double layers_rate,
+bool nerv_init_write(const NervModel *model, const float *start, const NervInitRates *rates,
                      const char *provenance, GByteArray *out, GError **error);
 
 /* What is read is copied. NERV_ERROR_DATA where the hash is not that of the file or what it says is out of range, NERV_ERROR_UNSUPPORTED for files of
@@ -39,6 +45,9 @@ bool nerv_init_write(const NervModel *model, const float *start, double learning
 NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error);
 /* From a file; its errors are NERV_ERROR_INVALID and name it. */
 NervInit *nerv_init_load(const char *path, GError **error);
+
+/* Puts the rates of a fit of n_steps, 0: it is not known of how many, in place of a model's own. */
+void nerv_init_tune(const NervInitRates *rates, uint64_t n_steps, NervTrainSettings *train);
 
 /* Whether the model's layers and the channels of its grids are the init's; frames, size and rows of grids are the model's. */
 bool nerv_init_suits(const NervInit *init, const NervModel *model);

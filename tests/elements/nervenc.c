@@ -609,7 +609,7 @@ GST_START_TEST(test_init_location)
     GstVideoInfo info;
     GstStructure *stats;
 
-    fail_unless(nerv_init_write(model, start, 0., 1., "zeros", file, NULL));
+    fail_unless(nerv_init_write(model, start, &(NervInitRates){ .layers_rate = 1. }, "zeros", file, NULL));
     fail_unless(g_file_set_contents(path, (const char *)file->data, file->len, NULL));
     GstElement *enc = tiny_encoder(2);
     g_object_set(enc, "model", "nerv", "model-options", NULL, "init-location", path, NULL);

@@ -42,8 +42,7 @@ static void check_again(const NervInit *init)
         abort();
     GByteArray *file = g_byte_array_new();
     /* refused where weights are beyond what is written */
-    if (nerv_init_write(init->model, init->start, init->learning_rate, init->layers_rate, init->provenance,
-                        file, NULL)) {
+    if (nerv_init_write(init->model, init->start, &init->rates, init->provenance, file, NULL)) {
         g_autoptr(NervInit) again = nerv_init_read(file->data, file->len, NULL);
         if (!again || nerv_start_count(again->model) != n ||
             !g_str_equal(again->provenance, init->provenance) || !nerv_init_suits(again, init->model))

@@ -287,7 +287,8 @@ static void init_seeds(void)
         nerv_rng_init(&rng, i);
         for (int64_t j = 0; j < nerv_start_count(model); j++)
             start[j] = nerv_rng_uniform(&rng, -seeds[i].bound, seeds[i].bound);
-        if (!nerv_init_write(model, start, i ? 1e-3 : 0., 1., seeds[i].provenance, a, &error))
+        if (!nerv_init_write(model, start, &(NervInitRates){ i ? 1e-3 : 0., 1., 40 * (uint32_t)i },
+                             seeds[i].provenance, a, &error))
             g_error("%s", error->message);
         save("init", seeds[i].name, a);
         if (i == 1) {

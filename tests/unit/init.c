@@ -16,6 +16,8 @@
 
 #define ORIGIN "three clips, CC0: \xc3\xa4"
 
+static const NervInitRates rates = { 2e-3, .25, 70 };
+
 static NervModel *make(const char *name, const char *options, int32_t width, int32_t height, int32_t n_frames,
                        uint32_t n_videos)
 {
@@ -50,7 +52,7 @@ static GByteArray *write_file(const NervModel *model, const float *start)
 {
     GError *error = NULL;
     GByteArray *file = g_byte_array_new();
-    nerv_init_write(model, start, 2e-3, .25, ORIGIN, file, &error);
+    nerv_init_write(model, start, &rates, ORIGIN, file, &error);
     g_assert_no_error(error);
     return file;
 }
@@ -69,8 +71,9 @@ static void check_round(NervModel *model)
     GByteArray *file = write_file(model, start);
     g_autoptr(NervInit) init = read_file(file);
     g_assert_cmpstr(init->provenance, ==, ORIGIN);
-    g_assert_cmpfloat_with_epsilon(init->learning_rate, 2e-3, 1e-9);
-    g_assert_cmpfloat(init->layers_rate, ==, .25);
+    g_assert_cmpfloat_with_epsilon(init->rates.learning_rate, 2e-3, 1e-9);
+    g_assert_cmpfloat(init->rates.layers_rate, ==, .25);
+    g_assert_cmpuint(init->rates.full_steps, ==, 70);
     g_assert_true(nerv_init_suits(init, model));
     const int64_t n = nerv_start_count(model);
     g_assert_cmpint(nerv_start_count(init->model), ==, n);
@@ -197,6 +200,25 @@ static void test_several(void)
     nerv_model_free(two);
 }
 
+/* Short fits keep what was learned. */
+static void test_rates(void)
+{
+    NervTrainSettings t;
+    nerv_train_settings_default(&t);
+    const double own = t.learning_rate;
+    nerv_init_tune(&(NervInitRates){ .layers_rate = .5 }, 3, &t);
+    g_assert_cmpfloat(t.learning_rate, ==, own);
+    g_assert_cmpfloat(t.layers_rate, ==, .5);
+    static const struct {
+        uint64_t n_steps;
+        double want;
+    } cases[] = { { 0, 2e-3 }, { 7, 2e-4 }, { 35, 1e-3 }, { 70, 2e-3 }, { 5000, 2e-3 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        nerv_init_tune(&rates, cases[i].n_steps, &t);
+        g_assert_cmpfloat_with_epsilon(t.learning_rate, cases[i].want, 1e-9);
+    }
+}
+
 static void expect(const GByteArray *file, int code, const char *words)
 {
     g_autoptr(GError) error = NULL;
@@ -243,14 +265,14 @@ static void test_refused(void)
 
     file = g_byte_array_new();
     start[1] = NAN;
-    g_assert_false(nerv_init_write(model, start, 0., 1., "", file, &error));
+    g_assert_false(nerv_init_write(model, start, &rates, "", file, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
     start[1] = 0.f;
-    g_assert_false(nerv_init_write(model, start, 0., 1., "\xff", file, &error));
+    g_assert_false(nerv_init_write(model, start, &rates, "\xff", file, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
-    g_assert_false(nerv_init_write(model, start, -1., 1., "", file, &error));
+    g_assert_false(nerv_init_write(model, start, &(NervInitRates){ -1., 1., 0 }, "", file, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_assert_cmpuint(file->len, ==, 0);
     g_byte_array_unref(file);
@@ -408,6 +430,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/init/round", test_round);
     g_test_add_func("/init/suits", test_suits);
+    g_test_add_func("/init/rates", test_rates);
     g_test_add_func("/init/like", test_like);
     g_test_add_func("/init/several", test_several);
     g_test_add_func("/init/refused", test_refused);
