@@ -445,7 +445,7 @@ static bool learn_once(Run *run, GError **error)
         const Window w = windows_draw(&run->learned, &rng);
         NervMetaLoss loss;
         if (!windows_upload(&run->learned, &w, run->frames, error) ||
-            !nerv_meta_learn(run->meta, &footage, guided_runs(run), &loss, error))
+            !nerv_meta_learn(run->meta, &footage, guided_runs(run), NULL, &loss, error))
             return false;
         run->before += loss.before;
         run->after += loss.after;

@@ -1,75 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Meta-learning, see meta.h. MAML's inner steps are nodes of one tape, and its gradient goes through all of them; the others walk with the
- * steps of a fit and take from the end of the walk the gradient there, or the way to it. The outer step is taken on the host.
- *
- * The blocks' losses need a layer each, from their channels to R'G'B'. Those layers are learned and walk like the model's own parameters, so they
- * are appended to its list in a model that is all but the same.
+ * Meta-learning, see meta.h. MAML runs its one tape; the others walk step by step, and take from the end of the walk the gradient there, or the way to
+ * it. The outer step is taken on the host (meta_outer.h).
  */
+#include "train/meta.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "base/rng.h"
-#include "models/blocks.h"
-#include "models/params.h"
-#include "models/start.h"
-#include "train/loss.h"
-#include "train/meta.h"
-#include "train/meta_outer.h"
-#include "train/patches.h"
-
-/* Of drawn maps: with it values of grids come out in the size that features have. */
-#define MAP_BOUND .15f
-
-/* One evaluation on a tape with its runs. */
-typedef struct {
-    NervScene scene;
-    NervTensor *loss;
-} Look;
-
-/* Adam's numbers for tensors of one rate. */
-typedef struct {
-    double rate; /* in units of the learning rate */
-    NervTensor *leaf;
-} Hyper;
-
-struct NervMeta {
-    NervBackend *be;
-    const NervModel *model;
-    NervMetaSettings settings;
-    NervFootage footage; /* layouts; no pictures */
-
-    NervModel whole;   /* with the blocks' layers; params are its own */
-    NervModel reduced; /* the same with a start's shapes */
-    uint32_t n_stages;
-    uint32_t batch;
-
-    /* MAML: the start and the inner rates are leaves. The others: weights that walk. */
-    NervTape *tape;
-    NervExec *exec;
-    Look look[NERV_META_MAX_UNROLLED + 1];
-    uint32_t n_looks;
-    NervParams *start;
-    NervBuffer *rates;
-    NervTensor **start_leaf, **rate_leaf; /* and what their gradients are read from */
-    NervTensor **start_grad, **rate_grad;
-    NervParams *w, *m, *v;
-    Hyper hyper[4];
-    uint32_t n_hyper;
-    /* FOMAML: the gradient at the walk's end. */
-    NervTape *end_tape;
-    NervExec *end_exec;
-    Look end_look;
-    NervTensor **end_grad;
-
-    NervOuter outer;
-    NervPatches *patches;
-    float *seen;                       /* the clip's patches; 0 where grids are no maps */
-    NervTensor **patch_leaf;           /* MAML: what grids are maps of, each with its 1 */
-    float *weights, *moved, *gradient; /* of the whole, to work with */
-    NervRng rng;
-    uint32_t *order;
-};
+#include "train/meta_internal.h"
 
 static const char *const learner_names[] = { "maml", "fomaml", "reptile" };
 
@@ -123,235 +62,12 @@ static bool settings_valid(const NervMetaSettings *s, const NervModel *model, GE
     return false;
 }
 
-/* --- the model with its blocks' layers --- */
-
-/* Channels of what each block gives. */
-static uint32_t find_stages(const NervMeta *meta, int32_t *channels, GError **error)
-{
-    const NervModel *model = meta->model;
-    NervTape *t = nerv_tape_new();
-    NervScene scene;
-    NervTensor *stages[NERV_MODEL_MAX_STAGES];
-    g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params);
-    uint32_t n = 0;
-
-    nerv_scene_init(&scene, t, model, &meta->footage, 1);
-    nerv_params_leaves(model, t, "", leaves);
-    nerv_model_build_stages(model, t, leaves, scene.input, scene.keys, stages);
-    if (nerv_tape_check(t, error))
-        for (; n < NERV_MODEL_MAX_STAGES && stages[n]; n++)
-            channels[n] = stages[n]->shape.c;
-    nerv_scene_clear(&scene);
-    nerv_tape_free(t);
-    return n;
-}
-
-static bool make_models(NervMeta *meta, GError **error)
-{
-    int32_t channels[NERV_MODEL_MAX_STAGES];
-    const NervModel *model = meta->model;
-    const uint32_t n = find_stages(meta, channels, error);
-    if (!n)
-        return false;
-    meta->n_stages = meta->settings.spatial > 0. ? n : 0;
-    meta->whole = meta->reduced = *model;
-    meta->whole.params = g_new0(NervParam, model->n_params + 2 * meta->n_stages);
-    memcpy(meta->whole.params, model->params, model->n_params * sizeof(NervParam));
-    for (uint32_t i = 0; i < meta->n_stages; i++) {
-        char name[16];
-        g_snprintf(name, sizeof(name), "stage%u", i);
-        nerv_model_add_layer(&meta->whole, name, 3, channels[i], 1);
-    }
-    const NervModel *whole = &meta->whole;
-    meta->reduced.n_params = whole->n_params;
-    meta->reduced.n_weights = nerv_start_count(whole);
-    meta->reduced.params = g_new0(NervParam, whole->n_params);
-    for (uint32_t i = 0; i < whole->n_params; i++) {
-        meta->reduced.params[i] = whole->params[i];
-        meta->reduced.params[i].shape = nerv_start_shape(&whole->params[i]);
-        if (whole->params[i].cell)
-            meta->reduced.params[i].init_bound = MAP_BOUND;
-    }
-    return true;
-}
-
-/* --- tapes --- */
-
-/* Means of s x s samples, of as many as there are whole ones. */
-static NervTensor *shrink(NervTape *t, NervTensor *x, int32_t s)
-{
-    if (!x || s == 1)
-        return x;
-    const NervShape to = { x->shape.n, x->shape.c, x->shape.h / s, x->shape.w / s };
-    NervTensor *squares = nerv_pixel_unshuffle(t, nerv_crop(t, x, to.h * s, to.w * s), s);
-    NervTensor *rows = nerv_reshape(t, squares, nerv_shape(to.n * to.c, s * s, to.h, to.w));
-    return nerv_reshape(t, nerv_reduce_mean(t, rows, NERV_AXIS_C), to);
-}
-
-/* The mean squared error of what blocks make of the frame in their sizes. p: a weight and a bias for each. */
-static NervTensor *build_guidance(const NervMeta *meta, NervTape *t, NervTensor *const *stages,
-                                  NervTensor *const *p, const NervScene *scene)
-{
-    NervTensor *sum = NULL;
-    if (t->error)
-        return NULL;
-    for (uint32_t i = 0; i < meta->n_stages; i++) {
-        /* the last stage's samples are the frame's */
-        const int32_t s = stages[meta->n_stages - 1]->shape.w / stages[i]->shape.w;
-        NervTensor *small = shrink(t, scene->target, s);
-        NervTensor *rgb = nerv_upconv2d(t, stages[i], p[2 * i], p[2 * i + 1], 1, NERV_ACT_NONE);
-        if (t->error)
-            return NULL;
-        rgb = nerv_crop(t, rgb, small->shape.h, small->shape.w);
-        NervTensor *loss = nerv_mse(t, nerv_scene_mask(scene, t, rgb), nerv_scene_mask(scene, t, small));
-        sum = sum ? nerv_add(t, sum, loss) : loss;
-    }
-    return sum ? nerv_affine(t, sum, (float)(meta->settings.spatial / meta->n_stages), 0.f) : NULL;
-}
-
-/* What the weights w of the whole give in some runs, and the loss that is learned from. */
-static NervTensor *build_look(NervMeta *meta, NervTape *t, Look *look, NervTensor *const *w)
-{
-    NervTensor *stages[NERV_MODEL_MAX_STAGES];
-    nerv_scene_init(&look->scene, t, meta->model, &meta->footage, (int32_t)meta->batch);
-    NervTensor *rgb = nerv_model_build_stages(meta->model, t, w, look->scene.input, look->scene.keys, stages);
-    NervTensor *target = nerv_scene_mask(&look->scene, t, look->scene.target);
-    look->loss = nerv_loss_build(t, &meta->settings.train, nerv_scene_mask(&look->scene, t, rgb), target);
-    nerv_tape_output(t, look->loss, "loss");
-    NervTensor *guidance = build_guidance(meta, t, stages, w + meta->model->n_params, &look->scene);
-    return guidance ? nerv_add(t, look->loss, guidance) : look->loss;
-}
-
-/* The rate of a tensor's descent, in units of the learned one. */
-static float descent_rate(const NervMeta *meta, const NervParam *param)
-{
-    const double cells = param->role == NERV_PARAM_GRID ? (double)param->shape.h * param->shape.w : 1.;
-    return (float)(meta->settings.inner_rate * cells);
-}
-
-/* w without its gradient's part: one step of descent. */
-static NervTensor *descend(NervTape *t, NervTensor *w, NervTensor *dw, NervTensor *rate, float scale)
-{
-    if (t->error)
-        return NULL;
-    return nerv_add(t, w, nerv_mul(t, nerv_expand(t, rate, w->shape, -scale), dw));
-}
-
-/* What a tensor begins with: a grid with its map of the clip's patches, which are a leaf. */
-static NervTensor *begin_grid(NervMeta *meta, NervTape *t, uint32_t i)
-{
-    const NervParam *p = &meta->whole.params[i];
-    NervTensor *start = meta->start_leaf[i];
-    if (p->role != NERV_PARAM_GRID || t->error)
-        return start;
-    if (!p->cell)
-        return nerv_expand(t, nerv_reshape(t, start, nerv_shape(1, p->shape.c, 1, 1)), p->shape, 1.f);
-    const NervShape shape = { p->shape.n, nerv_start_features(p), p->shape.h, p->shape.w };
-    meta->patch_leaf[i] = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, shape, "patches");
-    return nerv_conv2d(t, meta->patch_leaf[i], start, NULL, 1, 0);
-}
-
-/* MAML: inner steps one behind another, and the last look's gradient through all of them. */
-static void build_unrolled(NervMeta *meta)
-{
-    const NervModel *whole = &meta->whole;
-    const uint32_t n = whole->n_params, steps = meta->settings.inner_steps;
-    NervTape *t = meta->tape = nerv_tape_new();
-    g_autofree NervTensor **w = g_new0(NervTensor *, n), **dw = g_new0(NervTensor *, n),
-                          **wrt = g_new0(NervTensor *, 2 * n), **grad = g_new0(NervTensor *, 2 * n);
-
-    meta->start_leaf = g_new0(NervTensor *, n);
-    meta->rate_leaf = g_new0(NervTensor *, n);
-    meta->start_grad = g_new0(NervTensor *, n);
-    meta->rate_grad = g_new0(NervTensor *, n);
-    meta->patch_leaf = g_new0(NervTensor *, n);
-    nerv_params_leaves(&meta->reduced, t, "", meta->start_leaf);
-    for (uint32_t i = 0; i < n; i++) {
-        meta->rate_leaf[i] = nerv_tape_leaf(t, NERV_TENSOR_PARAM, NERV_F32, nerv_shape(1, 1, 1, 1), "rate");
-        w[i] = begin_grid(meta, t, i);
-    }
-    for (uint32_t k = 0; k < steps && !t->error; k++) {
-        NervTensor *objective = build_look(meta, t, &meta->look[meta->n_looks++], w);
-        if (t->error)
-            return;
-        nerv_tape_grad(t, objective, w, n, dw);
-        for (uint32_t i = 0; i < n; i++)
-            w[i] = descend(t, w[i], dw[i], meta->rate_leaf[i], descent_rate(meta, &whole->params[i]));
-    }
-    NervTensor *objective = build_look(meta, t, &meta->look[meta->n_looks++], w);
-    if (t->error)
-        return;
-    memcpy(wrt, meta->start_leaf, n * sizeof(*wrt));
-    memcpy(wrt + n, meta->rate_leaf, n * sizeof(*wrt));
-    nerv_tape_grad(t, objective, wrt, meta->settings.learn_rates ? 2 * n : n, grad);
-    for (uint32_t i = 0; i < 2 * n && !t->error; i++)
-        if (grad[i])
-            nerv_tape_output(t, grad[i], "gradient");
-    memcpy(meta->start_grad, grad, n * sizeof(*grad));
-    memcpy(meta->rate_grad, grad + n, n * sizeof(*grad));
-}
-
-/* The one of the parameter's rate. */
-static NervTensor *hyper_leaf(NervMeta *meta, const NervParam *param)
-{
-    const double rate = (param->rate > 0.f ? param->rate : 1.) *
-                        (param->role == NERV_PARAM_GRID ? 1. : meta->settings.train.layers_rate);
-    for (uint32_t i = 0; i < meta->n_hyper; i++)
-        if (meta->hyper[i].rate == rate)
-            return meta->hyper[i].leaf;
-    if (meta->n_hyper == G_N_ELEMENTS(meta->hyper)) {
-        nerv_tape_fail(meta->tape, NERV_ERROR_INVALID, "a model has at most %zu learning rates",
-                       G_N_ELEMENTS(meta->hyper));
-        return NULL;
-    }
-    Hyper *h = &meta->hyper[meta->n_hyper++];
-    h->rate = rate;
-    return h->leaf = nerv_tape_leaf(meta->tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "hyper");
-}
-
-/* The others: weights that a step of Adam moves where they are. leaves: the weights' and their moments'. */
-static void build_walk(NervMeta *meta, NervTensor **leaves)
-{
-    const NervModel *whole = &meta->whole;
-    const uint32_t n = whole->n_params;
-    const NervTrainSettings *s = &meta->settings.train;
-    const NervAdamAttr adam = { (float)s->beta1, (float)s->beta2, (float)s->eps, 0.f };
-    NervTape *t = meta->tape = nerv_tape_new();
-    g_autofree NervTensor **dw = g_new0(NervTensor *, n);
-
-    nerv_params_leaves(whole, t, "", leaves);
-    nerv_params_leaves(whole, t, "m.", leaves + n);
-    nerv_params_leaves(whole, t, "v.", leaves + 2 * n);
-    NervTensor *objective = build_look(meta, t, &meta->look[meta->n_looks++], leaves);
-    if (t->error)
-        return;
-    nerv_tape_grad(t, objective, leaves, n, dw);
-    for (uint32_t i = 0; i < n; i++)
-        nerv_adam(t, leaves[i], dw[i], leaves[n + i], leaves[2 * n + i], hyper_leaf(meta, &whole->params[i]),
-                  &adam);
-}
-
-/* The gradient where the walk ends. */
-static void build_end(NervMeta *meta, NervTensor **leaves)
-{
-    const uint32_t n = meta->whole.n_params;
-    NervTape *t = meta->end_tape = nerv_tape_new();
-    nerv_params_leaves(&meta->whole, t, "", leaves);
-    NervTensor *objective = build_look(meta, t, &meta->end_look, leaves);
-    meta->end_grad = g_new0(NervTensor *, n);
-    if (t->error)
-        return;
-    nerv_tape_grad(t, objective, leaves, n, meta->end_grad);
-    for (uint32_t i = 0; i < n && !t->error; i++)
-        nerv_tape_output(t, meta->end_grad[i], "gradient");
-}
-
 /* --- making --- */
 
 static bool make_unrolled(NervMeta *meta, GError **error)
 {
     const uint32_t n = meta->whole.n_params;
-    build_unrolled(meta);
+    nerv_meta_build_unrolled(meta);
     if (!(meta->exec = nerv_exec_new(meta->be, meta->tape, error)) ||
         !(meta->start = nerv_params_new(meta->be, &meta->reduced, error)) ||
         !nerv_params_bind(meta->start, meta->exec, meta->start_leaf, error) ||
@@ -367,7 +83,7 @@ static bool make_walk(NervMeta *meta, GError **error)
 {
     const uint32_t n = meta->whole.n_params;
     g_autofree NervTensor **leaves = g_new0(NervTensor *, 3 * n);
-    build_walk(meta, leaves);
+    nerv_meta_build_walk(meta, leaves);
     if (!(meta->exec = nerv_exec_new(meta->be, meta->tape, error)) ||
         !(meta->w = nerv_params_new(meta->be, &meta->whole, error)) ||
         !(meta->m = nerv_params_new(meta->be, &meta->whole, error)) ||
@@ -378,7 +94,7 @@ static bool make_walk(NervMeta *meta, GError **error)
         return false;
     if (meta->settings.learner != NERV_META_FOMAML)
         return true;
-    build_end(meta, leaves);
+    nerv_meta_build_end(meta, leaves);
     return (meta->end_exec = nerv_exec_new(meta->be, meta->end_tape, error)) &&
            nerv_params_bind(meta->w, meta->end_exec, leaves, error);
 }
@@ -389,6 +105,18 @@ static void draw_start(NervMeta *meta)
     nerv_model_init_params(&meta->reduced, meta->settings.train.seed, meta->outer.value);
     for (size_t i = meta->outer.n_start; i < meta->outer.n_all; i++)
         meta->outer.value[i] = 1.f;
+}
+
+static void find_flows(NervMeta *meta)
+{
+    NervFlows flows;
+    meta->flow_param = meta->model->n_params;
+    if (!nerv_model_flows(meta->model, &flows))
+        return;
+    meta->flow_param = flows.param;
+    for (uint32_t i = 0; i < flows.param; i++)
+        meta->flow_at += (size_t)nerv_shape_count(meta->model->params[i].shape);
+    g_free(flows.spans);
 }
 
 NervMeta *nerv_meta_new(NervBackend *be, const NervModel *model, const NervPixels *pixels,
@@ -405,7 +133,9 @@ NervMeta *nerv_meta_new(NervBackend *be, const NervModel *model, const NervPixel
         meta->footage.key_pixels = *key_pixels;
     meta->batch =
         model->run_frames > 1 || model->n_keys > 0 ? 1 : MIN(settings->batch, (uint32_t)model->n_runs);
-    if (!make_models(meta, error) || !(meta->patches = nerv_patches_new(be, model, &meta->footage, error)) ||
+    find_flows(meta);
+    if (!nerv_meta_make_models(meta, error) ||
+        !(meta->patches = nerv_patches_new(be, model, &meta->footage, error)) ||
         !(settings->learner == NERV_META_MAML ? make_unrolled(meta, error) : make_walk(meta, error))) {
         nerv_meta_free(meta);
         return NULL;
@@ -531,12 +261,21 @@ static bool write_patches(NervMeta *meta, GError **error)
     return true;
 }
 
-static bool learn_unrolled(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
+static bool write_flows(NervMeta *meta, const float *flows, GError **error)
+{
+    if (!meta->flow_leaf)
+        return true;
+    g_autofree float *none = flows ? NULL : g_new0(float, (gsize)nerv_shape_count(meta->flow_leaf->shape));
+    return nerv_exec_write(meta->exec, meta->flow_leaf, flows ? flows : none, error);
+}
+
+static bool learn_unrolled(NervMeta *meta, Deal *deal, const float *flows, NervMetaLoss *loss, GError **error)
 {
     const uint32_t n = meta->whole.n_params;
     NervOuter *outer = &meta->outer;
     const float *rates = outer->value + outer->n_start;
-    if (!nerv_params_upload(meta->start, outer->value, error) || !write_patches(meta, error))
+    if (!nerv_params_upload(meta->start, outer->value, error) || !write_patches(meta, error) ||
+        !write_flows(meta, flows, error))
         return false;
     for (uint32_t i = 0; i < n; i++)
         if (!nerv_buffer_upload(meta->rates, (size_t)i * NERV_PLAN_ALIGN, rates + i, sizeof(*rates), error))
@@ -581,10 +320,13 @@ static bool walk(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
     return true;
 }
 
-static bool learn_walking(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
+static bool learn_walking(NervMeta *meta, Deal *deal, const float *flows, NervMetaLoss *loss, GError **error)
 {
     const size_t n = (size_t)meta->whole.n_weights;
     nerv_start_expand(&meta->whole, meta->outer.value, meta->seen, meta->weights);
+    if (flows)
+        for (int64_t i = nerv_shape_count(meta->model->params[meta->flow_param].shape); i-- > 0;)
+            meta->weights[meta->flow_at + (size_t)i] += flows[i];
     if (!nerv_params_upload(meta->w, meta->weights, error) || !nerv_params_clear(meta->m, error) ||
         !nerv_params_clear(meta->v, error) || !walk(meta, deal, loss, error))
         return false;
@@ -608,8 +350,8 @@ static bool learn_walking(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError
     return true;
 }
 
-bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs, NervMetaLoss *loss,
-                     GError **error)
+bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs, const float *flows,
+                     NervMetaLoss *loss, GError **error)
 {
     Deal deal = { .n = (uint32_t)CLAMP(n_runs, 1, meta->model->n_runs) };
     deal.next = deal.n;
@@ -620,8 +362,10 @@ bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs,
         return false;
     if (meta->settings.maps && !nerv_patches_run(meta->patches, footage, meta->seen, error))
         return false;
-    if (!(meta->settings.learner == NERV_META_MAML ? learn_unrolled(meta, &deal, loss, error)
-                                                   : learn_walking(meta, &deal, loss, error)))
+    if (meta->flow_param == meta->model->n_params)
+        flows = NULL;
+    if (!(meta->settings.learner == NERV_META_MAML ? learn_unrolled(meta, &deal, flows, loss, error)
+                                                   : learn_walking(meta, &deal, flows, loss, error)))
         return false;
     meta->outer.n_learned++;
     return true;

@@ -53,10 +53,11 @@ typedef struct {
     double before, after;
 } NervMetaLoss;
 
-/* Learns from the first n_runs runs of one clip, 1..model->n_runs; what it learned waits for nerv_meta_update(). Losses that are not finite
+/* Learns from the first n_runs runs of one clip, 1..model->n_runs; what it learned waits for nerv_meta_update(). flows: what was found for the model's
+ * grid of flows (nerv_model_flows()), to which what is learned of it is added; NULL: nothing. Losses that are not finite
  * are NERV_ERROR_INVALID, and nothing of the clip is kept. */
-bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs, NervMetaLoss *loss,
-                     GError **error);
+bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs, const float *flows,
+                     NervMetaLoss *loss, GError **error);
 /* What was learned since the last update: the sum of the clips' gradients in the start (of Reptile the ways back from where the clips led), a value
  * of models/start.h each, and behind it those in MAML's inner rates. */
 const float *nerv_meta_gradient(const NervMeta *meta);

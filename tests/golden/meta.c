@@ -104,7 +104,7 @@ static void test_maml(gconstpointer data)
     set_start(meta, &whole);
 
     NervMetaLoss loss;
-    nerv_meta_learn(meta, &(NervFootage){ .frames = frames, .pixels = &pixels }, model->n_runs, &loss,
+    nerv_meta_learn(meta, &(NervFootage){ .frames = frames, .pixels = &pixels }, model->n_runs, NULL, &loss,
                     &error);
     g_assert_no_error(error);
     const float *losses = golden_floats(file, "losses", 2);

@@ -71,7 +71,7 @@ static NervMetaLoss learn(NervMeta *meta, int which)
 {
     GError *error = NULL;
     NervMetaLoss loss;
-    nerv_meta_learn(meta, &(NervFootage){ .frames = clip[which], .pixels = &pixels }, N, &loss, &error);
+    nerv_meta_learn(meta, &(NervFootage){ .frames = clip[which], .pixels = &pixels }, N, NULL, &loss, &error);
     g_assert_no_error(error);
     return loss;
 }
