@@ -144,7 +144,8 @@ NervMeta *nerv_meta_new(NervBackend *be, const NervModel *model, const NervPixel
     nerv_outer_init(&meta->outer, (size_t)meta->reduced.n_weights,
                     settings->learner == NERV_META_MAML ? meta->whole.n_params : 0);
     meta->seen = g_new0(float, (gsize)nerv_start_patches_count(model) + 1);
-    meta->weights = g_new(float, 3 * n_weights);
+    /* a start may have more values than it makes weights */
+    meta->weights = g_new(float, 2 * n_weights + MAX(n_weights, meta->outer.n_start));
     meta->moved = meta->weights + n_weights;
     meta->gradient = meta->moved + n_weights;
     meta->order = g_new(uint32_t, (gsize)model->n_runs);
