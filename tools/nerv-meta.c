@@ -15,11 +15,10 @@
 #include "bench/machine.h"
 #include "bench/meta_log.h"
 #include "bench/short_fit.h"
-#include "bench/windows.h"
+#include "bench/window_footage.h"
 #include "codec/init.h"
 #include "codec/settings.h"
 #include "train/meta.h"
-#include "train/patches.h"
 
 #define MOST_SCALES  WINDOWS_MAX_SCALES
 #define LEAST_PART   .02 /* of the outer rate, at the end */
@@ -107,10 +106,7 @@ typedef struct {
     Windows learned, held_out;
     NervBackend *be;
     NervModel *model;
-    NervPixels pixels;
-    NervBuffer *frames;
-    NervPatches *patches;
-    float *seen; /* of the window in the buffer; 0 where starts are no maps */
+    WindowFootage window;
     NervMeta *meta;
     MetaLog log;
     char *task;
@@ -216,11 +212,6 @@ static bool make_model(Run *run, GError **error)
     run->model = nerv_model_new_sized(opt_model, NULL, &clip, &size, error);
     if (!run->model)
         return false;
-    if (run->model->n_keys > 0) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
-                    "model %s has keyframes, which this learner does not make yet", opt_model);
-        return false;
-    }
     return true;
 }
 
@@ -268,13 +259,9 @@ static bool make_learner(Run *run, GError **error)
     s->train.beta1 = run->model->beta1;
     s->train.beta2 = run->model->beta2;
     s->train.seed = (uint64_t)opt_seed;
-    run->pixels = (NervPixels){ .format = NERV_PIXELS_RGB, .width = run->width, .height = run->height };
-    run->frames = nerv_buffer_new(run->be, windows_bytes(&run->learned), error);
-    const NervFootage layout = { .pixels = &run->pixels };
-    run->patches = nerv_patches_new(run->be, run->model, &layout, error);
-    run->seen = g_new0(float, (gsize)nerv_start_patches_count(run->model) + 1);
-    run->meta =
-        run->frames && run->patches ? nerv_meta_new(run->be, run->model, &run->pixels, NULL, s, error) : NULL;
+    if (!window_footage_init(&run->window, run->be, run->model, (uint32_t)opt_threads, error))
+        return false;
+    run->meta = nerv_meta_new(run->be, run->model, &run->window.pixels, &run->window.key_pixels, s, error);
     if (!run->meta)
         return false;
     run->task = describe_task(run);
@@ -298,32 +285,27 @@ static bool should_stop(Run *run)
     return run->stopped;
 }
 
-/* dB after a short fit of the window that is in the buffer, from what was learned or from drawn weights. */
-static bool fit_window(const Run *run, bool learned, double *psnr, GError **error)
+/* dB after a short fit of the window that is loaded, from what was learned or from drawn weights. */
+static bool fit_window(Run *run, bool learned, double *psnr, GError **error)
 {
-    g_autofree float *weights = learned ? g_new(float, (gsize)run->model->n_weights) : NULL;
-    const NervFootage footage = { .frames = run->frames, .pixels = &run->pixels };
+    const float *start = learned ? nerv_meta_start(run->meta) : NULL;
+    g_autofree float *weights = g_new(float, (gsize)run->model->n_weights);
     NervTrainSettings t = run->settings.train;
     NervScore score = { 0 };
     t.steps = (uint32_t)opt_valid_steps;
     t.warmup = run->model->warmup;
+    t.learning_rate = run->model->learning_rate;
+    t.layers_rate = 1.;
     if (learned)
         nerv_init_tune(&run->rates, t.steps, &t);
-    else
-        t.learning_rate = run->model->learning_rate;
-    t.layers_rate = learned ? t.layers_rate : 1.;
-    if (learned) {
-        if (!opt_no_maps && !nerv_patches_run(run->patches, &footage, run->seen, error))
-            return false;
-        nerv_start_expand(run->model, nerv_meta_start(run->meta), run->seen, weights);
-    }
-    const bool ok = short_fit(run->be, run->model, &footage, &t, weights, &score, error);
+    const bool ok = window_footage_begin(&run->window, start, !opt_no_maps, t.seed, weights, error) &&
+                    short_fit(run->be, run->model, &run->window.footage, &t, weights, &score, error);
     *psnr = score.psnr_frames;
     return ok;
 }
 
 /* The mean of all windows; not a number where no clip is held out. */
-static bool fit_held_out(const Run *run, bool learned, double *mean, GError **error)
+static bool fit_held_out(Run *run, bool learned, double *mean, GError **error)
 {
     const guint n = run->held_out.clips->len;
     double sum = 0., psnr;
@@ -331,7 +313,7 @@ static bool fit_held_out(const Run *run, bool learned, double *mean, GError **er
         for (int place = 0; place < VALID_PLACES; place++) {
             const Window w =
                 windows_middle(&run->held_out, i, VALID_PLACES > 1 ? (double)place / (VALID_PLACES - 1) : 0.);
-            if (!windows_upload(&run->held_out, &w, run->frames, error) ||
+            if (!window_footage_load(&run->window, &run->held_out, &w, error) ||
                 !fit_window(run, learned, &psnr, error))
                 return false;
             sum += psnr;
@@ -438,14 +420,14 @@ static int32_t guided_runs(const Run *run)
 static bool learn_once(Run *run, GError **error)
 {
     const double position = (double)run->log.update / opt_updates;
-    const NervFootage footage = { .frames = run->frames, .pixels = &run->pixels };
     NervRng rng;
     nerv_rng_init(&rng, ((uint64_t)opt_seed << 32) + run->log.update);
     for (int i = 0; i < opt_windows; i++) {
         const Window w = windows_draw(&run->learned, &rng);
         NervMetaLoss loss;
-        if (!windows_upload(&run->learned, &w, run->frames, error) ||
-            !nerv_meta_learn(run->meta, &footage, guided_runs(run), NULL, &loss, error))
+        if (!window_footage_load(&run->window, &run->learned, &w, error) ||
+            !nerv_meta_learn(run->meta, &run->window.footage, guided_runs(run),
+                             window_footage_flows(&run->window), &loss, error))
             return false;
         run->before += loss.before;
         run->after += loss.after;
@@ -505,9 +487,7 @@ static bool run_all(Run *run, GError **error)
 static void run_clear(Run *run)
 {
     nerv_meta_free(run->meta);
-    nerv_patches_free(run->patches);
-    g_free(run->seen);
-    nerv_buffer_free(run->frames);
+    window_footage_clear(&run->window);
     nerv_backend_free(run->be);
     nerv_model_free(run->model);
     windows_clear(&run->learned);

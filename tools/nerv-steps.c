@@ -14,7 +14,7 @@
 #include "bench/machine.h"
 #include "bench/plot.h"
 #include "bench/short_fit.h"
-#include "bench/windows.h"
+#include "bench/window_footage.h"
 #include "codec/init.h"
 
 #define MOST_COUNTS 16
@@ -83,8 +83,7 @@ typedef struct {
     Windows windows;
     NervBackend *be;
     NervModel *model;
-    NervPixels pixels;
-    NervBuffer *frames;
+    WindowFootage window;
     Json json;
 } Run;
 
@@ -149,12 +148,6 @@ static bool load_starts(Run *run, GError **error)
             return false;
         }
     }
-    if (run->model->n_keys > 0) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
-                    "%s: networks with keyframes are not fitted here",
-                    (char *)g_ptr_array_index(opt_inits, 0));
-        return false;
-    }
     return true;
 }
 
@@ -178,10 +171,11 @@ static NervTrainSettings settings_of(const Run *run, const Start *start, double 
     return t;
 }
 
-static bool measure_start(Run *run, const NervFootage *footage, Start *start, double *psnr, GError **error)
+static bool measure_start(Run *run, Start *start, double *psnr, GError **error)
 {
-    g_autofree float *weights = start->init ? g_new(float, (gsize)run->model->n_weights) : NULL;
-    if (weights && !nerv_init_begin(start->init, run->be, run->model, footage, weights, error))
+    g_autofree float *weights = g_new(float, (gsize)run->model->n_weights);
+    if (!window_footage_begin(&run->window, start->init ? start->init->start : NULL, true, (uint64_t)opt_seed,
+                              weights, error))
         return false;
     json_open(&run->json, NULL, '{');
     json_string(&run->json, "start", start->name);
@@ -190,7 +184,7 @@ static bool measure_start(Run *run, const NervFootage *footage, Start *start, do
     for (uint32_t i = 0; i < run->n_counts; i++) {
         const NervTrainSettings t = settings_of(run, start, run->counts[i]);
         NervScore score;
-        if (!short_fit(run->be, run->model, footage, &t, weights, &score, error))
+        if (!short_fit(run->be, run->model, &run->window.footage, &t, weights, &score, error))
             return false;
         psnr[i] = score.psnr_frames;
         start->sum[i] += psnr[i];
@@ -205,17 +199,16 @@ static bool measure_start(Run *run, const NervFootage *footage, Start *start, do
 
 static bool measure_clip(Run *run, guint number, GError **error)
 {
-    const NervFootage footage = { .frames = run->frames, .pixels = &run->pixels };
     const Window window = windows_middle(&run->windows, number, 0.);
     double psnr[MOST_COUNTS];
-    if (!windows_upload(&run->windows, &window, run->frames, error))
+    if (!window_footage_load(&run->window, &run->windows, &window, error))
         return false;
     g_print("%s\n", window.clip->name);
     json_open(&run->json, NULL, '{');
     json_string(&run->json, "clip", window.clip->name);
     json_open(&run->json, "starts", '[');
     for (uint32_t i = 0; i < run->n_starts; i++)
-        if (!measure_start(run, &footage, &run->start[i], psnr, error))
+        if (!measure_start(run, &run->start[i], psnr, error))
             return false;
     json_close(&run->json, ']');
     json_close(&run->json, '}');
@@ -306,9 +299,7 @@ static void describe(Run *run)
 
 static bool measure_all(Run *run, GError **error)
 {
-    run->pixels = (NervPixels){ .format = NERV_PIXELS_RGB, .width = run->width, .height = run->height };
-    run->frames = nerv_buffer_new(run->be, windows_bytes(&run->windows), error);
-    if (!run->frames)
+    if (!window_footage_init(&run->window, run->be, run->model, (uint32_t)opt_threads, error))
         return false;
     json_init(&run->json);
     json_open(&run->json, NULL, '{');
@@ -342,7 +333,7 @@ static void run_clear(Run *run)
 {
     for (uint32_t i = 0; i < run->n_starts; i++)
         nerv_init_free(run->start[i].init);
-    nerv_buffer_free(run->frames);
+    window_footage_clear(&run->window);
     nerv_backend_free(run->be);
     nerv_model_free(run->model);
     windows_clear(&run->windows);

@@ -47,6 +47,18 @@ def figures(directory, clips):
         check(data[:4] == b"\x89PNG" and zlib.crc32(data[12:29]) == int.from_bytes(data[29:33], "big"), f"{learner}: no plot")
 
 
+def keyframes(directory, clips):
+    """Networks with keyframes, which each window gets of its own."""
+    for model in ("dnerv", "dnerv-net"):
+        out, log = (os.path.join(directory, model + end) for end in (".init", ".json"))
+        text = run("--model=" + model, "--size=64x48", "--frames=8", "--updates=2", "--every=1", "--held-out=" + clips[0], "--out=" + out,
+                   "--json=" + log, *clips[1:])
+        check(read(out)[:4] == b"N\xe5VI" and model[:5] in text, f"{model}: no init file")
+        with open(log, encoding="utf-8") as f:
+            result = json.load(f)
+        check(result["complete"] and all(0 < e["psnr"] < 100 for e in result["log"]), f"{result}: decibels")
+
+
 def goes_on(directory, clips):
     """Stopped at once, and again and again, until it is done."""
     whole, parts, state = (os.path.join(directory, name) for name in ("whole.init", "parts.init", "state"))
@@ -77,7 +89,6 @@ def wrong(directory, clips):
     run(out, "--layers-rate=0", clips[0], status=2, says="layers-rate")
     run(out, "--inner-steps=17", clips[0], status=2, says="inner-steps")
     run(out, "--frames=64", clips[0], status=1, says="has 9 frames")
-    run(out, "--model=dnerv", clips[0], status=1, says="keyframes")
     run(out, os.path.join(directory, "none.y4m"), status=1, says="none.y4m")
     check(not os.path.exists(out[6:]), "an init file of nothing")
 
@@ -85,6 +96,7 @@ def wrong(directory, clips):
 with tempfile.TemporaryDirectory() as d:
     files = [make_clip(d, p) for p in ("ball", "smpte", "zone-plate")]
     figures(d, files)
+    keyframes(d, files)
     goes_on(d, files)
     wrong(d, files)
 finish()

@@ -144,17 +144,15 @@ static void cut_row(const uint8_t *src, uint8_t *dst, int32_t n, bool mirrored)
             memcpy(dst + (size_t)x * CHANNELS, src + (size_t)(n - 1 - x) * CHANNELS, CHANNELS);
 }
 
-bool windows_upload(const Windows *w, const Window *window, NervBuffer *frames, GError **error)
+void windows_cut(const Windows *w, const Window *window, uint8_t *dst)
 {
     const WindowPicture *p = window->picture;
     const size_t row = (size_t)p->width * CHANNELS, bytes = frame_bytes(w);
-    g_autofree uint8_t *cut = g_malloc0(windows_bytes(w));
     for (int32_t i = 0; i < w->n_frames; i++) {
         const uint8_t *src = p->rgb + (size_t)(window->first + i * window->stride) * row * (size_t)p->height;
         for (int32_t y = 0; y < w->height; y++)
             cut_row(src + (size_t)(window->y + y) * row + (size_t)window->x * CHANNELS,
-                    cut + (size_t)i * bytes + (size_t)y * (size_t)w->width * CHANNELS, w->width,
+                    dst + (size_t)i * bytes + (size_t)y * (size_t)w->width * CHANNELS, w->width,
                     window->mirrored);
     }
-    return nerv_buffer_upload(frames, 0, cut, windows_bytes(w), error);
 }

@@ -53,5 +53,5 @@ Window windows_draw(const Windows *w, NervRng *rng);
 Window windows_middle(const Windows *w, uint32_t clip, double from);
 /* Bytes of a window's frames as the trainer takes them. */
 size_t windows_bytes(const Windows *w);
-/* The window's frames into a buffer of so many. */
-bool windows_upload(const Windows *w, const Window *window, NervBuffer *frames, GError **error);
+/* The window's frames to dst, so many bytes; what is between frames is left as it is. */
+void windows_cut(const Windows *w, const Window *window, uint8_t *dst);
