@@ -23,8 +23,8 @@
 
 static char *opt_size = "320x180", *opt_steps = "10,32,100,320,1000,3000", *opt_device = "cpu", *opt_json,
             *opt_png, **opt_clips;
-static int opt_frames = 32, opt_batch = 1, opt_threads;
-static double opt_drawn_rate;
+static int opt_frames = 32, opt_batch = 1, opt_threads, opt_full_steps = -1;
+static double opt_drawn_rate, opt_learned_rate, opt_layers_rate;
 static gint64 opt_seed = 1;
 static const char *label;    /* of the next --init; NULL: the file's name */
 static GPtrArray *opt_inits; /* of file names, and of labels */
@@ -56,6 +56,12 @@ static const GOptionEntry options[] = {
     { "batch-size", 0, 0, G_OPTION_ARG_INT, &opt_batch, "Frames a step (default 1)", "N" },
     { "drawn-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_drawn_rate,
       "Learning rate from drawn weights (default: the model's)", "X" },
+    { "learned-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_learned_rate,
+      "Learning rate from learned ones (default: as their files say)", "X" },
+    { "layers-rate", 0, 0, G_OPTION_ARG_DOUBLE, &opt_layers_rate,
+      "That of what is no grid, in units of it (default: as their files say)", "X" },
+    { "full-steps", 0, 0, G_OPTION_ARG_INT, &opt_full_steps,
+      "Fits of fewer steps from them have as much lower a rate, 0: not (default: as their files say)", "N" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &opt_seed, "Of drawn weights and shuffling (default 1)", "N" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "As nervenc's (default cpu)", "D" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
@@ -122,9 +128,23 @@ static bool check_arguments(Run *run, GError **error)
            bench_check_int("frames", opt_frames, 1, 1024, error) &&
            bench_check_int("batch-size", opt_batch, 1, opt_frames, error) &&
            bench_check_double("drawn-rate", opt_drawn_rate, 0., 10., error) &&
+           bench_check_double("learned-rate", opt_learned_rate, 0., 10., error) &&
+           bench_check_double("layers-rate", opt_layers_rate, 0., 100., error) &&
+           bench_check_int("full-steps", opt_full_steps, -1, MOST_STEPS, error) &&
            bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
            (!opt_json || bench_check_output("json", opt_json, error)) &&
            (!opt_png || bench_check_output("png", opt_png, error));
+}
+
+/* What the arguments say in place of the file. */
+static void take_rates(NervInitRates *r)
+{
+    if (opt_learned_rate > 0.)
+        r->learning_rate = opt_learned_rate;
+    if (opt_layers_rate > 0.)
+        r->layers_rate = opt_layers_rate;
+    if (opt_full_steps >= 0)
+        r->full_steps = (uint32_t)opt_full_steps;
 }
 
 /* The network is the first init's, for windows of this size. */
@@ -138,6 +158,7 @@ static bool load_starts(Run *run, GError **error)
         if (!(s->init = nerv_init_load(g_ptr_array_index(opt_inits, i), error)))
             return false;
         run->n_starts++;
+        take_rates(&s->init->rates);
         const NervModelSize size = { .like = s->init->model };
         if (!run->model &&
             !(run->model = nerv_model_new_sized(s->init->model->klass->name, NULL, &clip, &size, error)))

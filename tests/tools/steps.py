@@ -44,6 +44,10 @@ def figures(directory, clips):
     with open(plot, "rb") as f:
         data = f.read()
     check(data[:4] == b"\x89PNG" and zlib.crc32(data[12:29]) == int.from_bytes(data[29:33], "big"), "no plot")
+    run("--init=" + start, "--steps=4", "--learned-rate=0.002", "--full-steps=8", "--layers-rate=0.5", "--json=" + log, clips[0])
+    with open(log, encoding="utf-8") as f:
+        rates = json.load(f)["starts"][1]
+    check((rates["learning_rate"], rates["layers_rate"], rates["full_steps"]) == (0.002, 0.5, 8), f"{rates}: not as asked for")
     return start
 
 
@@ -55,6 +59,8 @@ def wrong(directory, clips, start):
     run(clips[0], status=2, says="no --init")
     run(init, "--steps=10,5", clips[0], status=2, says="--steps")
     run(init, "--steps=0", clips[0], status=2, says="--steps")
+    run(init, "--full-steps=-2", clips[0], status=2, says="full-steps")
+    run(init, "--learned-rate=11", clips[0], status=2, says="learned-rate")
     run(init, "--frames=2000", clips[0], status=2, says="frames")
     run(init, "--init=" + other, clips[0], status=1, says="another network")
     run("--init=" + clips[0], clips[0], status=1, says="no init file")
