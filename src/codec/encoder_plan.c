@@ -214,7 +214,7 @@ static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
 static bool plan_open_end(NervEncoder *enc, size_t *fit_bytes, GError **error)
 {
     const uint32_t least = MAX(enc->settings.batch_size, LEAST_PLANNED);
-    uint32_t n = NERV_MAX_SEGMENT_FRAMES;
+    uint32_t n = MAX(count_frames(enc, 0), least);
     for (;;) {
         GError *why = NULL;
         enc->planned_frames = n;

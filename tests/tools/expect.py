@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of tools share: expectations that are counted, and runs of a tool with what they are expected to say."""
+import os
 import subprocess
 import sys
 
@@ -24,6 +25,15 @@ def runner(*command, with_errors=True):
         check(says in out, f"nothing says '{says}' for {arguments}: {out[-600:]}")
         return out if with_errors else r.stdout
     return run
+
+
+def make_clip(directory, pattern):
+    """Nine frames of 96x64 of videotestsrc's pattern; the file's name."""
+    path = os.path.join(directory, pattern + ".y4m")
+    subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=9", "pattern=" + pattern, "!",
+                    "video/x-raw,format=I420,width=96,height=64,framerate=25/1", "!", "y4menc", "!", "filesink", "location=" + path],
+                   check=True, timeout=60)
+    return path
 
 
 def finish():

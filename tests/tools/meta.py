@@ -11,18 +11,10 @@ import sys
 import tempfile
 import zlib
 
-from expect import check, finish, runner
+from expect import check, finish, make_clip, runner
 
 TOOL = sys.argv[1]
 run = runner(TOOL, "--threads=2", "--size=48x32", "--frames=6", "--inner-steps=2", "--batch-size=2", "--held-out-steps=6", "--windows=1")
-
-
-def make_clip(directory, pattern):
-    path = os.path.join(directory, pattern + ".y4m")
-    subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=9", "pattern=" + pattern, "!",
-                    "video/x-raw,format=I420,width=96,height=64,framerate=25/1", "!", "y4menc", "!", "filesink", "location=" + path],
-                   check=True, timeout=60)
-    return path
 
 
 def read(path):

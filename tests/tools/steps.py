@@ -5,24 +5,15 @@
 """
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import zlib
 
-from expect import check, finish, runner
+from expect import check, finish, make_clip, runner
 
 run = runner(sys.argv[1], "--threads=2", "--size=48x32", "--frames=6")
 learn = runner(sys.argv[2], "--threads=2", "--size=48x32", "--frames=6", "--inner-steps=4", "--batch-size=2", "--windows=2", "--scales=1",
                "--updates=150", "--every=150", "--outer-rate=0.01", "--learning-rate=0.001", "--spatial=0", "--no-temporal")
-
-
-def make_clip(directory, pattern):
-    path = os.path.join(directory, pattern + ".y4m")
-    subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=9", "pattern=" + pattern, "!",
-                    "video/x-raw,format=I420,width=96,height=64,framerate=25/1", "!", "y4menc", "!", "filesink", "location=" + path],
-                   check=True, timeout=60)
-    return path
 
 
 def figures(directory, clips):
