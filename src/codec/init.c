@@ -169,12 +169,17 @@ static bool read_maps(NervInit *init, NervBitReader *r, GError **error)
         const NervParam *p = &init->model->params[i];
         const int32_t n = nerv_start_patch(p);
         for (int32_t c = 0; n && c < p->shape.c; c++) {
+            if (nerv_reader_left(r) <
+                sizeof(float) + (size_t)n) /* before a long loop over what is not there */
+                return damaged("its maps are cut off", error);
             const float step = nerv_read_f32(r);
             if (!(step >= 0.f && step <= MOST_STEP))
                 return damaged("a map's step is out of range", error);
             for (int32_t k = 0; k < n; k++) {
                 const int64_t index = nerv_read_svarint(r);
-                start[(int64_t)c * (n + 1) + 1 + k] = step * (float)CLAMP(index, -MOST_MAP, MOST_MAP);
+                if (index < -MOST_MAP || index > MOST_MAP)
+                    return damaged("a map's coefficient is out of range", error);
+                start[(int64_t)c * (n + 1) + 1 + k] = step * (float)index;
             }
         }
         start += nerv_shape_count(nerv_start_shape(p));
