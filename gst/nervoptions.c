@@ -32,6 +32,7 @@ enum
   PROP_TARGET_SIZE,
   PROP_TARGET_PSNR,
   PROP_TUNE,
+  PROP_INIT,
   PROP_WARM_START,
   PROP_SYNC_INTERVAL,
   PROP_INIT_LOCATION,
@@ -98,11 +99,31 @@ gst_nerv_coding_get_type (void)
 }
 
 GType
+gst_nerv_init_get_type (void)
+{
+  static GType type;
+  static const GEnumValue values[] = {
+    {NERV_INIT_BUILTIN,
+        "The built-in start, learned on other videos, where one is near to the "
+          "network, else as previous", "builtin"},
+    {NERV_INIT_PREVIOUS,
+        "The segment before (warm-start), where that leaves nothing the "
+          "built-in start", "previous"},
+    {NERV_INIT_NONE, "Random weights", "none"},
+    {0, NULL, NULL}
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstNervInit", values));
+  return type;
+}
+
+GType
 gst_nerv_warm_start_get_type (void)
 {
   static GType type;
   static const GEnumValue values[] = {
-    {NERV_WARM_START_NONE, "Random weights", "none"},
+    {NERV_WARM_START_NONE, "Nothing", "none"},
     {NERV_WARM_START_WEIGHTS,
         "Half the weights of the segment before, where its "
           "network has the same configuration", "weights"},
@@ -240,10 +261,14 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
+  g_object_class_install_property (klass, PROP_INIT,
+      g_param_spec_enum ("init", "Init",
+          "What a segment's fit begins with", GST_TYPE_NERV_INIT, d.init,
+          flags));
   g_object_class_install_property (klass, PROP_WARM_START,
       g_param_spec_enum ("warm-start", "Warm start",
-          "What a segment's fit begins with", GST_TYPE_NERV_WARM_START,
-          d.warm_start, flags));
+          "What the segment before leaves to a fit that is not the first",
+          GST_TYPE_NERV_WARM_START, d.warm_start, flags));
   g_object_class_install_property (klass, PROP_SYNC_INTERVAL,
       g_param_spec_uint ("sync-interval", "Sync interval",
           "With warm-start=residual, at least one of so many segments in a row "
@@ -344,6 +369,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_TUNE:
       s->tune = g_value_get_enum (value);
       break;
+    case PROP_INIT:
+      s->init = g_value_get_enum (value);
+      break;
     case PROP_WARM_START:
       s->warm_start = g_value_get_enum (value);
       break;
@@ -427,6 +455,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
     case PROP_TUNE:
       g_value_set_enum (value, s->tune);
       break;
+    case PROP_INIT:
+      g_value_set_enum (value, s->init);
+      break;
     case PROP_WARM_START:
       g_value_set_enum (value, s->warm_start);
       break;
@@ -481,6 +512,7 @@ gst_nerv_stats_to_structure (const NervEncoderStats * s)
       "whole-psnr", G_TYPE_DOUBLE, s->whole_psnr,
       "residual-bytes", G_TYPE_UINT64, (guint64) s->residual_bytes,
       "residual-psnr", G_TYPE_DOUBLE, s->residual_psnr,
+      "init", G_TYPE_STRING, s->init,
       "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes, NULL);
   return stats;
 }

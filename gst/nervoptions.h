@@ -19,7 +19,9 @@ GType gst_nerv_tune_get_type (void);
 GType gst_nerv_preset_get_type (void);
 #define GST_TYPE_NERV_CODING (gst_nerv_coding_get_type ())
 GType gst_nerv_coding_get_type (void);
+#define GST_TYPE_NERV_INIT (gst_nerv_init_get_type ())
 #define GST_TYPE_NERV_WARM_START (gst_nerv_warm_start_get_type ())
+GType gst_nerv_init_get_type (void);
 GType gst_nerv_warm_start_get_type (void);
 
 void gst_nerv_settings_install_properties (GObjectClass * klass);

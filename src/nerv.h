@@ -69,7 +69,15 @@ typedef enum {
 
 /* What a segment's fit begins with. */
 typedef enum {
-    NERV_WARM_START_NONE,     /* random weights */
+    NERV_INIT_BUILTIN, /* the built-in init that is near to the network; else, and with residuals, as the next */
+    NERV_INIT_PREVIOUS, /* as warm_start says; where that is nothing, the built-in init that is near */
+    NERV_INIT_NONE,     /* always random weights */
+    NERV_INIT_N,
+} NervInitFrom;
+
+/* What the segment before leaves to a fit. */
+typedef enum {
+    NERV_WARM_START_NONE,     /* nothing */
     NERV_WARM_START_WEIGHTS,  /* halves of the last segment's, where the network has the same configuration */
     NERV_WARM_START_RESIDUAL, /* the same, and once more as a residual of them; the better one is kept */
     NERV_WARM_START_N,
@@ -104,11 +112,11 @@ typedef struct {
     double rate_weight;
     double quality; /* 0..100: constant quality, 10 are about 3 dB; 50 by default */
     NervTune tune;
-    NervWarmStart warm_start;
+    NervInitFrom init;
+    NervWarmStart warm_start; /* not of NERV_INIT_NONE */
     uint32_t
         sync_interval; /* with residuals one of so many segments in a row is a sync point at least, 1 or more */
-    /* An init file (docs/bitstream.md): its network's layers are taken, and the first segment's fit begins with its weights; so do those of later ones that do not begin
-     * with the last one's. NULL: none. */
+    /* An init file (docs/bitstream.md) in place of the built-in ones; its network's layers are taken, whatever size would suit. NULL: none. */
     char *init_location;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
@@ -140,6 +148,9 @@ typedef struct {
     uint64_t peak_bytes; /* device memory */
     char device[128];    /* description of the device in use */
     char model[256];     /* nerv_model_describe() */
+    /* What the last finished segment's fit began with: "none", "previous", or the name of an init, 64 hexadecimal digits (docs/bitstream.md). Empty before the
+     * first. */
+    char init[65];
 } NervEncoderStats;
 
 /* Called on the thread that is inside nerv_encoder_fit(), at most ten times a second and at the end. */

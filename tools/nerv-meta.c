@@ -28,13 +28,13 @@
 #define MOST_UPDATES 10000000
 
 static char *opt_model = "nerv", *opt_learner = "maml", *opt_size = "320x180", *opt_scales = "1,1.5",
-            *opt_device = "cpu", *opt_out, *opt_state, *opt_json, *opt_png, *opt_provenance = "",
+            *opt_device = "cpu", *opt_from, *opt_out, *opt_state, *opt_json, *opt_png, *opt_provenance = "",
             **opt_held_out, **opt_clips;
 static int opt_frames = 32, opt_clip_frames = 160, opt_updates = 2000, opt_windows = 2, opt_inner_steps = 4,
            opt_batch = 4, opt_every = 100, opt_valid_steps = 96, opt_full_steps, opt_threads;
 static double opt_inner_rate = .05, opt_outer_rate, opt_layers_rate = 1., opt_spatial = 1., opt_learning_rate,
               opt_seconds, opt_weights;
-static gboolean opt_no_temporal, opt_no_maps, opt_fixed_rates;
+static gboolean opt_no_temporal, opt_no_maps, opt_no_relative, opt_fixed_rates;
 static gint64 opt_seed = 1;
 
 static const GOptionEntry options[] = {
@@ -80,6 +80,11 @@ static const GOptionEntry options[] = {
       "All frames from the beginning: no temporal guidance", NULL },
     { "no-maps", 0, 0, G_OPTION_ARG_NONE, &opt_no_maps,
       "Let grids begin alike everywhere, and not as maps of the clip's pictures", NULL },
+    { "from", 0, 0, G_OPTION_ARG_FILENAME, &opt_from,
+      "Go on from this init file's start, with another learner for instance (default: drawn weights)",
+      "FILE" },
+    { "no-relative", 0, 0, G_OPTION_ARG_NONE, &opt_no_relative,
+      "Take clips' gradients as they are, and not over their losses", NULL },
     { "every", 0, 0, G_OPTION_ARG_INT, &opt_every, "Updates between entries of the log (default 100)", "N" },
     { "held-out-steps", 0, 0, G_OPTION_ARG_INT, &opt_valid_steps, "Of fits of clips held out (default 96)",
       "N" },
@@ -109,8 +114,8 @@ typedef struct {
     WindowFootage window;
     NervMeta *meta;
     MetaLog log;
-    char *task;
-    double drawn; /* dB of clips held out from a drawn start */
+    char *task, *from; /* from: name of the init */
+    double drawn;      /* dB of clips held out from a drawn start */
     double before, after;
     uint32_t n_losses;
     gint64 begun_us, shown_us;
@@ -230,15 +235,30 @@ static char *describe_task(const Run *run)
     g_string_printf(
         s,
         "%s, %d updates of %d windows of %d frames (clips of at most %d at %s), %d inner steps of %d frames, "
-        "rates %g, %g (layers %g) and %g, spatial %g, %s, %s, %s inner rates, seed %" G_GINT64_FORMAT
-        "; %s; learned from ",
+        "rates %g, %g (layers %g) and %g, spatial %g, %s, %s, %s gradients, %s inner rates, seed "
+        "%" G_GINT64_FORMAT "; %s; from %s; learned from ",
         opt_learner, opt_updates, opt_windows, opt_frames, opt_clip_frames, opt_scales, opt_inner_steps,
         opt_batch, opt_inner_rate, run->settings.train.learning_rate, opt_layers_rate, opt_outer_rate,
         opt_spatial, opt_no_temporal ? "all frames" : "more and more frames",
-        opt_no_maps ? "grids alike everywhere" : "grids that are maps", opt_fixed_rates ? "fixed" : "learned",
-        opt_seed, model);
+        opt_no_maps ? "grids alike everywhere" : "grids that are maps",
+        opt_no_relative ? "plain" : "relative", opt_fixed_rates ? "fixed" : "learned", opt_seed, model,
+        run->from ? run->from : "drawn weights");
     names_of(&run->learned, s);
     return g_string_free(s, FALSE);
+}
+
+static bool load_from(Run *run, GError **error)
+{
+    g_autoptr(NervInit) init = nerv_init_load(opt_from, error);
+    if (!init)
+        return false;
+    if (!nerv_init_suits(init, run->model)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s is of another network", opt_from);
+        return false;
+    }
+    nerv_meta_set_start(run->meta, init->start);
+    run->from = nerv_init_name(init->hash);
+    return true;
 }
 
 static bool make_learner(Run *run, GError **error)
@@ -254,6 +274,7 @@ static bool make_learner(Run *run, GError **error)
     run->rates = (NervInitRates){ opt_learning_rate, opt_layers_rate, (uint32_t)opt_full_steps };
     s->spatial = opt_spatial;
     s->maps = !opt_no_maps;
+    s->relative = !opt_no_relative;
     s->learn_rates = !opt_fixed_rates;
     s->train.learning_rate = opt_learning_rate > 0. ? opt_learning_rate : run->model->learning_rate;
     s->train.beta1 = run->model->beta1;
@@ -263,6 +284,8 @@ static bool make_learner(Run *run, GError **error)
         return false;
     run->meta = nerv_meta_new(run->be, run->model, &run->window.pixels, &run->window.key_pixels, s, error);
     if (!run->meta)
+        return false;
+    if (opt_from && !load_from(run, error))
         return false;
     run->task = describe_task(run);
     if (opt_state && !meta_log_load(&run->log, opt_state, run->task, error))
@@ -298,7 +321,7 @@ static bool fit_window(Run *run, bool learned, double *psnr, GError **error)
     t.layers_rate = 1.;
     if (learned)
         nerv_init_tune(&run->rates, t.steps, &t);
-    const bool ok = window_footage_begin(&run->window, start, !opt_no_maps, t.seed, weights, error) &&
+    const bool ok = window_footage_begin(&run->window, start, !opt_no_maps, true, t.seed, weights, error) &&
                     short_fit(run->be, run->model, &run->window.footage, &t, weights, &score, error);
     *psnr = score.psnr_frames;
     return ok;
@@ -494,6 +517,7 @@ static void run_clear(Run *run)
     windows_clear(&run->held_out);
     meta_log_clear(&run->log);
     g_free(run->task);
+    g_free(run->from);
 }
 
 static void on_signal(int number)

@@ -26,6 +26,7 @@ static char *opt_size = "320x180", *opt_steps = "10,32,100,320,1000,3000", *opt_
 static int opt_frames = 32, opt_batch = 1, opt_threads, opt_full_steps = -1;
 static double opt_drawn_rate, opt_learned_rate, opt_layers_rate;
 static gint64 opt_seed = 1;
+static gboolean opt_motion;
 static const char *label;    /* of the next --init; NULL: the file's name */
 static GPtrArray *opt_inits; /* of file names, and of labels */
 static GPtrArray *opt_labels;
@@ -62,6 +63,8 @@ static const GOptionEntry options[] = {
       "That of what is no grid, in units of it (default: as their files say)", "X" },
     { "full-steps", 0, 0, G_OPTION_ARG_INT, &opt_full_steps,
       "Fits of fewer steps from them have as much lower a rate, 0: not (default: as their files say)", "N" },
+    { "motion", 0, 0, G_OPTION_ARG_NONE, &opt_motion,
+      "Fit from drawn weights with flows that a search found as well, as from init files", NULL },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &opt_seed, "Of drawn weights and shuffling (default 1)", "N" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "As nervenc's (default cpu)", "D" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
@@ -77,6 +80,7 @@ enum { DONE, FAILED, WRONG_ARGUMENTS };
 typedef struct {
     const char *name;
     NervInit *init; /* NULL: drawn */
+    bool motion;    /* flows are those that a search found, not drawn ones */
     double sum[MOST_COUNTS];
 } Start;
 
@@ -117,7 +121,7 @@ static bool check_arguments(Run *run, GError **error)
 {
     const char *why = !opt_clips || !opt_clips[0]        ? "there is no clip"
                       : opt_inits->len == 0              ? "there is no --init"
-                      : opt_inits->len > MOST_STARTS - 1 ? "there are too many --init"
+                      : opt_inits->len > MOST_STARTS - 2 ? "there are too many --init"
                       : !*opt_device                     ? "--device has an empty name"
                                                          : NULL;
     if (why) {
@@ -152,9 +156,12 @@ static bool load_starts(Run *run, GError **error)
 {
     const NervClip clip = { run->width, run->height, opt_frames };
     run->start[run->n_starts++].name = "drawn";
+    if (opt_motion)
+        run->start[run->n_starts++] = (Start){ .name = "drawn, motion found", .motion = true };
     for (guint i = 0; i < opt_inits->len; i++) {
         Start *s = &run->start[run->n_starts];
         s->name = g_ptr_array_index(opt_labels, i);
+        s->motion = true;
         if (!(s->init = nerv_init_load(g_ptr_array_index(opt_inits, i), error)))
             return false;
         run->n_starts++;
@@ -195,8 +202,9 @@ static NervTrainSettings settings_of(const Run *run, const Start *start, double 
 static bool measure_start(Run *run, Start *start, double *psnr, GError **error)
 {
     g_autofree float *weights = g_new(float, (gsize)run->model->n_weights);
-    if (!window_footage_begin(&run->window, start->init ? start->init->start : NULL, true, (uint64_t)opt_seed,
-                              weights, error))
+    g_autofree float *begin = g_new(float, (gsize)run->model->n_weights);
+    if (!window_footage_begin(&run->window, start->init ? start->init->start : NULL, true, start->motion,
+                              (uint64_t)opt_seed, weights, error))
         return false;
     json_open(&run->json, NULL, '{');
     json_string(&run->json, "start", start->name);
@@ -205,7 +213,9 @@ static bool measure_start(Run *run, Start *start, double *psnr, GError **error)
     for (uint32_t i = 0; i < run->n_counts; i++) {
         const NervTrainSettings t = settings_of(run, start, run->counts[i]);
         NervScore score;
-        if (!short_fit(run->be, run->model, &run->window.footage, &t, weights, &score, error))
+        memcpy(begin, weights, (gsize)run->model->n_weights * sizeof(*begin));
+        if ((start->init && !nerv_init_loosen(run->model, t.steps, t.seed, begin, error)) ||
+            !short_fit(run->be, run->model, &run->window.footage, &t, begin, &score, error))
             return false;
         psnr[i] = score.psnr_frames;
         start->sum[i] += psnr[i];

@@ -279,22 +279,37 @@ static bool may_be_residual(const NervEncoder *enc)
            enc->warm.n_residuals + 1 < enc->settings.sync_interval;
 }
 
-static void set_choice(NervEncoderStats *stats, const NervResidualChoice *choice)
+static void set_choice(NervEncoderStats *stats, const NervResidualChoice *choice, const NervInit *init)
 {
     stats->is_residual = choice->is_residual;
     stats->whole_bytes = choice->whole_bytes;
     stats->whole_psnr = choice->whole_psnr;
     stats->residual_bytes = choice->residual_bytes;
     stats->residual_psnr = choice->residual_psnr;
+    if (choice->is_learned) {
+        g_autofree char *name = nerv_init_name(init->hash);
+        g_strlcpy(stats->init, name, sizeof(stats->init));
+    } else {
+        g_strlcpy(stats->init, choice->is_warm ? "previous" : "none", sizeof(stats->init));
+    }
 }
 
-/* Rates of the init, but for one that was asked for. */
-static void tune(const NervEncoder *enc, const NervModel *model, NervTrainSettings *t)
+/* The learned start of the segment's network, and its rates, but for one that was asked for. */
+static void set_init(const NervEncoder *enc, NervFitter *f)
 {
-    const double asked = enc->settings.learning_rate;
-    const uint64_t runs = (uint64_t)MAX(model->n_runs, 1), batch = MIN(t->batch_size, runs);
-    nerv_init_tune(&enc->init->rates, t->deadline_us ? 0 : t->epochs * ((runs + batch - 1) / batch), t);
-    t->learning_rate = asked > 0. ? asked : t->learning_rate;
+    f->init = nerv_encoder_init(enc, f->model);
+    if (!f->init)
+        return;
+    f->rates = f->init->rates;
+    if (enc->settings.learning_rate > 0.)
+        f->rates = (NervInitRates){ enc->settings.learning_rate, f->rates.layers_rate, 0 };
+}
+
+/* Whether the last segment's weights are left for a learned start. */
+static bool begins_anew(const NervEncoder *enc, const NervFitter *f)
+{
+    return enc->settings.init == NERV_INIT_BUILTIN && enc->settings.warm_start != NERV_WARM_START_RESIDUAL &&
+           f->init;
 }
 
 static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, bool may_give_up,
@@ -308,7 +323,6 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
                      .keys = enc->keys.store,
                      .key_pixels = enc->keys.pixels },
         .bits = enc->settings.bits,
-        .init = enc->init,
         .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
         .may_give_up = may_give_up,
         .least_steps = least_steps,
@@ -316,6 +330,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
         .user = enc,
     };
     g_autofree int64_t *pts = NULL;
+    const NervWarm none = { 0 };
     NervResidualChoice choice;
     NervBitWriter network;
     NervSequence s;
@@ -323,24 +338,24 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervSegment segment = describe_segment(enc, model, &s, &pts);
     nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
     fitter.train.deadline_us = nerv_encoder_deadline(enc);
-    if (enc->init)
-        tune(enc, model, &fitter.train);
+    set_init(enc, &fitter);
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
-    const bool ok = nerv_residual_fit(&fitter, &enc->warm, may_be_residual(enc), &enc->keys.motion, &network,
-                                      result, &choice, error);
+    const bool ok =
+        nerv_residual_fit(&fitter, begins_anew(enc, &fitter) ? &none : &enc->warm, may_be_residual(enc),
+                          &enc->keys.motion, &network, result, &choice, error);
     if (ok && !result->gave_up && !result->too_few_steps) {
         segment.is_residual = choice.is_residual;
         warn_of(enc, &segment, result, network.bytes->len);
         nerv_segment_queue(&segment, &network, &enc->packets);
-        if (enc->settings.warm_start != NERV_WARM_START_NONE)
+        if (enc->settings.init != NERV_INIT_NONE && enc->settings.warm_start != NERV_WARM_START_NONE)
             nerv_warm_keep(&enc->warm, choice.is_residual ? NERV_UNIT_RESIDUAL : NERV_UNIT_NETWORK,
                            network.bytes->data, network.bytes->len, &model->clip);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;
         enc->stats.keyframe_bytes = enc->keys.bytes;
-        set_choice(&enc->stats, &choice);
+        set_choice(&enc->stats, &choice, fitter.init);
         enc->stats.psnr = result->score.psnr;
         enc->stats.psnr_frames = result->score.psnr_frames;
         enc->stats.fit_seconds = (double)(g_get_monotonic_time() - enc->fit_start_us) * 1e-6;
@@ -362,13 +377,14 @@ static double shared_bytes(const NervEncoder *enc, const NervModel *model)
     return bytes > 0. ? MAX(bytes - (double)nerv_segment_bytes(&segment, 0), 1.) : 0.;
 }
 
-/* A model of the present growth for the segment and, if it has keyframes, those, which come first: it takes what they leave of the bytes. */
+/* A model of the present growth for the segment, with the motion that it begins with and, if it has keyframes, those, which come first: it takes what
+ * they leave of the bytes. */
 static NervModel *plan_segment(NervEncoder *enc, GError **error)
 {
     NervModel *model = nerv_encoder_new_model(enc, enc->frames->len,
                                               nerv_encoder_target_bytes(enc, enc->frames->len), error);
-    if (!model || model->n_keys == 0)
-        return model;
+    if (!model)
+        return NULL;
     const double bytes = shared_bytes(enc, model);
     const NervKeysJob job = { .be = enc->be,
                               .pixels = &enc->info.pixels,
@@ -380,6 +396,8 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                               .speed = nerv_settings_key_speed(&enc->settings, &enc->info.pixels),
                               .n_threads = enc->settings.threads };
     const bool ok = nerv_keys_make(&enc->keys, model, &job, error);
+    if (ok && model->n_keys == 0)
+        return model;
     nerv_model_free(model);
     if (!ok)
         return NULL;

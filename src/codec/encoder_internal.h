@@ -58,5 +58,7 @@ double nerv_encoder_target_bytes(const NervEncoder *enc, uint32_t n_frames);
 gint64 nerv_encoder_deadline(const NervEncoder *enc);
 /* For the fit of frames that were sent: with the segment's videos, if they are known, and so many bytes; 0: not said. */
 NervModel *nerv_encoder_new_model(const NervEncoder *enc, uint32_t n_frames, double bytes, GError **error);
+/* The learned start that suits a model; NULL: there is none, or it is not wanted. */
+const NervInit *nerv_encoder_init(const NervEncoder *enc, const NervModel *model);
 /* Before any frame comes: whether the options are valid, and how many frames a segment may have (max_frames). */
 bool nerv_encoder_plan(NervEncoder *enc, GError **error);

@@ -2,6 +2,7 @@
  *
  * What an encoder knows before a fit: the network's size, the fit's memory and time, see encoder_internal.h.
  */
+#include "codec/builtin.h"
 #include "codec/encoder_internal.h"
 #include "codec/settings.h"
 #include "train/score.h"
@@ -60,6 +61,24 @@ gint64 nerv_encoder_deadline(const NervEncoder *enc)
     return now + (gint64)(MAX(left, 1.) * part);
 }
 
+/* Whether the network may be another one of about its size. What grows until it has a quality is to have the size that it has. */
+static bool may_be_builtin(const NervEncoder *enc, const NervModel *model)
+{
+    const NervEncoderSettings *s = &enc->settings;
+    const bool sized = g_str_equal(s->model, "nerv") || g_str_equal(s->model, model->klass->name);
+    return !enc->init && s->init != NERV_INIT_NONE && !s->model_options && sized && enc->growth == 1.;
+}
+
+/* The built-in network that is near to the model, in its place; or the model. */
+static NervModel *near_builtin(NervModel *model, const NervModelSize *size)
+{
+    NervModel *like;
+    if (!nerv_builtin_near(model, size, &like))
+        return model;
+    nerv_model_free(model);
+    return like;
+}
+
 NervModel *nerv_encoder_new_model(const NervEncoder *enc, uint32_t n_frames, double bytes, GError **error)
 {
     const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)n_frames };
@@ -68,7 +87,21 @@ NervModel *nerv_encoder_new_model(const NervEncoder *enc, uint32_t n_frames, dou
     size.videos = enc->videos;
     size.n_videos = enc->n_videos;
     size.like = enc->init ? enc->init->model : NULL;
-    return nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, &size, error);
+    NervModel *model =
+        nerv_model_new_sized(enc->settings.model, enc->settings.model_options, &clip, &size, error);
+    return model && may_be_builtin(enc, model) ? near_builtin(model, &size) : model;
+}
+
+const NervInit *nerv_encoder_init(const NervEncoder *enc, const NervModel *model)
+{
+    if (enc->init || enc->settings.init == NERV_INIT_NONE)
+        return enc->init;
+    for (uint32_t i = 0; i < nerv_n_builtin_files; i++) {
+        const NervInit *init = nerv_builtin_init(i);
+        if (init && nerv_init_suits(init, model))
+            return init;
+    }
+    return NULL;
 }
 
 /* Of one keyframe on the device. */

@@ -19,6 +19,9 @@
 #define MOST_MAP        8191 /* of a map's coefficients */
 #define MOST_STEP       1e30f
 #define MOST_FULL_STEPS 1000000
+/* A fit of more steps keeps less of a learned tensor, the root of their ratio; and of how many one has that goes by time. */
+#define KEPT_STEPS    320.
+#define UNKNOWN_STEPS 1000
 /* The least that stands before the network and behind it. */
 #define LEAST_BYTES (4 + NERV_INIT_HASH_BYTES)
 
@@ -322,8 +325,36 @@ bool nerv_init_suits(const NervInit *init, const NervModel *model)
     return i == m->n_params && j == model->n_params;
 }
 
+double nerv_init_kept(uint64_t n_steps)
+{
+    return fmin(sqrt(KEPT_STEPS / (double)(n_steps ? n_steps : UNKNOWN_STEPS)), 1.);
+}
+
+bool nerv_init_loosen(const NervModel *model, uint64_t n_steps, uint64_t seed, float *weights, GError **error)
+{
+    const float kept = (float)nerv_init_kept(n_steps);
+    if (kept >= 1.f)
+        return true;
+    g_autofree float *drawn = g_try_new(float, (gsize)model->n_weights);
+    if (!drawn) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the initial weights");
+        return false;
+    }
+    nerv_model_init_params(model, seed, drawn);
+    const float *from = drawn;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        const bool mixed = model->params[i].role != NERV_PARAM_GRID && !model->params[i].apart;
+        for (int64_t j = 0; mixed && j < n; j++)
+            weights[j] = kept * weights[j] + (1.f - kept) * from[j];
+        weights += n;
+        from += n;
+    }
+    return true;
+}
+
 bool nerv_init_begin(const NervInit *init, NervBackend *be, const NervModel *model,
-                     const NervFootage *footage, float *weights, GError **error)
+                     const NervFootage *footage, const float *flows, float *weights, GError **error)
 {
     g_autofree float *seen = g_try_new(float, (gsize)nerv_start_patches_count(model) + 1);
     if (!seen) {
@@ -331,7 +362,7 @@ bool nerv_init_begin(const NervInit *init, NervBackend *be, const NervModel *mod
         return false;
     }
     NervPatches *patches = nerv_patches_new(be, model, footage, error);
-    const bool ok = patches && nerv_patches_run(patches, footage, seen, error);
+    const bool ok = patches && nerv_patches_run(patches, footage, flows, seen, error);
     nerv_patches_free(patches);
     if (ok)
         nerv_start_expand(model, init->start, seen, weights);

@@ -51,9 +51,15 @@ void nerv_init_tune(const NervInitRates *rates, uint64_t n_steps, NervTrainSetti
 
 /* Whether the model's layers and the channels of its grids are the init's; frames, size and rows of grids are the model's. */
 bool nerv_init_suits(const NervInit *init, const NervModel *model);
-/* The start as weights of a model that it suits, model->n_weights floats: grids as maps of the footage. */
+/* Of a fit of n_steps, 0: it is not known of how many, the part of a learned tensor that it should begin with, 0..1; the rest of it is as drawn. A short fit needs all of
+ * it. A long one is held back by it (Ash and Adams 2020): features that are sharp already move less. */
+double nerv_init_kept(uint64_t n_steps);
+/* Mixes `weights`, of a fit of n_steps that begin with a start, with those that nerv_model_init_params() draws from the seed: all but grids. */
+bool nerv_init_loosen(const NervModel *model, uint64_t n_steps, uint64_t seed, float *weights,
+                      GError **error);
+/* The start as weights of a model that it suits, model->n_weights floats: grids as maps of the footage. flows: as nerv_patches_run() has them. */
 bool nerv_init_begin(const NervInit *init, NervBackend *be, const NervModel *model,
-                     const NervFootage *footage, float *weights, GError **error);
+                     const NervFootage *footage, const float *flows, float *weights, GError **error);
 
 /* The hash in hexadecimal digits; g_free(). */
 char *nerv_init_name(const uint8_t hash[NERV_INIT_HASH_BYTES]);

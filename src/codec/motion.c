@@ -220,6 +220,103 @@ static double error_of(const Search *s, const uint8_t *key)
     return sum / n;
 }
 
+/* --- grids that all frames share --- */
+
+/* By cell, of rows that give its displacements in the least squares: the sums of squares, of products of neighbours, and of what they should give. */
+typedef struct {
+    int32_t n_rows;
+    double *square, *next; /* [n_rows] each */
+    double *to[2];
+} Rows;
+
+/* So much of a displacement's worth has one that points out of the picture, and one whose cell differs by so much from where it was found has half
+ * of it. Neighbouring rows are drawn together a little: some have no frames that say anything. */
+#define OUTSIDE 0.02
+#define HALF    8.
+#define TIED    0.02
+
+static double worth(const Search *s, const uint8_t *key, int32_t cell)
+{
+    const int32_t column = cell % s->columns, row = cell / s->columns;
+    const Vector v = s->found[cell];
+    const double x = (column + .5) * s->cell + v.x, y = (row + .5) * s->cell + v.y;
+    const double d = difference(s, key, column, row, v) / HALF;
+    return (x >= 0. && x < s->w && y >= 0. && y < s->h ? 1. : OUTSIDE) / (1. + d * d);
+}
+
+/* What the cells of a frame at `place` between the rows say. */
+static void add_to_rows(const Search *s, const uint8_t *key, double place, Rows *cells)
+{
+    for (int32_t i = 0; i < s->columns * s->rows; i++) {
+        Rows *c = &cells[i];
+        const int32_t low = MIN((int32_t)place, c->n_rows - 1), behind = MIN(low + 1, c->n_rows - 1);
+        const double weight = worth(s, key, i), high = place - low;
+        const double v[2] = { s->found[i].x, s->found[i].y };
+        c->square[low] += weight * (1. - high) * (1. - high);
+        c->square[behind] += weight * high * high;
+        c->next[low] += weight * high * (1. - high);
+        for (int axis = 0; axis < 2; axis++) {
+            c->to[axis][low] += weight * (1. - high) * v[axis];
+            c->to[axis][behind] += weight * high * v[axis];
+        }
+    }
+}
+
+/* Solves a cell's rows into `to`. */
+static void solve_rows(Rows *c)
+{
+    for (int32_t r = 0; r < c->n_rows; r++) {
+        c->square[r] += 1e-6 + TIED * ((r > 0) + (r + 1 < c->n_rows));
+        c->next[r] -= TIED;
+    }
+    for (int32_t r = 1; r < c->n_rows; r++) {
+        const double part = c->next[r - 1] / c->square[r - 1];
+        c->square[r] -= part * c->next[r - 1];
+        for (int axis = 0; axis < 2; axis++)
+            c->to[axis][r] -= part * c->to[axis][r - 1];
+    }
+    for (int32_t r = c->n_rows; r-- > 0;)
+        for (int axis = 0; axis < 2; axis++) {
+            const double behind = r + 1 < c->n_rows ? c->next[r] * c->to[axis][r + 1] : 0.;
+            c->to[axis][r] = (c->to[axis][r] - behind) / c->square[r];
+        }
+}
+
+/* All grids that are moved show the frame in the middle as it is. sums: a cell's rows' four, zeros. */
+static bool search_shared(Search *s, const Job *job, int32_t n_frames, double *sums)
+{
+    NervMotion *motion = job->motion;
+    const int32_t n = s->columns * s->rows, n_rows = motion->shape.n, middle = n_frames / 2;
+    const double unit = motion->flows.unit * s->shrink;
+    bool cancelled = false;
+    g_autofree Rows *cells = g_new(Rows, n);
+    for (int32_t i = 0; i < n; i++) {
+        double *at = sums + (size_t)i * n_rows * 4;
+        cells[i] = (Rows){ n_rows, at, at + n_rows, { at + 2 * (size_t)n_rows, at + 3 * (size_t)n_rows } };
+    }
+    make_small(s, job->pixels, job->frame_at(job->user, (uint32_t)middle), s->start);
+    for (int way = 1; way >= -1; way -= 2) {
+        memset(s->found, 0, (size_t)n * 3 * sizeof(*s->found)); /* and what is behind it */
+        for (int32_t f = middle + (way < 0 ? -1 : 0); f >= 0 && f < n_frames && !cancelled; f += way) {
+            make_small(s, job->pixels, job->frame_at(job->user, (uint32_t)f), s->now);
+            if (f != middle)
+                search_frame(s, s->start);
+            add_to_rows(s, s->start, (double)f * (n_rows - 1) / MAX(n_frames - 1, 1), cells);
+            cancelled = job->cancel && g_atomic_int_get(job->cancel);
+        }
+    }
+    for (int32_t i = 0; i < n && !cancelled; i++) {
+        solve_rows(&cells[i]);
+        for (int32_t r = 0; r < n_rows; r++)
+            for (int32_t c = 0; c < motion->shape.c; c++)
+                motion->grid[((size_t)r * motion->shape.c + c) * n + i] =
+                    (float)(cells[i].to[c % 2][r] * unit);
+    }
+    return !cancelled;
+}
+
+/* --- grids between keyframes --- */
+
 /* One keyframe's flow of a span: from its own place to the other's. */
 static bool search_span(Search *s, const Job *job, const NervFlowSpan *span, int end)
 {
@@ -263,7 +360,7 @@ static bool search_all(Search *s, const Job *job)
 }
 
 /* Makes *motion; its spans and shape are there. */
-static bool find(const Job *job, GError **error)
+static bool find(const Job *job, int32_t n_frames, GError **error)
 {
     NervMotion *motion = job->motion;
     const int32_t width = job->pixels->width, height = job->pixels->height;
@@ -275,16 +372,17 @@ static bool find(const Job *job, GError **error)
                  .columns = motion->shape.w,
                  .rows = motion->shape.h };
     const size_t bytes = (size_t)s.w * (size_t)s.h, n = (size_t)s.columns * (size_t)s.rows;
+    g_autofree double *sums = g_try_new0(double, motion->flows.n_moved ? 4 * n *(size_t)motion->shape.n : 1);
     motion->grid = g_try_new0(float, (gsize)nerv_shape_count(motion->shape));
     s.start = g_try_malloc(3 * bytes);
     s.found = g_try_new0(Vector, 3 * n);
-    bool ok = motion->grid && s.start && s.found;
+    bool ok = motion->grid && s.start && s.found && sums;
     if (ok) {
         s.end = s.start + bytes;
         s.now = s.end + bytes;
         s.ahead = s.found + n;
         s.last = s.ahead + n;
-        ok = search_all(&s, job);
+        ok = motion->flows.n_moved ? search_shared(&s, job, n_frames, sums) : search_all(&s, job);
         if (!ok)
             g_set_error(error, NERV_ERROR, NERV_ERROR_CANCELLED, "cancelled");
     } else {
@@ -315,11 +413,11 @@ bool nerv_motion_find(NervMotion *motion, const NervModel *model, const NervPixe
     motion->shape = model->params[motion->flows.param].shape;
     motion->error = g_new0(double, n);
     motion->n_videos = n;
-    if (!find(&job, error)) {
+    if (!find(&job, model->clip.n_frames, error)) {
         nerv_motion_clear(motion);
         return false;
     }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && !motion->flows.n_moved; i++) {
         motion->error[i] /= fmax(weight[i], 1e-9);
         g_debug("motion of video %u: differences of %.2f", i, sqrt(motion->error[i]));
     }
@@ -333,7 +431,7 @@ bool nerv_motion_suits(const NervMotion *motion, const NervModel *model)
     if (!nerv_model_flows(model, &flows))
         return motion->grid == NULL;
     bool same = motion->grid && nerv_shape_equal(motion->shape, model->params[flows.param].shape) &&
-                own->cell == flows.cell && own->n_spans == flows.n_spans;
+                own->cell == flows.cell && own->n_spans == flows.n_spans && own->n_moved == flows.n_moved;
     for (uint32_t i = 0; same && i < own->n_spans; i++) {
         const NervFlowSpan *a = &own->spans[i], *b = &flows.spans[i];
         same = a->start == b->start && a->end == b->end && a->row == b->row && a->rows == b->rows;

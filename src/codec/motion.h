@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Motion between keyframes, looked for before a fit: gradients find a few samples of it, cameras move by a hundred.
+ * Motion between keyframes, or of what all frames share, looked for before a fit: gradients find a few samples of it, cameras move by a hundred.
  */
 #pragma once
 
 #include "codec/cuts.h"
 #include "models/model.h"
 
-/* What a segment's frames do between keyframes. All zeros: nothing is known. */
+/* What a segment's frames do. All zeros: nothing is known. */
 typedef struct {
     NervFlows flows; /* of the model that it was looked for with */
     NervShape shape; /* of its grid of flows, [R,4,h,w] */

@@ -152,6 +152,13 @@ static bool new_weights(const NervModel *model, float **weights, GError **error)
     return *weights != NULL;
 }
 
+/* 0: time says. */
+static uint64_t steps_of(const NervFitter *f)
+{
+    const uint64_t runs = (uint64_t)MAX(f->model->n_runs, 1), batch = MIN(f->train.batch_size, runs);
+    return f->train.deadline_us ? 0 : f->train.epochs * ((runs + batch - 1) / batch);
+}
+
 /* What the fit begins with, where it is not what the seed gives: NULL then. */
 static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMotion *motion, float **initial,
                          bool *is_warm, GError **error)
@@ -159,13 +166,16 @@ static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMo
     if (!nerv_warm_start(warm, f->model, f->train.seed, initial, error))
         return false;
     *is_warm = *initial != NULL;
+    const bool moves = motion->grid && nerv_motion_suits(motion, f->model);
     if (!*initial && f->init && nerv_init_suits(f->init, f->model)) {
         if (!new_weights(f->model, initial, error))
             return false;
-        if (!nerv_init_begin(f->init, f->be, f->model, &f->footage, *initial, error))
+        if (!nerv_init_begin(f->init, f->be, f->model, &f->footage, moves ? motion->grid : NULL, *initial,
+                             error) ||
+            !nerv_init_loosen(f->model, steps_of(f), f->train.seed, *initial, error))
             return false;
     }
-    if (!motion->grid || !nerv_motion_suits(motion, f->model))
+    if (!moves)
         return true;
     if (!*initial) {
         if (!new_weights(f->model, initial, error))
@@ -186,6 +196,10 @@ bool nerv_residual_fit(NervFitter *f, const NervWarm *warm, bool may, const Nerv
     if (!make_initial(f, warm, motion, &initial, &is_warm, error))
         return false;
     f->initial = initial;
+    choice->is_warm = is_warm;
+    choice->is_learned = !is_warm && f->init && nerv_init_suits(f->init, f->model);
+    if (choice->is_learned)
+        nerv_init_tune(&f->rates, steps_of(f), &f->train);
     if (may && is_warm)
         return fit_both(f, warm, initial, network, result, choice, error);
     if (!nerv_fitter_run(f, network, result, error))

@@ -25,6 +25,8 @@ void nerv_residual_add(const NervModel *model, const float *before, float *weigh
 
 /* What became of a segment's fit, or of its two. */
 typedef struct {
+    bool is_warm,
+        is_learned; /* the fit began with the last segment's weights, or with f->init; neither: with drawn ones */
     bool is_residual; /* chosen; the network is then a residual unit's payload */
     bool tried;       /* there were two */
     uint32_t whole_bytes, residual_bytes;

@@ -142,6 +142,12 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "max-encode-seconds goes from 0 to 1000000000";
     else if ((unsigned)s->tune >= NERV_TUNE_N)
         why = "unknown tune";
+    else if ((unsigned)s->init >= NERV_INIT_N)
+        why = "unknown init";
+    else if (s->init == NERV_INIT_NONE && s->init_location)
+        why = "init=none and an init-location exclude each other";
+    else if (s->init == NERV_INIT_NONE && s->warm_start == NERV_WARM_START_RESIDUAL)
+        why = "init=none and warm-start=residual exclude each other";
     else if ((unsigned)s->warm_start >= NERV_WARM_START_N)
         why = "unknown warm-start";
     else if (s->sync_interval < 1)

@@ -138,25 +138,6 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
 static const char *const part_names[] = { "flow", "saf",   "mix",  "keys",  "norm", "pyramid",
                                           "skip", "grids", "mask", "gains", "own" };
 
-/* Infinite if a clip's pictures or features are too large for a tape. */
-static double macs_per_pixel(const NervModel *model)
-{
-    const NervClip *clip = &model->clip;
-    if ((int64_t)model->run_frames * clip->width * clip->height > INT32_MAX / 4) /* bytes of pixels */
-        return INFINITY;
-    NervTape *t = nerv_tape_new();
-    g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params);
-    nerv_params_leaves(model, t, "", leaves);
-    NervTensor *input = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32,
-                                       nerv_shape(model->run_frames, model->input_floats, 1, 1), "input");
-    NervTensor *keys =
-        nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(2, 3, clip->height, clip->width), "keys");
-    nerv_model_build(model, t, leaves, input, keys);
-    const double macs = nerv_tape_check(t, NULL) ? (double)nerv_tape_macs(t) : INFINITY;
-    nerv_tape_free(t);
-    return macs / model->run_frames / ((double)clip->width * clip->height);
-}
-
 /* Weights that a channel of the base and of the middle grid takes, in all rows. */
 static void count_channel(const NervDnervConfig *c, const NervClip *clip, const NervModelSize *size,
                           double *base, double *middle)
@@ -257,7 +238,7 @@ static void choose_widths(NervDnervConfig *c, const NervClip *clip, const NervMo
         set_widths(c, first);
         NervModel *m = nerv_dnerv_new(c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, NULL);
         const bool few = m && count_shared(m, size) <= most;
-        const double macs = few ? macs_per_pixel(m) : INFINITY;
+        const double macs = few ? nerv_model_macs_per_pixel(m) : INFINITY;
         const bool fits = !isinf(macs) && (size->macs_per_pixel <= 0. || macs <= size->macs_per_pixel);
         nerv_model_free(m);
         if (fits)
@@ -446,7 +427,7 @@ static bool measure(NervModel *model, GVariant *options, const NervModelSize *si
 {
     g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;
     const bool chosen = !widths && !((NervDnerv *)model)->config.stem;
-    const double macs = macs_per_pixel(model);
+    const double macs = nerv_model_macs_per_pixel(model);
     if (isinf(macs)) {
         g_set_error(
             error, NERV_ERROR, NERV_ERROR_INVALID,

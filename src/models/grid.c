@@ -50,7 +50,7 @@ static bool grid_accepts(const char *name)
 #define MAX_SHARED      12
 #define FINE_LEAST      0.7 /* channels */
 #define FLOW_SHARE      0.03
-#define FRAMES_PER_FLOW 19
+#define FRAMES_PER_FLOW 6
 #define LEAST_MOVED     12 /* frames */
 
 /* Channels for a share of the weights in one grid. */
@@ -349,6 +349,7 @@ static int32_t add_grids(NervGrid *m, int32_t level, int32_t scale)
         g_snprintf(name, sizeof(name), "grid%d", i);
         if (!add_grid(m, name, (NervShape){ g->rows, g->channels, h, w }, GRID_BOUND, cell))
             return -1;
+        m->head.params[m->head.n_params - 1].shared = g->rows == 1;
         channels += g->channels;
     }
     return channels;
@@ -598,6 +599,15 @@ static char *grid_describe(const NervModel *model)
     return g_string_free(s, FALSE);
 }
 
+static bool grid_flows(const NervModel *model, NervFlows *flows)
+{
+    const NervGridConfig *c = &((const NervGrid *)model)->config;
+    *flows = (NervFlows){ .cell = nerv_strides_product(c->stride, c->n_blocks) };
+    flows->n_moved = (uint32_t)count_moved(c, c->n_grids);
+    flows->unit = NERV_GRID_FLOW_UNITS / (float)flows->cell;
+    return c->flow_rows > 0;
+}
+
 const NervModelClass nerv_model_class_grid = {
     .name = "nerv-grid",
     .id = 2,
@@ -608,5 +618,6 @@ const NervModelClass nerv_model_class_grid = {
     .free = grid_free,
     .build = grid_build,
     .input = grid_input,
+    .flows = grid_flows,
     .describe = grid_describe,
 };

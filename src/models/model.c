@@ -2,12 +2,14 @@
  *
  * The list of model classes and what all models share. See model.h.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "models/dnerv.h"
 #include "models/grid.h"
 #include "models/nerv.h"
+#include "models/params.h"
 
 static const NervModelClass *const classes[] = {
     &nerv_model_class_nerv,
@@ -189,4 +191,22 @@ int64_t nerv_tape_macs(const NervTape *tape)
         macs += node->op->macs ? node->op->macs(node) : 0;
     }
     return macs;
+}
+
+double nerv_model_macs_per_pixel(const NervModel *model)
+{
+    const NervClip *clip = &model->clip;
+    if ((int64_t)model->run_frames * clip->width * clip->height > INT32_MAX / 4) /* bytes of pixels */
+        return INFINITY;
+    NervTape *t = nerv_tape_new();
+    g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params);
+    nerv_params_leaves(model, t, "", leaves);
+    NervTensor *input = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32,
+                                       nerv_shape(model->run_frames, model->input_floats, 1, 1), "input");
+    NervTensor *keys =
+        nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(2, 3, clip->height, clip->width), "keys");
+    nerv_model_build(model, t, leaves, input, keys);
+    const double macs = nerv_tape_check(t, NULL) ? (double)nerv_tape_macs(t) : INFINITY;
+    nerv_tape_free(t);
+    return macs / model->run_frames / ((double)clip->width * clip->height);
 }

@@ -25,9 +25,10 @@ typedef struct {
     uint32_t video; /* < model->n_videos */
 } NervRun;
 
-/* A grid of flows between keyframes, which an encoder may fill before the fit: parameter `param`, [R,4,h,w]. At a frame that is the part d of the
- * way from the keyframe `start` to `end`, with the grid at row + d (rows - 1), the former is sampled d times channels 0, 1 (x, y) away, the latter
- * 1 - d times channels 2, 3; a value of `unit` is one sample, and a cell `cell` samples across. */
+/* A grid of flows, which an encoder may fill before the fit: parameter `param`, a value of `unit` is one sample, and a cell `cell` samples across.
+ * Between keyframes it is [R,4,h,w]: at a frame that is the part d of the way from the keyframe `start` to `end`, with the grid at row + d (rows - 1),
+ * the former is sampled d times channels 0, 1 (x, y) away, the latter 1 - d times channels 2, 3. Or it moves n_moved grids that all frames share and
+ * is [R,2 n_moved,h,w]: with F frames frame i is at row i (R-1)/(F-1), and samples each grid a pair of channels away; there are no spans then. */
 typedef struct {
     int32_t start, end; /* frames */
     int32_t row, rows;
@@ -40,6 +41,7 @@ typedef struct {
     float unit;
     NervFlowSpan *spans; /* each once, in the order of their rows */
     uint32_t n_spans;
+    uint32_t n_moved; /* 0: it is of flows between keyframes */
 } NervFlows;
 
 /* How large a network should be, for models that may choose. Zeros leave it to the model. */
@@ -74,6 +76,7 @@ typedef struct {
     uint32_t copies;
     /* Of a grid of what is seen: samples across of a cell. A learned start (models/start.h) maps pictures to it. 0: it begins alike everywhere. */
     int32_t cell;
+    bool shared; /* such a grid of one row, however many frames there are */
     bool
         apart; /* what tells videos apart: begins as nothing, and a learned start (models/start.h) has none of it */
 } NervParam;
@@ -180,3 +183,5 @@ char *nerv_model_describe(const NervModel *model);
 
 /* Multiply-accumulates of one frame's forward pass, counted from a tape's ops. */
 int64_t nerv_tape_macs(const NervTape *tape);
+/* The same of a model, over its luma samples; infinite if a clip's pictures or features are too large for a tape. */
+double nerv_model_macs_per_pixel(const NervModel *model);

@@ -9,7 +9,7 @@
 int32_t nerv_start_patch(const NervParam *param)
 {
     const int32_t side = MIN(param->cell, NERV_START_SIDE);
-    return 3 * side * side;
+    return 3 * side * side * (param->shared ? 1 : 2);
 }
 
 int32_t nerv_start_features(const NervParam *param)

@@ -12,7 +12,7 @@
  * colours. */
 #define NERV_START_SIDE 4
 
-/* Coefficients of a patch that the parameter is a map of: [3][side][side]. 0: of none. */
+/* Coefficients that the parameter is a map of: [3][side][side] of a patch, of grids that are not shared two of them (train/patches.h). 0: of none. */
 int32_t nerv_start_patch(const NervParam *param);
 /* What a value of the parameter is a map of: 1 and behind it the patch; 0 for what is no grid. */
 int32_t nerv_start_features(const NervParam *param);

@@ -10,6 +10,8 @@
 
 #include "train/meta_internal.h"
 
+#define LEAST_LOSS 1e-5
+
 static const char *const learner_names[] = { "maml", "fomaml", "reptile" };
 
 const char *nerv_meta_learner_name(NervMetaLearner learner)
@@ -38,6 +40,7 @@ void nerv_meta_settings_default(NervMetaSettings *s)
                              .rates_rate = 1e-2,
                              .clip = 1.,
                              .maps = true,
+                             .relative = true,
                              .spatial = .5 };
     nerv_train_settings_default(&s->train);
     s->train.l1_weight = s->train.ssim_weight = 0.;
@@ -270,6 +273,12 @@ static bool write_flows(NervMeta *meta, const float *flows, GError **error)
     return nerv_exec_write(meta->exec, meta->flow_leaf, flows ? flows : none, error);
 }
 
+/* Of a clip's gradient among those of others. */
+static float weight_of(const NervMeta *meta, const NervMetaLoss *loss)
+{
+    return meta->settings.relative ? (float)(1. / (loss->after + LEAST_LOSS)) : 1.f;
+}
+
 static bool learn_unrolled(NervMeta *meta, Deal *deal, const float *flows, NervMetaLoss *loss, GError **error)
 {
     const uint32_t n = meta->whole.n_params;
@@ -288,14 +297,15 @@ static bool learn_unrolled(NervMeta *meta, Deal *deal, const float *flows, NervM
         !read_loss(meta->exec, &meta->look[meta->n_looks - 1], &loss->after, error) ||
         !read_gradients(meta->exec, &meta->reduced, meta->start_grad, meta->gradient, error))
         return false;
+    const float weight = weight_of(meta, loss);
     for (uint32_t i = 0; meta->settings.learn_rates && i < n; i++) {
         float d;
         if (!nerv_exec_read(meta->exec, meta->rate_grad[i], &d, error))
             return false;
-        outer->sum[outer->n_start + i] += d;
+        outer->sum[outer->n_start + i] += weight * d;
     }
     for (size_t i = 0; i < outer->n_start; i++)
-        outer->sum[i] += meta->gradient[i];
+        outer->sum[i] += weight * meta->gradient[i];
     return true;
 }
 
@@ -324,6 +334,7 @@ static bool walk(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
 static bool learn_walking(NervMeta *meta, Deal *deal, const float *flows, NervMetaLoss *loss, GError **error)
 {
     const size_t n = (size_t)meta->whole.n_weights;
+    float weight = 1.f;
     nerv_start_expand(&meta->whole, meta->outer.value, meta->seen, meta->weights);
     if (flows)
         for (int64_t i = nerv_shape_count(meta->model->params[meta->flow_param].shape); i-- > 0;)
@@ -338,6 +349,7 @@ static bool learn_walking(NervMeta *meta, Deal *deal, const float *flows, NervMe
             !read_gradients(meta->end_exec, &meta->whole, meta->end_grad, meta->moved, error))
             return false;
         nerv_start_sum(&meta->whole, meta->moved, meta->seen, meta->gradient);
+        weight = weight_of(meta, loss);
     } else {
         /* the way from the end to the start */
         if (!nerv_exec_wait(meta->exec, error) || !nerv_params_download(meta->w, meta->moved, error))
@@ -347,7 +359,7 @@ static bool learn_walking(NervMeta *meta, Deal *deal, const float *flows, NervMe
         nerv_start_towards(&meta->whole, meta->moved, meta->seen, meta->gradient);
     }
     for (size_t i = 0; i < meta->outer.n_start; i++)
-        meta->outer.sum[i] += meta->gradient[i];
+        meta->outer.sum[i] += weight * meta->gradient[i];
     return true;
 }
 
@@ -361,10 +373,10 @@ bool nerv_meta_learn(NervMeta *meta, const NervFootage *footage, int32_t n_runs,
             return false;
     if (meta->end_exec && !nerv_scene_bind(&meta->end_look.scene, meta->end_exec, footage, error))
         return false;
-    if (meta->settings.maps && !nerv_patches_run(meta->patches, footage, meta->seen, error))
-        return false;
     if (meta->flow_param == meta->model->n_params)
         flows = NULL;
+    if (meta->settings.maps && !nerv_patches_run(meta->patches, footage, flows, meta->seen, error))
+        return false;
     if (!(meta->settings.learner == NERV_META_MAML ? learn_unrolled(meta, &deal, flows, loss, error)
                                                    : learn_walking(meta, &deal, flows, loss, error)))
         return false;
@@ -394,6 +406,11 @@ bool nerv_meta_update(NervMeta *meta, double part, GError **error)
 }
 
 /* --- out and in --- */
+
+void nerv_meta_set_start(NervMeta *meta, const float *start)
+{
+    memcpy(meta->outer.value, start, (size_t)nerv_start_count(meta->model) * sizeof(*start));
+}
 
 const float *nerv_meta_start(const NervMeta *meta)
 {

@@ -26,10 +26,12 @@ typedef struct {
     double inner_rate;
     bool
         learn_rates; /* MAML: a rate for each tensor is learned beside the weights; else all are inner_rate */
-    double outer_rate;       /* Adam's; of Reptile the part of the way, 0..1 */
-    double rates_rate;       /* Adam's for the inner rates, which begin with 1 */
-    double clip;             /* most that the outer gradient's norm may be; 0: no bound */
-    bool maps;               /* grids begin as maps of a clip's patches; else alike everywhere */
+    double outer_rate; /* Adam's; of Reptile the part of the way, 0..1 */
+    double rates_rate; /* Adam's for the inner rates, which begin with 1 */
+    double clip;       /* most that the outer gradient's norm may be; 0: no bound */
+    bool maps;         /* grids begin as maps of a clip's patches; else alike everywhere */
+    bool
+        relative; /* a clip's gradient counts over its loss behind the inner steps: clips that are hard to show count no more than others */
     double spatial;          /* weight of the mean of the blocks' losses beside the frame's; 0: none */
     NervTrainSettings train; /* the loss, Adam's numbers, the learning rate and the seed */
 } NervMetaSettings;
@@ -64,6 +66,8 @@ const float *nerv_meta_gradient(const NervMeta *meta);
 /* Moves the start by the mean of what was learned since the last time, at `part` of the outer rate; without any it does nothing. */
 bool nerv_meta_update(NervMeta *meta, double part, GError **error);
 
+/* Goes on from another start, nerv_start_count(model) floats, in place of what was learned or drawn. */
+void nerv_meta_set_start(NervMeta *meta, const float *start);
 /* nerv_start_count(model) floats, the meta-learner's; any other model of its configuration begins with the same (models/start.h). */
 const float *nerv_meta_start(const NervMeta *meta);
 

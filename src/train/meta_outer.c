@@ -38,6 +38,7 @@ void nerv_outer_adam(NervOuter *o, double start_rate, double rates_rate, double 
     for (size_t i = 0; i < o->n_start; i++)
         norm += (double)o->sum[i] * o->sum[i];
     norm = sqrt(norm) / o->n_learned;
+    g_debug("outer gradient's norm: %g", norm);
     const double scale = (clip > 0. && norm > clip ? clip / norm : 1.) / o->n_learned;
     for (size_t i = 0; i < o->n_all; i++) {
         const bool is_rate = i >= o->n_start;

@@ -30,7 +30,7 @@ def shapes():
     """Of the values at the beginning, by the parameters' names in their order."""
     out, channels = {}, 0
     for i, ((_, c), w, s) in enumerate(zip(GRIDS, WIDTHS, STRIDES)):
-        out[f"grid{i}"] = (c, 1 + 3 * min(cell(i), SIDE) ** 2, 1, 1)
+        out[f"grid{i}"] = (c, 1 + 3 * min(cell(i), SIDE) ** 2 * (2 if GRIDS[i][0] > 1 else 1), 1, 1)
         out[f"block{i}.weight"] = (w * s * s, channels + c) + ((3, 3) if i else (1, 1))
         out[f"block{i}.bias"] = (w * s * s,)
         channels = w
@@ -59,6 +59,8 @@ def patches(frames, i):
     parts = np.einsum("fchywx,ky,lx->fcklhw", blocks, basis, basis)
     parts *= (4 * (1 + k + k.T))[None, None, :, :, None, None] * np.array([1, 3, 3])[None, :, None, None, None, None]
     parts = parts.reshape(FRAMES, 3 * side * side, h, w)
+    if rows > 1:
+        parts = np.concatenate([parts, parts - parts.mean(axis=0)], axis=1)
     at_row = np.arange(FRAMES) * (rows - 1) / (FRAMES - 1)
     near = np.maximum(0, 1 - np.abs(at_row[None] - np.arange(rows)[:, None]))
     means = np.einsum("rf,fphw->rphw", near / near.sum(axis=1, keepdims=True), parts)

@@ -93,6 +93,7 @@ static void test_maml(gconstpointer data)
     NervBuffer *frames = fits_pictures(file, "frames", d->be, 0, model->clip.n_frames);
     NervMetaSettings s;
     nerv_meta_settings_default(&s);
+    s.relative = false;
     s.learner = NERV_META_MAML;
     s.inner_steps = (uint32_t)number("steps");
     s.batch = (uint32_t)model->clip.n_frames; /* all frames in each step: their order is of no matter */

@@ -123,6 +123,33 @@ static void test_suits(void)
     g_byte_array_unref(file);
 }
 
+/* A long fit's layers are partly drawn; its grids are not. */
+static void test_loosen(void)
+{
+    NervModel *model = make_grids("8x3/2x1/1x2", 64, 16);
+    g_autofree float *drawn = g_new(float, (gsize)model->n_weights),
+                     *weights = g_new(float, (gsize)model->n_weights);
+    GError *error = NULL;
+    g_assert_cmpfloat(nerv_init_kept(1), ==, 1.);
+    g_assert_cmpfloat(nerv_init_kept(320), ==, 1.);
+    g_assert_cmpfloat(nerv_init_kept(1280), ==, .5);
+    g_assert_cmpfloat(nerv_init_kept(0), <, .6);
+    nerv_model_init_params(model, 7, drawn);
+    for (uint64_t steps = 100; steps <= 1280; steps += 1180) {
+        for (int64_t i = 0; i < model->n_weights; i++)
+            weights[i] = 2.f;
+        g_assert_true(nerv_init_loosen(model, steps, 7, weights, &error));
+        g_assert_no_error(error);
+        int64_t at = 0;
+        for (uint32_t i = 0; i < model->n_params; i++)
+            for (int64_t n = nerv_shape_count(model->params[i].shape); n > 0; n--, at++) {
+                const bool is_grid = model->params[i].role == NERV_PARAM_GRID;
+                g_assert_cmpfloat(weights[at], ==, steps == 100 || is_grid ? 2.f : 1.f + .5f * drawn[at]);
+            }
+    }
+    nerv_model_free(model);
+}
+
 /* A network of an init's layers for other clips: with rows for their frames, and without regard to the size that is asked for. */
 static void test_like(void)
 {
@@ -394,7 +421,7 @@ static void test_encoder(void)
     NervFootage footage = { .frames = nerv_buffer_new(be, FRAMES * 96 * 64 * 3, &error), .pixels = &pixels };
     g_autofree uint8_t *black = g_malloc0(FRAMES * 96 * 64 * 3);
     g_assert_true(nerv_buffer_upload(footage.frames, 0, black, FRAMES * 96 * 64 * 3, &error));
-    g_assert_true(nerv_init_begin(init, be, model, &footage, want, &error));
+    g_assert_true(nerv_init_begin(init, be, model, &footage, NULL, want, &error));
     nerv_buffer_free(footage.frames);
     nerv_backend_free(be);
     double seen = 0.;
@@ -431,6 +458,7 @@ int main(int argc, char **argv)
     g_test_add_func("/init/round", test_round);
     g_test_add_func("/init/suits", test_suits);
     g_test_add_func("/init/rates", test_rates);
+    g_test_add_func("/init/loosen", test_loosen);
     g_test_add_func("/init/like", test_like);
     g_test_add_func("/init/several", test_several);
     g_test_add_func("/init/refused", test_refused);

@@ -49,6 +49,7 @@ static NervMetaSettings settings_for(NervMetaLearner learner)
 {
     NervMetaSettings s;
     nerv_meta_settings_default(&s);
+    s.relative = false;
     s.learner = learner;
     s.inner_steps = learner == NERV_META_MAML ? 3 : 8;
     s.batch = 2;
@@ -232,7 +233,7 @@ static void check_learner(NervMetaLearner learner, double spatial)
     g_autofree float *weights = g_new(float, (gsize)model->n_weights);
     g_autofree float *seen = g_new(float, (gsize)nerv_start_patches_count(model) + 1);
     NervPatches *patches = nerv_patches_new(backend, model, &unseen, NULL);
-    g_assert_true(patches && nerv_patches_run(patches, &unseen, seen, NULL));
+    g_assert_true(patches && nerv_patches_run(patches, &unseen, NULL, seen, NULL));
     nerv_patches_free(patches);
     nerv_start_expand(model, nerv_meta_start(meta), seen, weights);
     const double drawn = fit(model, NULL, 1.), learned = fit(model, weights, LAYERS_RATE);

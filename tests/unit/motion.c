@@ -16,6 +16,7 @@ typedef struct {
     size_t bytes;
     double dx, dy; /* samples a frame */
     bool apart;    /* the lower half moves the other way */
+    int32_t turn;  /* frame from which it goes back; 0: never */
     int32_t cut;   /* frame from which all is another texture; 0: none */
     gint cancel_at, *cancel;
 } Clip;
@@ -38,8 +39,9 @@ static const uint8_t *frame_at(void *user, uint32_t i)
         for (int32_t x = 0; x < w; x++) {
             const double way = c->apart && y >= h / 2 ? -1. : 1.;
             const double other = c->cut && (int32_t)i >= c->cut ? 1000. : 0.;
-            const double v =
-                texture(x - way * c->dx * i + other, (y - way * c->dy * i + other) + (way < 0. ? 333. : 0.));
+            const double far = c->turn && (int32_t)i > c->turn ? 2 * c->turn - (int32_t)i : (int32_t)i;
+            const double v = texture(x - way * c->dx * far + other,
+                                     (y - way * c->dy * far + other) + (way < 0. ? 333. : 0.));
             for (int32_t k = 0; k < step; k++)
                 c->frame[(size_t)(y * w + x) * (size_t)step + (size_t)k] = (uint8_t)(128.5 + 25. * v);
         }
@@ -162,6 +164,38 @@ static void test_large(void)
     g_free(c.frame);
 }
 
+/* Of what all frames share: rows say the way to the frame in the middle, of a camera that moves evenly and of one that turns back. */
+static void test_shared(void)
+{
+    for (int turns = 0; turns <= 1; turns++) {
+        Clip c;
+        GError *error = NULL;
+        clip_init(&c, NERV_PIXELS_RGB, 160, 96, 2.5, -.75);
+        c.turn = turns ? 8 : 0;
+        const NervClip clip = { 160, 96, N };
+        g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(
+            "{'flow-rows': <5>, 'grids': <'4x2/1x2/1x1'>, 'strides': <[4, 2]>, 'widths': <[8, 8]>}"));
+        NervModel *model = nerv_model_new("nerv", v, &clip, &error);
+        g_assert_no_error(error);
+        g_autofree float *weights = place(model, &c);
+        NervFlows flows;
+        g_assert_true(nerv_model_flows(model, &flows));
+        g_assert_cmpuint(flows.n_moved, ==, 2);
+        g_assert_cmpuint(flows.param, ==, 0);
+        const NervShape s = model->params[0].shape;
+        g_assert_true(nerv_shape_equal(s, nerv_shape(5, 4, 12, 20)));
+        for (int32_t row = 0; row < 5; row++)
+            for (int32_t channel = 0; channel < 4; channel++) {
+                const double frame = row * 4., far = turns ? fabs(8. - frame) : 8. - frame;
+                const double want = far * (channel % 2 ? -.75 : 2.5);
+                const float *at = weights + ((size_t)row * 4 + (size_t)channel) * 240 + 6 * 20 + 10;
+                g_assert_cmpfloat_with_epsilon(*at / flows.unit, want, 1.2);
+            }
+        nerv_model_free(model);
+        g_free(c.frame);
+    }
+}
+
 /* Videos do not look into each other, and one of a single frame has no motion. */
 static void test_cut(void)
 {
@@ -253,6 +287,7 @@ int main(int argc, char **argv)
     g_test_add_func("/motion/pan", test_pan);
     g_test_add_func("/motion/apart", test_apart);
     g_test_add_func("/motion/large", test_large);
+    g_test_add_func("/motion/shared", test_shared);
     g_test_add_func("/motion/cut", test_cut);
     g_test_add_func("/motion/error", test_error);
     g_test_add_func("/motion/cancel", test_cancel);

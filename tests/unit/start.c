@@ -54,7 +54,7 @@ static double ripple(int32_t c, int32_t x, int32_t y, int32_t frame)
     return 127.5 + 100. * cos(G_PI * (x % 4 + .5) * 2. / 4.);
 }
 
-static float *look(const NervModel *model, Paint paint)
+static float *look(const NervModel *model, Paint paint, const float *flows)
 {
     GError *error = NULL;
     const NervPixels pixels = { .format = NERV_PIXELS_RGB, .width = W, .height = H };
@@ -72,7 +72,7 @@ static float *look(const NervModel *model, Paint paint)
     NervPatches *patches = nerv_patches_new(backend, model, &footage, &error);
     g_assert_no_error(error);
     float *seen = g_new(float, (gsize)nerv_start_patches_count(model));
-    g_assert_true(nerv_patches_run(patches, &footage, seen, &error));
+    g_assert_true(nerv_patches_run(patches, &footage, flows, seen, &error));
     g_assert_no_error(error);
     nerv_patches_free(patches);
     nerv_buffer_free(footage.frames);
@@ -97,7 +97,7 @@ static const float *find(const NervModel *model, const float *seen, int32_t cell
 static void test_flat(void)
 {
     NervModel *model = make_grids("3x2/2x1/1x2/1x1", 6);
-    g_autofree float *seen = look(model, constant);
+    g_autofree float *seen = look(model, constant, NULL);
     static const int32_t cells[] = { 16, 4, 2, 1 };
     for (size_t i = 0; i < G_N_ELEMENTS(cells); i++) {
         const int32_t side = MIN(cells[i], NERV_START_SIDE), n = side * side;
@@ -115,11 +115,70 @@ static void test_flat(void)
 static void test_wave(void)
 {
     NervModel *model = make_grids("3x2/2x1/1x2/1x1", 6);
-    g_autofree float *seen = look(model, ripple);
+    g_autofree float *seen = look(model, ripple, NULL);
     /* the mean of its square is a half, and the gain 4 (1 + 2) */
     const double want = 12. * G_SQRT2 * .5 * 100. / 255.;
     for (int32_t f = 0; f < 48; f++)
         g_assert_cmpfloat_with_epsilon(find(model, seen, 4, 1, f)[17], f == 2 ? want : 0., 2e-2);
+    nerv_model_free(model);
+}
+
+static double wave(double x, double y)
+{
+    return 127.5 + 50. * sin(.31 * x + .17 * y) + 50. * sin(.13 * x - .29 * y + 1.);
+}
+
+static double pan(int32_t c, int32_t x, int32_t y, int32_t frame)
+{
+    return wave(x - 2. * frame, y + .5 * frame);
+}
+
+static double middle(int32_t c, int32_t x, int32_t y, int32_t frame)
+{
+    return pan(c, x, y, 3);
+}
+
+/* Root of the mean square of coefficients from..to of the first grid with cells of that size, inside of the picture. */
+static double size_of(const NervModel *model, const float *a, const float *b, int32_t cell, int32_t from,
+                      int32_t to)
+{
+    const int32_t across = (W + 15) / 16 * 16 / cell;
+    double sum = 0.;
+    int n = 0;
+    for (int32_t f = from; f < to; f++)
+        for (int32_t y = 16 / cell; y < (H - 16) / cell; y++)
+            for (int32_t x = 16 / cell; x < (W - 16) / cell; x++, n++) {
+                const float *at = find(model, a, cell, 0, f) + y * across + x;
+                const double d = b ? *at - (find(model, b, cell, 0, f) + y * across + x)[0] : *at;
+                sum += d * d;
+            }
+    return sqrt(sum / n);
+}
+
+/* With the flow of a camera, what all frames share is the frame in the middle, and nothing is left for rows in time. */
+static void test_moved(void)
+{
+    NervModel *model = make_grids("3x2/2x1/1x2/1x1", 6);
+    const NervShape s = model->params[0].shape; /* the flow, of two grids */
+    const size_t cells = (size_t)s.h * (size_t)s.w;
+    g_autofree float *flows = g_new(float, 8 * cells);
+    NervFlows f;
+    g_assert_true(nerv_model_flows(model, &f));
+    g_assert_cmpint(nerv_shape_count(s), ==, 8 * (int64_t)cells);
+    for (size_t i = 0; i < 8 * cells; i++)
+        flows[i] = f.unit * (float)((i < 4 * cells ? 3. : -2.) * (i / cells % 2 ? -.5 : 2.));
+    g_autofree float *moved = look(model, pan, flows), *still = look(model, pan, NULL),
+                     *want = look(model, middle, NULL);
+    for (int32_t cell = 2; cell > 0; cell--) {
+        const int32_t n = cell * cell; /* the brightness */
+        const double size = size_of(model, want, NULL, cell, 0, n);
+        g_assert_cmpfloat(size, >, .1);
+        g_assert_cmpfloat(size_of(model, moved, want, cell, 0, n), <, .1 * size);
+        g_assert_cmpfloat(size_of(model, still, want, cell, 0, n), >, .3 * size);
+    }
+    const double size = size_of(model, still, NULL, 4, 48, 64);
+    g_assert_cmpfloat(size, >, .1);
+    g_assert_cmpfloat(size_of(model, moved, NULL, 4, 48, 64), <, .15 * size);
     nerv_model_free(model);
 }
 
@@ -132,7 +191,7 @@ static double brightness(double frame)
 static void test_rows(void)
 {
     NervModel *model = make_grids("6x2/3x1/1x2/1x1", 6);
-    g_autofree float *seen = look(model, later);
+    g_autofree float *seen = look(model, later, NULL);
     for (int32_t r = 0; r < 6; r++)
         g_assert_cmpfloat_with_epsilon(find(model, seen, 16, r, 0)[3], brightness(r), 2e-3);
     /* at 0, 0.4, 0.8, 1.2, 1.6 and 2 of three rows */
@@ -142,7 +201,7 @@ static void test_rows(void)
     nerv_model_free(model);
     /* rows that no frame falls on are as those before */
     model = make_grids("5x2/1x1", 2);
-    g_autofree float *few = look(model, later);
+    g_autofree float *few = look(model, later, NULL);
     for (int32_t r = 0; r < 5; r++)
         g_assert_cmpfloat_with_epsilon(find(model, few, 16, r, 0)[3], brightness(r == 4), 2e-3);
     nerv_model_free(model);
@@ -154,7 +213,7 @@ static void test_videos(void)
     static const char options[] = "{'widths': <[8,8]>, 'strides': <[4,2]>, 'base-channels': <3>, "
                                   "'row-frames': <2>, 'middle-channels': <1>, 'middle-frames': <100>}";
     NervModel *model = make("dnerv", options, 12, 2);
-    g_autofree float *seen = look(model, later);
+    g_autofree float *seen = look(model, later, NULL);
     uint32_t at = 0;
     while (model->params[at].cell != 8)
         at++;
@@ -254,6 +313,7 @@ int main(int argc, char **argv)
     g_test_add_func("/start/flat", test_flat);
     g_test_add_func("/start/wave", test_wave);
     g_test_add_func("/start/rows", test_rows);
+    g_test_add_func("/start/moved", test_moved);
     g_test_add_func("/start/videos", test_videos);
     g_test_add_func("/start/transpose", test_transpose);
     g_test_add_func("/start/towards", test_towards);

@@ -55,7 +55,7 @@ bool window_footage_load(WindowFootage *f, const Windows *w, const Window *windo
     nerv_keys_clear(&f->keys);
     f->job.frame_at = frame_at;
     f->job.user = f;
-    if (f->model->n_keys > 0 && !nerv_keys_make(&f->keys, f->model, &f->job, error))
+    if (!nerv_keys_make(&f->keys, f->model, &f->job, error))
         return false;
     f->footage.keys = f->keys.store;
     return true;
@@ -66,15 +66,16 @@ const float *window_footage_flows(const WindowFootage *f)
     return f->keys.motion.grid;
 }
 
-bool window_footage_begin(WindowFootage *f, const float *start, bool maps, uint64_t seed, float *weights,
-                          GError **error)
+bool window_footage_begin(WindowFootage *f, const float *start, bool maps, bool motion, uint64_t seed,
+                          float *weights, GError **error)
 {
-    if (start && maps && !nerv_patches_run(f->patches, &f->footage, f->seen, error))
+    if (start && maps && !nerv_patches_run(f->patches, &f->footage, f->keys.motion.grid, f->seen, error))
         return false;
     if (start)
         nerv_start_expand(f->model, start, maps ? f->seen : NULL, weights);
     else
         nerv_model_init_params(f->model, seed, weights);
-    nerv_motion_place(&f->keys.motion, f->model, weights);
+    if (motion)
+        nerv_motion_place(&f->keys.motion, f->model, weights);
     return true;
 }

@@ -31,6 +31,6 @@ bool window_footage_load(WindowFootage *f, const Windows *w, const Window *windo
 /* Flows that were found, for the model's grid of them; NULL: there are none. */
 const float *window_footage_flows(const WindowFootage *f);
 /* What a fit begins with, model->n_weights floats: from a start (models/start.h; `maps`: of the window's patches), or as the seed draws it where
- * that is NULL; and flows as they were found. */
-bool window_footage_begin(WindowFootage *f, const float *start, bool maps, uint64_t seed, float *weights,
-                          GError **error);
+ * that is NULL; `motion`: and flows as they were found. */
+bool window_footage_begin(WindowFootage *f, const float *start, bool maps, bool motion, uint64_t seed,
+                          float *weights, GError **error);
