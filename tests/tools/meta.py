@@ -4,6 +4,7 @@ said.
 
     meta.py NERV-META
 """
+import hashlib
 import json
 import os
 import subprocess
@@ -72,6 +73,19 @@ def goes_on(directory, clips):
     run("--updates=3", "--every=1", "--out=" + parts, "--state=" + state, *clips, status=1, says="no state of nerv-meta")
 
 
+def goes_from(directory, clips):
+    """Another learner goes on from an init file, and gradients may be taken as they are."""
+    one, two, plain, log = (os.path.join(directory, name) for name in ("whole.init", "two.init", "plain.init", "two.json"))
+    run("--updates=1", "--learner=reptile", "--from=" + one, "--out=" + two, "--json=" + log, *clips)
+    with open(log, encoding="utf-8") as f:
+        task = json.load(f)["task"]
+    check("from " + hashlib.sha256(read(one)[:-32]).hexdigest() in task, task)
+    run("--updates=3", "--every=1", "--no-relative", "--out=" + plain, *clips)
+    check(read(plain)[64:] != read(one)[64:] and b"plain gradients" in read(plain) and b"relative gradients" in read(one), "gradients")
+    run("--updates=1", "--weights=4000", "--from=" + one, "--out=" + two, *clips, status=1, says="another network")
+    run("--updates=1", "--from=" + clips[0], "--out=" + two, *clips, status=1, says="no init file")
+
+
 def wrong(directory, clips):
     out = "--out=" + os.path.join(directory, "wrong.init")
     run(out, status=2, says="no clip")
@@ -90,5 +104,6 @@ with tempfile.TemporaryDirectory() as d:
     figures(d, files)
     keyframes(d, files)
     goes_on(d, files)
+    goes_from(d, files)
     wrong(d, files)
 finish()

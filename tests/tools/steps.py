@@ -39,6 +39,10 @@ def figures(directory, clips):
     with open(log, encoding="utf-8") as f:
         rates = json.load(f)["starts"][1]
     check((rates["learning_rate"], rates["layers_rate"], rates["full_steps"]) == (0.002, 0.5, 8), f"{rates}: not as asked for")
+    run("--init=" + start, "--steps=4", "--motion", "--json=" + log, clips[0])
+    with open(log, encoding="utf-8") as f:
+        names = [m["start"] for m in json.load(f)["mean"]]
+    check(names == ["drawn", "drawn, motion found", "a.init"], f"{names}: not as asked for")
     return start
 
 
