@@ -52,6 +52,19 @@ static bool grid_accepts(const char *name)
 #define FLOW_SHARE      0.03
 #define FRAMES_PER_FLOW 6
 #define LEAST_MOVED     12 /* frames */
+/* Fewer frames than that, if what they share can be moved, share as much as that many: it is one picture. */
+#define SHARING_FRAMES 64
+/* Of the weights that a rate leads to, those in layers. Grids are as many as suit the clip whatever the rate, up to so many times the weights: what a
+ * low one has no bits for becomes zero, and what is there can be moved. */
+#define LAYERS_SHARE 0.3
+#define MOST_SPARSE  8.
+#define LEAST_WIDTH  20 /* of the first block, where the rate says how wide */
+
+/* Frames whose shares a clip's grids have. */
+static int32_t sharing_frames(const NervClip *clip)
+{
+    return clip->n_frames < LEAST_MOVED ? clip->n_frames : MAX(clip->n_frames, SHARING_FRAMES);
+}
 
 /* Channels for a share of the weights in one grid. */
 static int32_t share_channels(double weights, int64_t cells, int32_t most)
@@ -62,22 +75,23 @@ static int32_t share_channels(double weights, int64_t cells, int32_t most)
 /* The grids that suit a number of weights. Cells of a level are those of the base times its scale squared. */
 static void choose_grids(NervGridConfig *c, const NervClip *clip, double weights)
 {
-    const int32_t n = clip->n_frames, product = nerv_strides_product(c->stride, c->n_blocks);
+    const int32_t n = clip->n_frames, many = sharing_frames(clip),
+                  product = nerv_strides_product(c->stride, c->n_blocks);
     const int64_t base =
         (int64_t)nerv_blocks_cells(clip->width, product) * nerv_blocks_cells(clip->height, product);
     int32_t still = c->n_blocks - 1, scale = product / c->stride[c->n_blocks - 1];
     while (still > 0 && (double)base * scale * scale * STILL_CHANNELS > STILL_SHARE * weights)
         scale /= c->stride[--still];
 
-    const int32_t rows = MAX(n / 2, 1);
+    const int32_t rows = MAX(many / 2, 1);
     c->n_grids = 0;
     c->grid[c->n_grids++] =
-        (NervGridSpec){ 0, rows, share_channels(BASE_SHARE * weights, base * rows, MAX_SHARED) };
+        (NervGridSpec){ 0, MAX(n / 2, 1), share_channels(BASE_SHARE * weights, base * rows, MAX_SHARED) };
     if (still > 1) {
         const int64_t cells = base * c->stride[0] * c->stride[0];
-        const int32_t middle = CLAMP((int32_t)(MIDDLE_SHARE * weights / (double)cells), 1, MAX(n / 8, 1));
-        c->grid[c->n_grids++] =
-            (NervGridSpec){ 1, middle, share_channels(MIDDLE_SHARE * weights, cells * middle, 4) };
+        const int32_t middle = CLAMP((int32_t)(MIDDLE_SHARE * weights / (double)cells), 1, MAX(many / 8, 1));
+        c->grid[c->n_grids++] = (NervGridSpec){ 1, MAX(middle * n / many, 1),
+                                                share_channels(MIDDLE_SHARE * weights, cells * middle, 4) };
     }
     const double fine_cells = (double)base * product * product;
     const bool fine = still == c->n_blocks - 1 && still > 0 && product <= NERV_GRID_MAX_WARP &&
@@ -116,12 +130,14 @@ static int32_t count_moved(const NervGridConfig *c, int32_t i)
     return n;
 }
 
-/* Weights of the grids and layers of a configuration, and the layers' multiplications per luma sample. */
-static double count_weights(const NervGridConfig *c, const NervClip *clip, double *macs_per_pixel)
+/* Weights of the grids and layers of a configuration, the grids' alone, and the layers' multiplications per luma sample. */
+static double count_weights(const NervGridConfig *c, const NervClip *clip, double *macs_per_pixel,
+                            double *grids)
 {
     const int32_t product = nerv_strides_product(c->stride, c->n_blocks);
     double h = nerv_blocks_cells(clip->height, product), w = nerv_blocks_cells(clip->width, product);
-    double sum = 2. * count_moved(c, c->n_grids) * c->flow_rows * h * w, channels = 0, macs = 0;
+    double layers = 0, channels = 0, macs = 0;
+    *grids = 2. * count_moved(c, c->n_grids) * c->flow_rows * h * w;
     for (int32_t i = 0; i <= c->n_blocks; i++) {
         const bool head = i == c->n_blocks;
         const double k = head ? c->head_kernel : c->kernel[i];
@@ -131,40 +147,52 @@ static double count_weights(const NervGridConfig *c, const NervClip *clip, doubl
                 continue;
             channels += c->grid[j].channels;
             if (!is_fine(c, j))
-                sum += h * w * c->grid[j].channels * c->grid[j].rows;
+                *grids += h * w * c->grid[j].channels * c->grid[j].rows;
         }
-        sum += out * (channels * k * k + 1);
+        layers += out * (channels * k * k + 1);
         macs += out * channels * k * k * h * w;
         channels = head ? 0 : c->width[i];
         h *= head ? 1 : c->stride[i];
         w *= head ? 1 : c->stride[i];
     }
     *macs_per_pixel = macs / ((double)clip->width * clip->height);
-    return sum;
+    return layers + *grids;
 }
 
+/* How many weights a network has. */
+typedef struct {
+    double grids;  /* that its grids are chosen for */
+    double layers; /* in layers at most; 0: what grids leave of `grids` */
+} Budget;
+
 /* Widths falling by 1.6 a block, as wide as the weights and multiplications allow. */
-static void choose_widths(NervGridConfig *c, const NervClip *clip, double weights, double most_macs)
+static void choose_widths(NervGridConfig *c, const NervClip *clip, const Budget *b, double most_macs)
 {
-    double macs;
+    const double least = b->layers > 0. ? LEAST_WIDTH : MIN_WIDTH;
     for (double first = MAX_FIRST_WIDTH; first >= MIN_WIDTH; first /= 1.05) {
-        double width = first;
+        double width = first, macs, grids;
         for (int32_t i = 0; i < NERV_MAX_BLOCKS; i++, width /= 1.6)
             c->width[i] = MAX((int32_t)lrint(width), MIN_WIDTH);
-        if (count_weights(c, clip, &macs) <= weights && (most_macs <= 0. || macs <= most_macs))
+        const double all = count_weights(c, clip, &macs, &grids);
+        const bool fits = b->layers > 0. ? first <= least || all - grids <= b->layers : all <= b->grids;
+        if (fits && (most_macs <= 0. || macs <= most_macs))
             return;
     }
 }
 
-/* How many weights a network of that size for the clip has. */
-static double choose_weights(const NervClip *clip, const NervModelSize *size)
+/* Those of a network of that size for the clip. */
+static Budget choose_budget(const NervClip *clip, const NervModelSize *size)
 {
-    const double samples = 3. * clip->width * clip->height * clip->n_frames;
+    const double picture = 3. * clip->width * clip->height, samples = picture * clip->n_frames;
+    const double shared = picture * sharing_frames(clip);
     const double growth = size->growth > 0. ? size->growth : 1.;
+    const double grids =
+        fmin(DEFAULT_WEIGHTS * pow(shared / DEFAULT_SAMPLES, DEFAULT_POWER), shared / SAMPLES_PER_WEIGHT);
     const double own =
         fmin(DEFAULT_WEIGHTS * pow(samples / DEFAULT_SAMPLES, DEFAULT_POWER), samples / SAMPLES_PER_WEIGHT);
     const double most = CLAMP(samples * MOST_PER_SAMPLE, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS);
-    return CLAMP((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS, most);
+    const double weights = CLAMP((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS, most);
+    return (Budget){ fmin(fmax(weights, grids), MOST_SPARSE * weights), LAYERS_SHARE * weights };
 }
 
 static void defaults(NervGridConfig *c, const NervClip *clip)
@@ -243,7 +271,8 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
                                          "kernels", "head-kernel", "activation", "out-activation", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
-    int32_t n_weights = (int32_t)choose_weights(clip, size), flow_rows = -1;
+    int32_t n_weights = 0, flow_rows = -1;
+    Budget budget = choose_budget(clip, size);
     const char *grids = NULL;
 
     if (!nerv_options_check(options, known, error) ||
@@ -276,12 +305,14 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
     }
     if (grids && !parse_grids(c, grids, error))
         return false;
+    if (n_weights)
+        budget = (Budget){ n_weights, 0. };
     if (!grids && !like)
-        choose_grids(c, clip, n_weights);
+        choose_grids(c, clip, budget.grids);
     if (flow_rows >= 0)
         c->flow_rows = flow_rows;
     if (!width[0] && !like)
-        choose_widths(c, clip, n_weights, size->macs_per_pixel);
+        choose_widths(c, clip, &budget, size->macs_per_pixel);
     return true;
 }
 
@@ -431,8 +462,8 @@ static NervModel *grid_configure(const char *name, GVariant *options, const Nerv
         return NULL;
     NervModel *model = model_from_config(&c, clip, NERV_ERROR_INVALID, error);
     g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;
-    double macs;
-    count_weights(&c, clip, &macs);
+    double macs, grids;
+    count_weights(&c, clip, &macs, &grids);
     if (model && !widths && size->macs_per_pixel > 0. && macs > size->macs_per_pixel)
         model->excess_macs = macs;
     return model;

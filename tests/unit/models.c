@@ -188,6 +188,52 @@ static void test_grids(void)
     nerv_model_free(model);
 }
 
+/* A network for so many weights as a rate has bits for. */
+static NervModel *make_sized(double weights, int32_t n_frames)
+{
+    const NervClip clip = { 320, 180, n_frames };
+    const NervModelSize size = { .weights = weights };
+    GError *error = NULL;
+    NervModel *model = nerv_model_new_sized("nerv", NULL, &clip, &size, &error);
+    g_assert_no_error(error);
+    return model;
+}
+
+static int64_t count_layers(const NervModel *model)
+{
+    int64_t n = 0;
+    for (uint32_t i = 0; i < model->n_params; i++)
+        if (model->params[i].role != NERV_PARAM_GRID)
+            n += nerv_shape_count(model->params[i].shape);
+    return n;
+}
+
+/* What the frames share does not become coarser with a lower rate, nor with fewer frames; layers become narrower. Very low rates, which could not even
+ * say that so many weights are zero, take fewer. */
+static void test_rates(void)
+{
+    NervModel *low = make_sized(30000., 64), *middle = make_sized(150000., 64),
+              *few = make_sized(150000., 16), *least = make_sized(3000., 64);
+    g_assert_cmpint(low->n_params, ==, middle->n_params);
+    g_assert_cmpint(few->n_params, ==, middle->n_params);
+    for (uint32_t i = 0; i < middle->n_params; i++) {
+        const NervShape s = middle->params[i].shape;
+        if (middle->params[i].role != NERV_PARAM_GRID)
+            continue;
+        g_assert_true(nerv_shape_equal(low->params[i].shape, s));
+        g_assert_cmpint(few->params[i].shape.n, <=, s.n);
+        g_assert_true(
+            nerv_shape_equal(few->params[i].shape, nerv_shape(few->params[i].shape.n, s.c, s.h, s.w)));
+    }
+    g_assert_cmpint(count_layers(low), <, count_layers(middle) / 2);
+    g_assert_cmpint(count_layers(middle), <=, 150000 * 3 / 10);
+    g_assert_cmpint(least->n_weights, <, 3000 * 8 * 5 / 4);
+    nerv_model_free(low);
+    nerv_model_free(middle);
+    nerv_model_free(few);
+    nerv_model_free(least);
+}
+
 static void test_any_size(void)
 {
     static const int sizes[][2] = { { 16, 16 },   { 17, 16 },     { 97, 61 },
@@ -318,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/models/nerv/free-configuration", test_free_configuration);
     g_test_add_func("/models/grid/grids", test_grids);
     g_test_add_func("/models/nerv/any-size", test_any_size);
+    g_test_add_func("/models/grid/rates", test_rates);
     g_test_add_func("/models/nerv/errors", test_errors);
     g_test_add_func("/models/nerv/write-read", test_write_read);
     g_test_add_func("/models/nerv/encoding", test_encoding);
