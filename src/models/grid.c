@@ -39,7 +39,8 @@ static bool grid_accepts(const char *name)
 }
 
 /* Shares of the weights: of a grid that all frames have in common, as fine as its share allows; of two in time, at the base and
- * in front of the second block. The rest is the blocks'. Where the first is as fine as the last block's input, part of it goes into one as fine
+ * in front of the second block. The rest is the blocks', unless a rate says how
+ * many they have (LAYERS_SHARE). Where the first is as fine as the last block's input, part of it goes into one as fine
  * as the picture, whose many weights are mostly zero and come on top of the others. Found on one clip of 320x180 (docs/design.md, "Defaults"). */
 #define STILL_SHARE     0.37
 #define LAST_SHARE      0.23
@@ -180,16 +181,19 @@ static void choose_widths(NervGridConfig *c, const NervClip *clip, const Budget 
     }
 }
 
+/* Weights that suit so many samples. */
+static double suiting_weights(double samples)
+{
+    return fmin(DEFAULT_WEIGHTS * pow(samples / DEFAULT_SAMPLES, DEFAULT_POWER),
+                samples / SAMPLES_PER_WEIGHT);
+}
+
 /* Those of a network of that size for the clip. */
 static Budget choose_budget(const NervClip *clip, const NervModelSize *size)
 {
     const double picture = 3. * clip->width * clip->height, samples = picture * clip->n_frames;
-    const double shared = picture * sharing_frames(clip);
+    const double grids = suiting_weights(picture * sharing_frames(clip)), own = suiting_weights(samples);
     const double growth = size->growth > 0. ? size->growth : 1.;
-    const double grids =
-        fmin(DEFAULT_WEIGHTS * pow(shared / DEFAULT_SAMPLES, DEFAULT_POWER), shared / SAMPLES_PER_WEIGHT);
-    const double own =
-        fmin(DEFAULT_WEIGHTS * pow(samples / DEFAULT_SAMPLES, DEFAULT_POWER), samples / SAMPLES_PER_WEIGHT);
     const double most = CLAMP(samples * MOST_PER_SAMPLE, LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS);
     const double weights = CLAMP((size->weights > 0. ? size->weights : own) * growth, LEAST_WEIGHTS, most);
     return (Budget){ fmin(fmax(weights, grids), MOST_SPARSE * weights), LAYERS_SHARE * weights };

@@ -47,7 +47,7 @@ typedef struct {
 /* How large a network should be, for models that may choose. Zeros leave it to the model. */
 typedef struct {
     double
-        weights; /* about so many scalars, besides those that are mostly zero; 0: as many as suit the clip */
+        weights; /* about so many scalars that there are bits for, besides those that are mostly zero; 0: as many as suit the clip */
     double growth; /* times that many; 0 means 1 */
     double bytes;  /* of the segment with all that belongs to it, keyframes too; 0: not known */
     double
