@@ -18,11 +18,11 @@
 #define PSNR_SHORT     0.07 /* dB that may be missing without another try */
 #define PSNR_SHIFTED   0.15 /* dB too good that coarser steps may take away */
 #define PSNR_TOLERANCE 0.03
-#define SHIFT_PARTS    16
+#define SHIFT_PARTS    64
 #define MAX_SHIFT      (32 * SHIFT_PARTS)
 #define FIRST_SHIFT    (2 * SHIFT_PARTS)
 /* Where a forecast was wrong: so many times a part of the fit again, at a part of its rate. */
-#define EXTENSIONS       6
+#define EXTENSIONS       10
 #define EXTENSION_PART   0.12
 #define EXTENSION_EPOCHS 1.
 #define MISSING_WEIGHT   3.

@@ -10,7 +10,7 @@
 /* Index range of biases: they are few and each shifts a whole channel. */
 #define NERV_BIAS_BITS 10
 /* Every byte of coded weights stands for at most this many: the writer pads, the reader refuses to allocate for fewer. */
-#define NERV_WEIGHTS_PER_BYTE 64
+#define NERV_WEIGHTS_PER_BYTE 256
 
 /* Appends the network unit's payload. `params`: model->n_weights floats in the model's order, finite and at most
  * NERV_QUANT_MAX_VALUE; otherwise NERV_ERROR_INVALID. bits: 2..8 per weight. NERV_ERROR_UNSUPPORTED if the payload would not

@@ -148,7 +148,7 @@ class RangeDecoder:
 def read_weights(data, tensors, bits):
     """tensors: (rows, row length, is bias). Returns one list of floats per tensor."""
     total = sum(rows * length for rows, length, _ in tensors)
-    least = (total + 63) // 64
+    least = (total + 255) // 256
     require(len(data) >= least, 'too few bytes for the weights')
     weights, biases, steps, zero_row, mean = Model(), Model(), Model(), probability(), 17152
     d, out = RangeDecoder(data), []
@@ -293,7 +293,7 @@ def read_tensor(d, m, role, shape):
 def read_context_weights(data, tensors):
     """tensors: (role, shape)."""
     total = sum(math.prod(shape) for _, shape in tensors)
-    least = (total + 63) // 64
+    least = (total + 255) // 256
     require(len(data) >= least, 'too few bytes for the weights')
     m, d = Contexts(), RangeDecoder(data)
     out = [read_tensor(d, m, role, shape) for role, shape in tensors]
@@ -342,7 +342,7 @@ def read_codes(r, n):
 def read_minmax_weights(data, tensors, bits):
     """tensors: (rows, row length, is bias)."""
     total = sum(rows * length for rows, length, _ in tensors)
-    least = (total + 63) // 64
+    least = (total + 255) // 256
     require(len(data) >= least, 'too few bytes for the weights')
     r, out = Bits(data), []
     codes = read_codes(r, 2**bits + 1)
