@@ -23,6 +23,7 @@
 #endif
 
 #include "nervdec.h"
+#include "nervoptions.h"
 #include "nervvideo.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_nerv_dec_debug);
@@ -57,6 +58,7 @@ enum
   PROP_DEVICE,
   PROP_THREADS,
   PROP_MAX_MEMORY,
+  PROP_INIT_LOCATION,
   PROP_STATS,
 };
 
@@ -77,38 +79,6 @@ GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
 
 /* --- output format -------------------------------------------------------- */
 
-/* The first of downstream's formats, or the first of the stream's own colour model
- * if there is one: another model costs a conversion that loses something. */
-static GstVideoFormat
-nearest_format (GstCaps * allowed, GstVideoFormat source)
-{
-  const GstVideoFormatInfo *own = gst_video_format_get_info (source);
-  GstVideoFormat first = GST_VIDEO_FORMAT_UNKNOWN;
-  guint i;
-
-  allowed = gst_caps_normalize (gst_caps_ref (allowed));
-  for (i = 0; i < gst_caps_get_size (allowed); i++) {
-    const gchar *name =
-        gst_structure_get_string (gst_caps_get_structure (allowed, i),
-        "format");
-    GstVideoFormat format = name ? gst_video_format_from_string (name)
-        : GST_VIDEO_FORMAT_UNKNOWN;
-    const GstVideoFormatInfo *info = gst_video_format_get_info (format);
-
-    if (format == GST_VIDEO_FORMAT_UNKNOWN)
-      continue;
-    if (first == GST_VIDEO_FORMAT_UNKNOWN)
-      first = format;
-    if (GST_VIDEO_FORMAT_INFO_IS_YUV (info)
-        == GST_VIDEO_FORMAT_INFO_IS_YUV (own)) {
-      first = format;
-      break;
-    }
-  }
-  gst_caps_unref (allowed);
-  return first;
-}
-
 /* The stream's own format if downstream takes it, else the nearest. UNKNOWN if
  * nothing fits. */
 static GstVideoFormat
@@ -127,7 +97,7 @@ choose_format (GstNervDec * self, GstVideoFormat source)
   if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own))
     format = source;
   else
-    format = nearest_format (allowed, source);
+    format = gst_nerv_nearest_format (allowed, source);
   gst_caps_unref (own);
   gst_caps_unref (allowed);
   gst_caps_unref (template);
@@ -423,12 +393,13 @@ gst_nerv_dec_start (GstVideoDecoder * decoder)
   GST_OBJECT_LOCK (self);
   settings = self->settings;
   settings.device = g_strdup (settings.device);
+  settings.init_location = g_strdup (settings.init_location);
   GST_OBJECT_UNLOCK (self);
 
   dec = nerv_decoder_new (&settings, &error);
   nerv_decoder_settings_clear (&settings);
   if (!dec) {
-    GST_NERV_ELEMENT_ERROR (self, error, "opening the device");
+    GST_NERV_ELEMENT_ERROR (self, error, "starting the decoder");
     g_clear_error (&error);
     return FALSE;
   }
@@ -569,20 +540,20 @@ gst_nerv_dec_set_property (GObject * object, guint id, const GValue * value,
     GParamSpec * pspec)
 {
   GstNervDec *self = GST_NERV_DEC (object);
-  const gchar *device;
 
   GST_OBJECT_LOCK (self);
   switch (id) {
     case PROP_DEVICE:
-      device = g_value_get_string (value);
-      g_free (self->settings.device);
-      self->settings.device = g_strdup (device && *device ? device : "auto");
+      gst_nerv_set_string (&self->settings.device, value, "auto");
       break;
     case PROP_THREADS:
       self->settings.threads = g_value_get_uint (value);
       break;
     case PROP_MAX_MEMORY:
       self->settings.max_memory_bytes = g_value_get_uint64 (value);
+      break;
+    case PROP_INIT_LOCATION:
+      gst_nerv_set_string (&self->settings.init_location, value, NULL);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -612,6 +583,9 @@ gst_nerv_dec_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_MAX_MEMORY:
       g_value_set_uint64 (value, self->settings.max_memory_bytes);
+      break;
+    case PROP_INIT_LOCATION:
+      g_value_set_string (value, self->settings.init_location);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -671,6 +645,10 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
       g_param_spec_uint64 ("max-memory", "Maximum memory",
           "Bound on a network and what its evaluation needs, in bytes "
           "(0 = 2 GiB)", 0, G_MAXUINT64, d.max_memory_bytes, flags));
+  g_object_class_install_property (gobject_class, PROP_INIT_LOCATION,
+      g_param_spec_string ("init-location", "Init location",
+          "Init file that the stream's networks are differences from, where it "
+          "is none of the built-in ones", d.init_location, flags));
   g_object_class_install_property (gobject_class, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "What was decoded so far: segment, frames, render-seconds, fps, "

@@ -256,7 +256,8 @@ end_segment (GstNervEnc * self)
   text = g_strdup_printf ("segment %u: %u frames, %" G_GUINT64_FORMAT
       " network bytes%s, %" G_GUINT64_FORMAT " keyframe bytes, %.2f dB, "
       "%.1f s on %s", self->segment, stats.frames,
-      (guint64) stats.network_bytes, stats.is_residual ? " (a residual)" : "",
+      (guint64) stats.network_bytes, stats.is_residual ? " (a residual)" :
+      stats.is_delta ? " (a delta)" : "",
       (guint64) stats.keyframe_bytes, stats.psnr_frames, stats.fit_seconds,
       stats.device);
   GST_INFO_OBJECT (self, "%s", text);

@@ -364,6 +364,7 @@ walk_unit (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
       break;
     case NERV_UNIT_NETWORK:
     case NERV_UNIT_RESIDUAL:
+    case NERV_UNIT_DELTA:
       walk_network (w, unit->type, unit->unit_bytes);
       break;
     case NERV_UNIT_FRAME:
@@ -427,7 +428,8 @@ walk_step (Walk * w, GstNervIndex * index, guint64 * pos)
         return ret;
       if (size >= SYNC_BYTES && nerv_unit_find_sync (data, SYNC_BYTES, 0) == 0) {
         walk_begin (w, *pos, FALSE);
-        if (type == NERV_UNIT_NETWORK || type == NERV_UNIT_RESIDUAL)
+        if (type == NERV_UNIT_NETWORK || type == NERV_UNIT_RESIDUAL
+            || type == NERV_UNIT_DELTA)
           walk_network (w, type, need);
         *pos += need;
         return GST_FLOW_OK;

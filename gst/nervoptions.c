@@ -36,6 +36,7 @@ enum
   PROP_WARM_START,
   PROP_SYNC_INTERVAL,
   PROP_INIT_LOCATION,
+  PROP_WEIGHT_DELTAS,
   PROP_DEVICE,
   PROP_THREADS,
 };
@@ -278,6 +279,11 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_string ("init-location", "Init location",
           "Init file (nerv-meta) whose network is fitted from its weights on",
           d.init_location, flags));
+  g_object_class_install_property (klass, PROP_WEIGHT_DELTAS,
+      g_param_spec_boolean ("weight-deltas", "Weight deltas",
+          "Fit a network that begins with an init once more as differences from "
+          "it, and keep the better one; decoders need the init then",
+          d.weight_deltas, flags));
   g_object_class_install_property (klass, PROP_DEVICE,
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
@@ -292,13 +298,14 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "step, steps, loss, psnr and psnr-frames (dB), steps-per-second, "
           "eta-seconds, "
           "fit-seconds, device, model, parameters, network-bytes, keyframe-bytes, residual, "
-          "whole-bytes, whole-psnr, residual-bytes, residual-psnr, peak-bytes",
+          "delta, whole-bytes, whole-psnr, residual-bytes, residual-psnr, "
+          "delta-bytes, delta-psnr, init, peak-bytes",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   nerv_encoder_settings_clear (&d);
 }
 
-static void
-set_string (char **dst, const GValue * value, const gchar * fallback)
+void
+gst_nerv_set_string (char **dst, const GValue * value, const gchar * fallback)
 {
   const gchar *s = g_value_get_string (value);
 
@@ -312,7 +319,7 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
 {
   switch (id) {
     case PROP_MODEL:
-      set_string (&s->model, value, "nerv");
+      gst_nerv_set_string (&s->model, value, "nerv");
       break;
     case PROP_MODEL_OPTIONS:
       g_clear_pointer (options, gst_structure_free);
@@ -379,10 +386,13 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
       s->sync_interval = g_value_get_uint (value);
       break;
     case PROP_INIT_LOCATION:
-      set_string (&s->init_location, value, NULL);
+      gst_nerv_set_string (&s->init_location, value, NULL);
+      break;
+    case PROP_WEIGHT_DELTAS:
+      s->weight_deltas = g_value_get_boolean (value);
       break;
     case PROP_DEVICE:
-      set_string (&s->device, value, "auto");
+      gst_nerv_set_string (&s->device, value, "auto");
       break;
     case PROP_THREADS:
       s->threads = g_value_get_uint (value);
@@ -467,6 +477,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
     case PROP_INIT_LOCATION:
       g_value_set_string (value, s->init_location);
       break;
+    case PROP_WEIGHT_DELTAS:
+      g_value_set_boolean (value, s->weight_deltas);
+      break;
     case PROP_DEVICE:
       g_value_set_string (value, s->device);
       break;
@@ -508,10 +521,13 @@ gst_nerv_stats_to_structure (const NervEncoderStats * s)
       "network-bytes", G_TYPE_UINT64, (guint64) s->network_bytes,
       "keyframe-bytes", G_TYPE_UINT64, (guint64) s->keyframe_bytes,
       "residual", G_TYPE_BOOLEAN, (gboolean) s->is_residual,
+      "delta", G_TYPE_BOOLEAN, (gboolean) s->is_delta,
       "whole-bytes", G_TYPE_UINT64, (guint64) s->whole_bytes,
       "whole-psnr", G_TYPE_DOUBLE, s->whole_psnr,
       "residual-bytes", G_TYPE_UINT64, (guint64) s->residual_bytes,
       "residual-psnr", G_TYPE_DOUBLE, s->residual_psnr,
+      "delta-bytes", G_TYPE_UINT64, (guint64) s->delta_bytes,
+      "delta-psnr", G_TYPE_DOUBLE, s->delta_psnr,
       "init", G_TYPE_STRING, s->init,
       "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes, NULL);
   return stats;

@@ -26,6 +26,10 @@ GType gst_nerv_warm_start_get_type (void);
 
 void gst_nerv_settings_install_properties (GObjectClass * klass);
 
+/* A string property: its value, or where that is NULL or empty a copy of `fallback`, in place of *dst. */
+void gst_nerv_set_string (gchar ** dst, const GValue * value,
+    const gchar * fallback);
+
 /* One property into the settings and out of them. model-options lives beside them
  * as `options`, owned by the caller. FALSE if the id is no setting's. */
 gboolean gst_nerv_settings_set (NervEncoderSettings * settings,

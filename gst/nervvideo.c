@@ -122,6 +122,36 @@ gst_nerv_video_info_from_sequence (const NervSequence * seq,
   nerv->par_d = seq->par_d;
 }
 
+GstVideoFormat
+gst_nerv_nearest_format (GstCaps * allowed, GstVideoFormat source)
+{
+  const GstVideoFormatInfo *own = gst_video_format_get_info (source);
+  GstVideoFormat first = GST_VIDEO_FORMAT_UNKNOWN;
+  guint i;
+
+  allowed = gst_caps_normalize (gst_caps_ref (allowed));
+  for (i = 0; i < gst_caps_get_size (allowed); i++) {
+    const gchar *name =
+        gst_structure_get_string (gst_caps_get_structure (allowed, i),
+        "format");
+    GstVideoFormat format = name ? gst_video_format_from_string (name)
+        : GST_VIDEO_FORMAT_UNKNOWN;
+    const GstVideoFormatInfo *info = gst_video_format_get_info (format);
+
+    if (format == GST_VIDEO_FORMAT_UNKNOWN)
+      continue;
+    if (first == GST_VIDEO_FORMAT_UNKNOWN)
+      first = format;
+    if (GST_VIDEO_FORMAT_INFO_IS_YUV (info)
+        == GST_VIDEO_FORMAT_INFO_IS_YUV (own)) {
+      first = format;
+      break;
+    }
+  }
+  gst_caps_unref (allowed);
+  return first;
+}
+
 void
 gst_nerv_video_info_apply (const NervVideoInfo * nerv, GstVideoInfo * info)
 {

@@ -28,6 +28,11 @@ gboolean gst_nerv_video_info_from_gst (const GstVideoInfo * info,
 /* GST_VIDEO_FORMAT_UNKNOWN for a value that is no NervPixelFormat. */
 GstVideoFormat gst_nerv_format_to_gst (gint32 format);
 
+/* The first of downstream's formats, or the first of the stream's own colour model
+ * if there is one: another model costs a conversion that loses something. */
+GstVideoFormat gst_nerv_nearest_format (GstCaps * allowed,
+    GstVideoFormat source);
+
 /* Frame rate, pixel aspect ratio, colorimetry and chroma siting of a stream,
  * written to an info whose format and size are set already. If the info's
  * format is of another colour model than the stream's, its own default matrix

@@ -118,6 +118,9 @@ typedef struct {
         sync_interval; /* with residuals one of so many segments in a row is a sync point at least, 1 or more */
     /* An init file (docs/bitstream.md) in place of the built-in ones; its network's layers are taken, whatever size would suit. NULL: none. */
     char *init_location;
+    /* Where a fit begins with an init, fit once more with layers that are differences from it, in twice the time, and keep the better one. Decoders need the init
+     * then. Not of NERV_INIT_NONE. */
+    bool weight_deltas;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
 } NervEncoderSettings;
@@ -140,11 +143,11 @@ typedef struct {
     int64_t parameters;      /* scalars in the network */
     uint64_t network_bytes;  /* last finished segment's network unit; 0 before the first */
     uint64_t keyframe_bytes; /* its coded keyframes */
-    /* The same segment's network on its own, and as a residual of the one before: bytes of the units' payloads, and dB, the mean of the
-     * frames'. residual_bytes is 0 where that was not tried. */
-    bool is_residual; /* chosen */
-    uint64_t whole_bytes, residual_bytes;
-    double whole_psnr, residual_psnr;
+    /* The same segment's network on its own, as a residual of the one before and as differences from the init: bytes of the units' payloads, and
+     * dB, the mean of the frames'. Bytes are 0 where that was not tried. */
+    bool is_residual, is_delta; /* chosen */
+    uint64_t whole_bytes, residual_bytes, delta_bytes;
+    double whole_psnr, residual_psnr, delta_psnr;
     uint64_t peak_bytes; /* device memory */
     char device[128];    /* description of the device in use */
     char model[256];     /* nerv_model_describe() */
@@ -210,6 +213,7 @@ typedef struct {
     uint64_t
         max_memory_bytes; /* bound on network and plan, refused before allocation; 0 = 2 GiB. What is computed ahead
                                   takes at most 96 MiB of it and is left out where they are not there. */
+    char *init_location; /* an init file beside the built-in ones, for streams that need it; NULL: none */
 } NervDecoderSettings;
 
 void nerv_decoder_settings_init(NervDecoderSettings *s);
@@ -244,7 +248,7 @@ void nerv_decoder_free(NervDecoder *dec);
 
 /* Parses one whole access unit; if it has a network, takes it over. Nothing is rendered. Errors: NERV_ERROR_DATA
  * (damaged; the decoder then waits for a sync point), NERV_ERROR_NEED_SYNC (a frame of a segment whose network is not
- * here), NERV_ERROR_UNSUPPORTED (version, model), NERV_ERROR_MEMORY (over the bound). */
+ * here), NERV_ERROR_UNSUPPORTED (version, model, an init that is not here), NERV_ERROR_MEMORY (over the bound). */
 bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out,
                        GError **error);
 /* The present sequence's info; pixels.format is the source's format. Valid after the first successful send. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/renderer.h"
+#include "codec/delta.h"
 #include "codec/residual.h"
 #include "codec/weights.h"
 
@@ -16,6 +17,7 @@
 
 struct NervDecoder {
     NervDecoderSettings settings;
+    NervInit *init; /* settings.init_location's, or NULL */
     NervBackend *be;
 
     /* The present segment. */
@@ -52,10 +54,14 @@ void nerv_decoder_settings_init(NervDecoderSettings *s)
 void nerv_decoder_settings_clear(NervDecoderSettings *s)
 {
     g_clear_pointer(&s->device, g_free);
+    g_clear_pointer(&s->init_location, g_free);
 }
 
 NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **error)
 {
+    g_autoptr(NervInit) init = NULL;
+    if (settings->init_location && !(init = nerv_init_load(settings->init_location, error)))
+        return NULL;
     NervBackend *be = nerv_backend_open(settings->device, settings->threads, error);
     if (!be)
         return NULL;
@@ -63,6 +69,8 @@ NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **erro
     dec->be = be;
     dec->settings = *settings;
     dec->settings.device = g_strdup(settings->device);
+    dec->settings.init_location = g_strdup(settings->init_location);
+    dec->init = g_steal_pointer(&init);
     if (!dec->settings.max_memory_bytes)
         dec->settings.max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
     be->limit_bytes = (size_t)MIN(dec->settings.max_memory_bytes, SIZE_MAX);
@@ -103,6 +111,7 @@ void nerv_decoder_free(NervDecoder *dec)
         return;
     drop_network(dec);
     nerv_keyring_free(dec->keyring);
+    nerv_init_free(dec->init);
     nerv_backend_free(dec->be);
     nerv_decoder_settings_clear(&dec->settings);
     g_mutex_clear(&dec->lock);
@@ -211,13 +220,34 @@ static bool use_image(NervDecoder *dec, NervModel *model, GError **error)
     return true;
 }
 
-/* Puts the network's weights where the old ones are, once nobody reads those any more. */
-static bool replace_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+/* A network unit's payload, and what its layers are differences from, or NULL. */
+typedef struct {
+    const uint8_t *network;
+    size_t bytes;
+    const NervInit *base;
+} Coded;
+
+static bool open_network(const NervDecoder *dec, const NervUnit *unit, Coded *c, GError **error)
 {
-    NervModel *model = nerv_network_read_to(unit->payload, unit->payload_bytes, clip, dec->model, dec->image,
-                                            dec->params->offset, error);
-    if (model && (!dec->renderer || nerv_renderer_idle(dec->renderer, error)))
+    const uint8_t *hash;
+    *c = (Coded){ unit->payload, unit->payload_bytes, NULL };
+    if (unit->type != NERV_UNIT_DELTA)
+        return true;
+    return nerv_delta_read(unit->payload, unit->payload_bytes, &hash, &c->network, &c->bytes, error) &&
+           (c->base = nerv_delta_find(dec->init, hash, error));
+}
+
+/* Puts the network's weights where the old ones are, once nobody reads those any more. */
+static bool replace_network(NervDecoder *dec, const NervClip *clip, const Coded *c, GError **error)
+{
+    NervModel *model =
+        nerv_network_read_to(c->network, c->bytes, clip, dec->model, dec->image, dec->params->offset, error);
+    if (model && (!c->base || nerv_delta_suits(c->base, model, error)) &&
+        (!dec->renderer || nerv_renderer_idle(dec->renderer, error))) {
+        for (uint32_t i = 0; c->base && i < model->n_params; i++)
+            nerv_delta_add_param(c->base, model, i, (float *)(void *)(dec->image + dec->params->offset[i]));
         return use_image(dec, model, error);
+    }
     nerv_model_free(model);
     return false;
 }
@@ -276,14 +306,17 @@ static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervUnit 
 }
 
 /* The old network goes first: two need not fit into memory at once. */
-static bool new_network(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+static bool new_network(NervDecoder *dec, const NervClip *clip, const Coded *c, GError **error)
 {
     const int64_t max_weights =
         (int64_t)MIN(dec->settings.max_memory_bytes / (3 * sizeof(float)), (uint64_t)NERV_MODEL_MAX_WEIGHTS);
     float *weights = NULL;
     drop_network(dec);
-    dec->model = nerv_network_read(unit->payload, unit->payload_bytes, clip, max_weights, &weights, error);
-    if (dec->model)
+    dec->model = nerv_network_read(c->network, c->bytes, clip, max_weights, &weights, error);
+    const bool has_base = dec->model && c->base && nerv_delta_suits(c->base, dec->model, error);
+    if (has_base)
+        nerv_delta_add(c->base, dec->model, weights);
+    if (dec->model && (has_base || !c->base))
         dec->params = nerv_params_new(dec->be, dec->model, error);
     const bool ok = dec->params && nerv_params_upload(dec->params, weights, error);
     g_free(weights);
@@ -300,14 +333,16 @@ static bool same_keys(const NervDecoder *dec, const NervPixels *keys)
 static bool read_network(NervDecoder *dec, const NervClip *clip, const NervPixels *keys, const NervUnit *unit,
                          GError **error)
 {
+    Coded c;
     bool ok;
+    if (!open_network(dec, unit, &c, error))
+        return false;
     if (unit->type == NERV_UNIT_RESIDUAL)
         ok = add_residual(dec, clip, unit, error);
-    else if (same_keys(dec, keys) && plan_serves(dec, clip, unit->payload, unit->payload_bytes) &&
-             have_image(dec))
-        ok = replace_network(dec, clip, unit, error);
+    else if (same_keys(dec, keys) && plan_serves(dec, clip, c.network, c.bytes) && have_image(dec))
+        ok = replace_network(dec, clip, &c, error);
     else
-        ok = new_network(dec, clip, unit, error);
+        ok = new_network(dec, clip, &c, error);
     if (!ok || !nerv_keyring_reset(dec->keyring, dec->model, keys, error))
         return false;
     remember_unit(dec, unit);

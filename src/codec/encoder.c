@@ -12,7 +12,7 @@
 #include "codec/fitter.h"
 #include "codec/keys.h"
 #include "codec/report.h"
-#include "codec/residual.h"
+#include "codec/choice.h"
 #include "codec/segment.h"
 #include "codec/settings.h"
 #include "nerv.h"
@@ -279,13 +279,17 @@ static bool may_be_residual(const NervEncoder *enc)
            enc->warm.n_residuals + 1 < enc->settings.sync_interval;
 }
 
-static void set_choice(NervEncoderStats *stats, const NervResidualChoice *choice, const NervInit *init)
+static void set_choice(NervEncoderStats *stats, const NervChoice *choice, const NervInit *init)
 {
-    stats->is_residual = choice->is_residual;
+    const bool residual = choice->other == NERV_UNIT_RESIDUAL, delta = choice->other == NERV_UNIT_DELTA;
+    stats->is_residual = choice->way == NERV_UNIT_RESIDUAL;
+    stats->is_delta = choice->way == NERV_UNIT_DELTA;
     stats->whole_bytes = choice->whole_bytes;
     stats->whole_psnr = choice->whole_psnr;
-    stats->residual_bytes = choice->residual_bytes;
-    stats->residual_psnr = choice->residual_psnr;
+    stats->residual_bytes = residual ? choice->other_bytes : 0;
+    stats->residual_psnr = residual ? choice->other_psnr : 0.;
+    stats->delta_bytes = delta ? choice->other_bytes : 0;
+    stats->delta_psnr = delta ? choice->other_psnr : 0.;
     if (choice->is_learned) {
         g_autofree char *name = nerv_init_name(init->hash);
         g_strlcpy(stats->init, name, sizeof(stats->init));
@@ -331,7 +335,7 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     };
     g_autofree int64_t *pts = NULL;
     const NervWarm none = { 0 };
-    NervResidualChoice choice;
+    NervChoice choice;
     NervBitWriter network;
     NervSequence s;
 
@@ -342,15 +346,15 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
     const bool ok =
-        nerv_residual_fit(&fitter, begins_anew(enc, &fitter) ? &none : &enc->warm, may_be_residual(enc),
-                          &enc->keys.motion, &network, result, &choice, error);
+        nerv_choice_fit(&fitter, begins_anew(enc, &fitter) ? &none : &enc->warm, may_be_residual(enc),
+                        enc->settings.weight_deltas, &enc->keys.motion, &network, result, &choice, error);
     if (ok && !result->gave_up && !result->too_few_steps) {
-        segment.is_residual = choice.is_residual;
+        segment.way = choice.way;
         warn_of(enc, &segment, result, network.bytes->len);
         nerv_segment_queue(&segment, &network, &enc->packets);
         if (enc->settings.init != NERV_INIT_NONE && enc->settings.warm_start != NERV_WARM_START_NONE)
-            nerv_warm_keep(&enc->warm, choice.is_residual ? NERV_UNIT_RESIDUAL : NERV_UNIT_NETWORK,
-                           network.bytes->data, network.bytes->len, &model->clip);
+            nerv_warm_keep(&enc->warm, choice.way, network.bytes->data, network.bytes->len, &model->clip,
+                           fitter.init);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;

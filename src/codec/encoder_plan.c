@@ -147,7 +147,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
         model->n_keys = MIN(model->n_keys, 2);
         nerv_settings_train(&enc->settings, model, enc->segment_id, &train);
         train.batch_size = batch_size;
-        if (enc->settings.warm_start == NERV_WARM_START_RESIDUAL)
+        if (enc->settings.warm_start == NERV_WARM_START_RESIDUAL || enc->settings.weight_deltas)
             train.base = base = g_try_new0(float, (gsize)model->n_weights);
         store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
     }

@@ -16,7 +16,7 @@ typedef struct {
     NervTrainSettings train; /* its deadline is of the whole fit, coding and all */
     uint32_t bits;           /* of weights that are quantised after the fit (train.bits = 0) */
     bool huffman;            /* those in coding 2 instead of 0 */
-    const NervInit *init;    /* learned start, for nerv_residual_fit(), which sets `initial`; or NULL */
+    const NervInit *init;    /* learned start, for nerv_choice_fit(), which sets `initial`; or NULL */
     NervInitRates rates;     /* of a fit that begins with it */
     const float *initial;    /* model->n_weights to begin with; NULL: drawn from the train's seed */
     /* What is asked for, at most one of them; both need train.bits. 0: as it comes. */

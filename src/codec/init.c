@@ -325,6 +325,20 @@ bool nerv_init_suits(const NervInit *init, const NervModel *model)
     return i == m->n_params && j == model->n_params;
 }
 
+const float *nerv_init_layer(const NervInit *init, const NervModel *model, uint32_t i)
+{
+    const NervModel *m = init->model;
+    const float *start = init->start;
+    uint32_t j = next_param(m, 0);
+    if (model->params[i].role == NERV_PARAM_GRID || model->params[i].apart)
+        return NULL;
+    for (uint32_t k = next_param(model, 0); k < i; k = next_param(model, k + 1))
+        j = next_param(m, j + 1);
+    for (uint32_t k = 0; k < j; k++)
+        start += nerv_shape_count(nerv_start_shape(&m->params[k]));
+    return start;
+}
+
 double nerv_init_kept(uint64_t n_steps)
 {
     return fmin(sqrt(KEPT_STEPS / (double)(n_steps ? n_steps : UNKNOWN_STEPS)), 1.);

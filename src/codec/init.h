@@ -51,6 +51,8 @@ void nerv_init_tune(const NervInitRates *rates, uint64_t n_steps, NervTrainSetti
 
 /* Whether the model's layers and the channels of its grids are the init's; frames, size and rows of grids are the model's. */
 bool nerv_init_suits(const NervInit *init, const NervModel *model);
+/* What the init has for the i-th parameter of a model that it suits, as many floats as that has; NULL for grids, and for what each video has of its own. */
+const float *nerv_init_layer(const NervInit *init, const NervModel *model, uint32_t i);
 /* Of a fit of n_steps, 0: it is not known of how many, the part of a learned tensor that it should begin with, 0..1; the rest of it is as drawn. A short fit needs all of
  * it. A long one is held back by it (Ash and Adams 2020): features that are sharp already move less. */
 double nerv_init_kept(uint64_t n_steps);

@@ -86,8 +86,7 @@ void nerv_segment_append(const NervSegment *s, uint32_t i, const NervBitWriter *
 {
     if (i == 0) {
         append_sequence(s, out);
-        nerv_unit_write(out, s->is_residual ? NERV_UNIT_RESIDUAL : NERV_UNIT_NETWORK, network->bytes->data,
-                        network->bytes->len);
+        nerv_unit_write(out, s->way, network->bytes->data, network->bytes->len);
     }
     append_keys(s, (int32_t)i, out);
     append_frame(s, i, out);
@@ -102,7 +101,7 @@ void nerv_segment_queue(const NervSegment *s, const NervBitWriter *network, GQue
         packet->data = g_byte_array_free_to_bytes(out);
         packet->pts_ns = s->pts_ns[i];
         packet->duration_ns = nerv_sequence_duration(s->sequence, i);
-        packet->is_sync = i == 0 && !s->is_residual;
+        packet->is_sync = i == 0 && s->way != NERV_UNIT_RESIDUAL;
         g_queue_push_tail(packets, packet);
     }
 }

@@ -14,13 +14,13 @@ typedef struct {
     const int64_t *pts_ns; /* by frame */
     const NervModel *model;
     const NervKeys *keys; /* the model's */
-    bool is_residual;     /* the network */
+    NervUnitType way;     /* how the network is coded: NERV_UNIT_NETWORK, _RESIDUAL or _DELTA */
 } NervSegment;
 
 /* The header of a segment of such a video, whose rates are within the header's ranges. pts_ns: of its first frame. */
 void nerv_segment_sequence(const NervVideoInfo *info, uint32_t segment_id, uint64_t first_frame,
                            uint32_t n_frames, int64_t pts_ns, NervSequence *s);
-/* Appends the access unit of frame i < n_frames. The first has the sequence and the network or residual unit, whose payload is `network`. Keyframes go
+/* Appends the access unit of frame i < n_frames. The first has the sequence and the network's unit, whose payload is `network`. Keyframes go
  * with the first frame of the run before the one that needs them first, so that a decoder can compute that one meanwhile. */
 void nerv_segment_append(const NervSegment *s, uint32_t i, const NervBitWriter *network, GByteArray *out);
 /* Appends all of the segment's access units to a queue of NervPacket *, which its taker frees. */

@@ -107,6 +107,9 @@ static const char *check_paper(const NervEncoderSettings *s)
         return "weights that are pruned or Huffman coded are quantised after the fit: pruning and "
                "coding=huffman do not go with "
                "rate-weight, bitrate, target-psnr or target-size-bytes";
+    if (s->pruning > 0. && s->weight_deltas)
+        return "weights that are differences are no smaller for being zero: pruning does not go with "
+               "weight-deltas";
     if (s->pruning > 0. && s->warm_start == NERV_WARM_START_RESIDUAL)
         return "a pruned network has zeros, which half of the last one would fill: pruning does not go with "
                "warm-start=residual";
@@ -148,6 +151,8 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "init=none and an init-location exclude each other";
     else if (s->init == NERV_INIT_NONE && s->warm_start == NERV_WARM_START_RESIDUAL)
         why = "init=none and warm-start=residual exclude each other";
+    else if (s->init == NERV_INIT_NONE && s->weight_deltas)
+        why = "init=none and weight-deltas exclude each other";
     else if ((unsigned)s->warm_start >= NERV_WARM_START_N)
         why = "unknown warm-start";
     else if (s->sync_interval < 1)

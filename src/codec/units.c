@@ -182,6 +182,7 @@ static bool take_unit(NervAccessUnit *au, const NervUnit *unit)
         return true;
     case NERV_UNIT_NETWORK:
     case NERV_UNIT_RESIDUAL:
+    case NERV_UNIT_DELTA:
         if (!au->sequence.type || au->network.type)
             return false;
         au->network = *unit;
@@ -236,7 +237,7 @@ NervScan nerv_access_unit_scan(const uint8_t *data, size_t size, NervAccessUnit 
                 return NERV_SCAN_DAMAGED;
             au->frame = unit;
             au->begins = au->sequence.type != 0;
-            au->is_sync = au->network.type == NERV_UNIT_NETWORK;
+            au->is_sync = au->begins && au->network.type != NERV_UNIT_RESIDUAL;
             au->bytes = pos;
             return NERV_SCAN_OK;
         }

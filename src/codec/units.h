@@ -6,7 +6,7 @@
  *
  *   unit   := 'N' 0xE5 'V' 0x9C | header | payload | CRC-32 (LE) of header and payload
  *   header := type u8 | b0 u8 | check u8 | if b0 >> 6 is n > 0: n more bytes of the size | check u8
- *   access unit := [sequence (network | residual)] frame    (with a sequence: a segment begins; with a network: a sync point; up to 8
+ *   access unit := [sequence (network | residual | delta)] frame    (with a sequence: a segment begins; with no residual: a sync point; up to 8
  *                                                            keyframe units anywhere before the frame)
  *
  * The checks are CRC-8 of what precedes them in the header. The first stands at a fixed place and covers the length of
@@ -34,8 +34,9 @@ typedef enum {
     NERV_UNIT_FRAME = 3,
     NERV_UNIT_KEYFRAME = 4,
     NERV_UNIT_RESIDUAL = 5,
+    NERV_UNIT_DELTA = 6,
     NERV_UNIT_SKIPPABLE = 64,
-    /* 6..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
+    /* 7..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
 } NervUnitType;
 
 typedef struct {
@@ -119,12 +120,12 @@ int64_t nerv_sequence_duration(const NervSequence *s, uint32_t index);
 /* One access unit found in a buffer. */
 typedef struct {
     size_t bytes; /* of the whole access unit */
-    bool begins;  /* a segment: there are a sequence and a network, or a residual in its place */
-    bool is_sync; /* it begins one with a network that needs no other */
+    bool begins;  /* a segment: there are a sequence and a network, or a residual or a delta in its place */
+    bool is_sync; /* it begins one with a network that needs no other segment's */
     uint32_t
         unknown_type; /* type of the first unit that a decoder had to understand and this one does not, 0: none */
     NervUnit sequence, network,
-        frame; /* type 0 where absent; network: NERV_UNIT_NETWORK or NERV_UNIT_RESIDUAL */
+        frame; /* type 0 where absent; network: NERV_UNIT_NETWORK, _RESIDUAL or _DELTA */
     NervUnit keyframes[NERV_ACCESS_UNIT_MAX_KEYFRAMES]; /* in the stream's order */
     uint32_t n_keyframes;
 } NervAccessUnit;

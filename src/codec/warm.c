@@ -4,6 +4,7 @@
  */
 #include "codec/warm.h"
 
+#include "codec/delta.h"
 #include "codec/residual.h"
 #include "codec/weights.h"
 
@@ -18,12 +19,15 @@ void nerv_warm_clear(NervWarm *w)
 }
 
 static bool take(NervWarm *next, const NervWarm *last, NervUnitType type, const uint8_t *payload,
-                 size_t bytes, const NervClip *clip, GError **error)
+                 size_t bytes, const NervClip *clip, const NervInit *init, GError **error)
 {
     const bool is_residual = type == NERV_UNIT_RESIDUAL;
     const uint8_t *network = payload;
     size_t network_bytes = bytes;
+    const uint8_t *hash;
     uint32_t base;
+    if (type == NERV_UNIT_DELTA && !nerv_delta_read(payload, bytes, &hash, &network, &network_bytes, error))
+        return false;
     if (is_residual && !nerv_residual_read(payload, bytes, &base, &network, &network_bytes, error))
         return false;
     next->model =
@@ -32,17 +36,19 @@ static bool take(NervWarm *next, const NervWarm *last, NervUnitType type, const 
         return false;
     if (is_residual)
         nerv_residual_add(next->model, last->weights, next->weights);
+    if (type == NERV_UNIT_DELTA)
+        nerv_delta_add(init, next->model, next->weights);
     next->crc = nerv_unit_crc(type, payload, bytes);
     next->n_residuals = is_residual ? last->n_residuals + 1 : 0;
     return true;
 }
 
 void nerv_warm_keep(NervWarm *w, NervUnitType type, const uint8_t *payload, size_t bytes,
-                    const NervClip *clip)
+                    const NervClip *clip, const NervInit *init)
 {
     GError *error = NULL;
     NervWarm next = { 0 };
-    const bool ok = take(&next, w, type, payload, bytes, clip, &error);
+    const bool ok = take(&next, w, type, payload, bytes, clip, init, &error);
     nerv_warm_clear(w);
     *w = next;
     if (ok)

@@ -4,8 +4,8 @@
  */
 #pragma once
 
+#include "codec/init.h"
 #include "codec/units.h"
-#include "models/model.h"
 
 /* The last network; all zeros where there is none. */
 typedef struct {
@@ -16,10 +16,10 @@ typedef struct {
 } NervWarm;
 
 void nerv_warm_clear(NervWarm *w);
-/* Keeps the network of a network or residual unit's payload in place of what was there, which is a residual's base. Where that fails (memory) there
+/* Keeps the network of a unit's payload in place of what was there, which is a residual's base; init: a delta's, or NULL. Where that fails (memory) there
  * is none then. */
 void nerv_warm_keep(NervWarm *w, NervUnitType type, const uint8_t *payload, size_t bytes,
-                    const NervClip *clip);
+                    const NervClip *clip, const NervInit *init);
 /* *weights: what a fit of `model` begins with, model->n_weights floats to be freed with g_free(): the last network's, shrunk, in layers and grids
  * that all frames share; in grids with rows in time, what nerv_model_init_params() draws from the seed. NULL where there is no last
  * network or it is not nerv_model_alike(). */

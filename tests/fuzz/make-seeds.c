@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "codec/builtin.h"
+#include "codec/delta.h"
+#include "codec/init.h"
 #include "codec/keyframe.h"
 #include "codec/quant.h"
-#include "codec/init.h"
 #include "codec/tensors.h"
 #include "codec/units.h"
 #include "codec/weights.h"
@@ -366,6 +368,71 @@ static void config_seeds(void)
     }
 }
 
+/* A segment whose network is differences from an init; it decodes where `like`, a model for the clip, has the layers of a built-in one and the hash is that one's. */
+static void append_delta(GByteArray *out, NervModel *like, const uint8_t *hash, uint32_t n_frames)
+{
+    GError *error = NULL;
+    NervRng rng;
+    NervBitWriter network, w;
+    g_autofree float *params = g_new(float, like->n_weights);
+    g_autofree uint16_t *steps = make_steps(like);
+    GByteArray *sync = g_byte_array_new();
+    NervUnit sequence;
+    size_t need;
+    nerv_rng_init(&rng, 5);
+    for (int64_t i = 0; i < like->n_weights; i++)
+        params[i] = nerv_rng_uniform(&rng, 0, 1) < .01f ? nerv_rng_uniform(&rng, -.1f, .1f) : 0;
+    nerv_writer_init(&network);
+    nerv_writer_init(&w);
+    if (!nerv_network_write_steps(like, params, steps, NULL, &network, &error))
+        g_error("%s", error->message);
+    nerv_delta_write(hash, &network, &w);
+    append_sync(sync, TINY, 4, 0, n_frames, 25);
+    if (nerv_unit_scan(sync->data, sync->len, &sequence, &need) != NERV_SCAN_OK)
+        g_error("no sequence");
+    g_byte_array_append(out, sync->data, (guint)sequence.unit_bytes);
+    nerv_unit_write(out, NERV_UNIT_DELTA, w.bytes->data, w.bytes->len);
+    append_frame(out, 0, 0, 0);
+    append_frame(out, 0, 1, 0);
+    nerv_writer_clear(&network);
+    nerv_writer_clear(&w);
+    g_byte_array_unref(sync);
+}
+
+/* The same of a built-in init, of one that nobody has, and of a network that is not the init's. */
+static void delta_seeds(void)
+{
+    const NervInit *init = nerv_builtin_init(0);
+    const NervClip clip = { 17, 16, 2 };
+    const uint8_t nobody[NERV_INIT_HASH_BYTES] = { 1, 2, 3 };
+    GError *error = NULL;
+    NervBitWriter w;
+    NervBitReader r;
+    nerv_writer_init(&w);
+    nerv_model_write(init->model, &w);
+    nerv_reader_init(&r, w.bytes->data, w.bytes->len);
+    NervModel *like = nerv_model_read(&r, &clip, &error), *other = make_model(GRIDS, &clip);
+    if (!like)
+        g_error("%s", error->message);
+    const struct {
+        const char *name;
+        NervModel *model;
+        const uint8_t *hash;
+    } seeds[] = { { "ok-delta", like, init->hash },
+                  { "delta-without-init", like, nobody },
+                  { "delta-of-another", other, init->hash } };
+    for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
+        GByteArray *a = g_byte_array_new();
+        append_delta(a, seeds[i].model, seeds[i].hash, 2);
+        save("decoder", seeds[i].name, a);
+        save("units", seeds[i].name, a);
+        g_byte_array_unref(a);
+    }
+    nerv_writer_clear(&w);
+    nerv_model_free(like);
+    nerv_model_free(other);
+}
+
 /* Two networks that go on from the one before, and one whose base is not there. */
 static void residual_seeds(void)
 {
@@ -455,7 +522,7 @@ static void stream_seeds(void)
     append_frame(a, 200, 2, 0);
     save("units", "ok-skippable", a);
     save("decoder", "no-sync-point", a);
-    nerv_unit_write(a, 6, "must understand", 15);
+    nerv_unit_write(a, 7, "must understand", 15);
     append_frame(a, 200, 3, 0);
     save("units", "reserved", a);
     g_byte_array_unref(a);
@@ -474,6 +541,7 @@ int main(int argc, char **argv)
     config_seeds();
     stream_seeds();
     residual_seeds();
+    delta_seeds();
     keyframe_seeds();
     return 0;
 }

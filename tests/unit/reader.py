@@ -7,14 +7,16 @@ fits to a few small frames, has DECODE do the same, and compares every sample: a
 the page and the library do not describe the same format. Names and order follow the page. AV1 is not described there: DECODE
 reads keyframes, too.
 """
+import hashlib
 import math
+import pathlib
 import struct
 import subprocess
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True  # beside the source
-from reader_weights import read_coding, read_sequence, read_tensors, require, units  # noqa: E402
+from reader_weights import Reader, read_coding, read_sequence, read_tensors, require, units  # noqa: E402
 
 
 ACTIVATIONS = [
@@ -130,6 +132,14 @@ class GridNetwork:
             (w, shape), (b, _) = next(tensors), next(tensors)
             x = block(x, (w, b, shape[1] * kernel**2), stride, kernel, self.out_act if i == len(self.levels) - 1 else self.act)
         return picture(x, self.s)
+
+
+    def add_layers(self, init):
+        require([(kind, shape[:2] if kind == 'grid' else shape) for kind, shape in self.kinds if kind != 'grid'] ==
+                [(kind, shape) for kind, shape in init.kinds if kind != 'grid'], "an init's layers")
+        mine, its = ([flat for (kind, _), (flat, _) in zip(n.kinds, n.tensors) if kind != 'grid'] for n in (self, init))
+        for flat, before in zip(mine, its):
+            flat[:] = (a + b for a, b in zip(flat, before))
 
 
 class Network:
@@ -550,23 +560,48 @@ def take_keyframe(r, sequence, network):
 NETWORKS = {1: Network, 2: GridNetwork, 3: ClipNetwork}
 
 
+def read_init(digest):
+    """The file of that hash among the built-in ones."""
+    for path in (pathlib.Path(__file__).parents[2] / 'data').glob('*.init'):
+        data = path.read_bytes()
+        if data[-32:] == digest:
+            break
+    else:
+        raise SystemExit('no init of that hash')
+    require(hashlib.sha256(data[:-32]).digest() == digest, "an init's hash")
+    r = Reader(data[:-32])
+    require(r.take(5) == b'\x4e\xe5\x56\x49\x01', 'magic and version of an init')
+    clip = dict(zip(('width', 'height', 'n_frames'), (r.varint() for _ in range(3))))
+    r.take(8)
+    r.varint()
+    r.take(r.varint())
+    network = Reader(r.take(r.varint()))
+    return NETWORKS[network.u8()](network, clip)
+
+
+def read_network(kind, r, sequence, network, crc):
+    require(kind != 5 or int.from_bytes(r.take(4), 'little') == crc, 'base')
+    init = read_init(r.take(32)) if kind == 6 else None
+    model = r.u8()
+    require(model in NETWORKS, 'model')
+    base, network = network, NETWORKS[model](r, sequence)
+    if kind == 5:
+        network.add(base)
+    if kind == 6:
+        network.add_layers(init)
+    return network
+
+
 def decode(data):
     sequence, network, out = None, None, b''
     crc = 0
     for kind, r, unit_crc in units(data):
         if kind == 1:
             sequence = read_sequence(r)
-        elif kind in (2, 5) and unit_crc == crc:
+        elif kind in (2, 5, 6) and unit_crc == crc:
             continue  # the same once more
-        elif kind in (2, 5):
-            base = network if kind == 5 else None
-            require(kind == 2 or int.from_bytes(r.take(4), 'little') == crc, 'base')
-            model = r.u8()
-            require(model in NETWORKS, 'model')
-            network = NETWORKS[model](r, sequence)
-            if base:
-                network.add(base)
-            crc = unit_crc
+        elif kind in (2, 5, 6):
+            network, crc = read_network(kind, r, sequence, network, crc), unit_crc
         elif kind == 4:
             take_keyframe(r, sequence, network)
         elif kind == 3:

@@ -6,7 +6,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/backend.h"
+#include "base/error.h"
 #include "codec/residual.h"
+#include "codec/units.h"
 #include "codec/weights.h"
 #include "device.h"
 #include "nerv.h"

@@ -459,12 +459,20 @@ static void test_access_units(void)
     g_assert_cmpuint(au.network.type, ==, NERV_UNIT_RESIDUAL);
     g_assert_cmpuint(au.network.crc, ==, nerv_unit_crc(NERV_UNIT_RESIDUAL, au.network.payload, 20));
 
+    g_byte_array_set_size(a, 0); /* a delta begins one where it can */
+    append_sequence(a, 3);
+    append_unit(a, NERV_UNIT_DELTA, 40);
+    append_frame(a, 3, 0);
+    g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
+    g_assert_true(au.begins && au.is_sync);
+    g_assert_cmpuint(au.network.type, ==, NERV_UNIT_DELTA);
+
     g_byte_array_set_size(a, 0); /* one that must be understood: told, not skipped in silence */
-    append_unit(a, 6, 5);
+    append_unit(a, 7, 5);
     append_unit(a, 63, 5);
     append_frame(a, 1, 0);
     g_assert_cmpint(scan(a, &au), ==, NERV_SCAN_OK);
-    g_assert_cmpuint(au.unknown_type, ==, 6);
+    g_assert_cmpuint(au.unknown_type, ==, 7);
     g_byte_array_unref(a);
 }
 

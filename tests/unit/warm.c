@@ -27,7 +27,7 @@ static float *keep_random(NervWarm *warm, const NervModel *model, uint64_t seed)
     nerv_writer_init(&w);
     nerv_model_init_params(model, seed, weights);
     g_assert_true(nerv_network_write(model, weights, 6, &w, &error));
-    nerv_warm_keep(warm, NERV_UNIT_NETWORK, w.bytes->data, w.bytes->len, &model->clip);
+    nerv_warm_keep(warm, NERV_UNIT_NETWORK, w.bytes->data, w.bytes->len, &model->clip, NULL);
     NervModel *read =
         nerv_network_read(w.bytes->data, w.bytes->len, &model->clip, model->n_weights, &decoded, &error);
     g_assert_no_error(error);
@@ -82,7 +82,7 @@ static void test_nothing(void)
     g_assert_null(start(&warm, model, 1));
     g_free(keep_random(&warm, model, 5));
     g_assert_null(start(&warm, other, 1));
-    nerv_warm_keep(&warm, NERV_UNIT_NETWORK, (const uint8_t *)"\2\1", 2, &model->clip);
+    nerv_warm_keep(&warm, NERV_UNIT_NETWORK, (const uint8_t *)"\2\1", 2, &model->clip, NULL);
     g_assert_null(start(&warm, model, 1));
     g_free(keep_random(&warm, model, 5));
     nerv_warm_clear(&warm);
