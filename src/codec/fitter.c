@@ -31,7 +31,10 @@
 #define CODING_SECONDS 2.5e-6
 #define SCORING_PARTS  1.3
 #define TIMED_FRAMES   2
-#define PROBE_STEPS    5 /* that show how many there will be */
+/* What a code takes when quantisation begins, estimated, as a multiple of what it is to take. From further above a short fit does not come down
+ * without losing more than it has to. */
+#define FIRST_BITS  3.
+#define PROBE_STEPS 5 /* that show how many there will be */
 
 /* A network off the device, and what it is to become. */
 typedef struct {
@@ -356,6 +359,8 @@ static bool train(Fit *fit, NervFitResult *result, GError **error)
     const NervFitter *f = fit->f;
     const bool controlled = f->target_bytes || f->target_psnr > 0.;
     NervTrainSettings settings = f->train;
+    if (f->target_bytes)
+        settings.first_bits = FIRST_BITS * 8. * (double)f->target_bytes;
     if (!reserve_time(f, &settings, error))
         return false;
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, &f->footage, &settings, error);

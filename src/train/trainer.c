@@ -13,21 +13,17 @@
 #include "train/loss.h"
 #include "train/prune.h"
 #include "train/schedule.h"
+#include "train/steps.h"
 #include "train/trainer.h"
 
 /* Learned steps move this much faster than weights, in powers of two. */
 #define STEPS_RATE 5.
-/* The first steps span this many standard deviations of a row's weights on either side, with at most so many indices. */
-#define STEPS_SPREAD  4.
-#define STEPS_INDICES 32
 /* In the last fifth of the fit steps stay where they are, on a lattice of quarters of an octave, which takes fewer bits; the weights
  * get used to it. */
 #define STEPS_FROZEN_FROM 0.8
 #define STEPS_PER_OCTAVE  4.f
-/* A row with clipped weights takes steps coarser by a part of an octave, so many times in a fit: what its weights would grow to, a step's
- * gradient does not see. */
+/* How often in a fit rows with clipped weights get coarser steps: what the weights would grow to, a step's gradient does not see. */
 #define WIDENINGS 50.
-#define WIDENING  0.25f
 #define MAX_RATES 4
 
 /* Adam's numbers of the step for parameters of one rate. */
@@ -148,11 +144,6 @@ static NervTensor *hyper_leaf(NervTrainer *tr, double rate)
     return h->leaf;
 }
 
-static int32_t max_index(const NervTrainer *tr, const NervParam *param)
-{
-    return param->role == NERV_PARAM_BIAS ? NERV_TRAIN_BIAS_INDEX : (1 << (tr->settings.bits - 1)) - 1;
-}
-
 /* The weights as the stream will hold them, into q, and their estimated bits. */
 static NervTensor *quantise_all(NervTrainer *tr, const Leaves *l, NervTensor **q)
 {
@@ -162,7 +153,8 @@ static NervTensor *quantise_all(NervTrainer *tr, const Leaves *l, NervTensor **q
     tr->mode = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "mode");
     tr->rate_weight = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 1, 1, 1), "rate-weight");
     for (uint32_t i = 0; i < model->n_params; i++) {
-        q[i] = nerv_fake_quantise(t, l->weights[i], l->steps[i], tr->mode, max_index(tr, &model->params[i]));
+        q[i] = nerv_fake_quantise(t, l->weights[i], l->steps[i], tr->mode,
+                                  nerv_steps_max_index(&model->params[i], tr->settings.bits));
         if (!q[i])
             return NULL;
         bits = bits ? nerv_add(t, bits, q[i]->node->out[1]) : q[i]->node->out[1];
@@ -479,45 +471,8 @@ static bool collect(NervTrainer *tr, GError **error)
     return true;
 }
 
-/* Moves a row's step, the logarithm: by its weights' deviation and their largest magnitude. */
-typedef float (*StepRule)(float s, double deviation, double largest, int32_t max_index);
-
-/* Nothing is clipped at first. */
-static float first_step(float s, double deviation, double largest, int32_t max_index)
-{
-    const int32_t most = max_index == NERV_TRAIN_BIAS_INDEX ? INT32_MAX : STEPS_INDICES;
-    return (float)log2(fmax(deviation * STEPS_SPREAD / MIN(max_index + 1, most), largest / max_index));
-}
-
-static float widened_step(float s, double deviation, double largest, int32_t max_index)
-{
-    return largest > max_index * exp2((double)s) ? s + WIDENING : s;
-}
-
-static void move_steps(const NervTrainer *tr, const float *w, float *s, StepRule rule)
-{
-    for (uint32_t i = 0; i < tr->model->n_params; i++) {
-        const NervParam *p = &tr->model->params[i];
-        const int64_t n = nerv_shape_count(p->shape), n_steps = nerv_param_steps(p);
-        /* rows of a weight lie one after the other, a grid's channels return with each of its rows */
-        const int64_t run = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : n / n_steps;
-        for (int64_t k = 0; k < n_steps; k++) {
-            double sum = 0, largest = 0;
-            for (int64_t at = k * run; at < n; at += n_steps * run)
-                for (int64_t j = 0; j < run; j++) {
-                    sum += (double)w[at + j] * w[at + j];
-                    largest = fmax(largest, fabs(w[at + j]));
-                }
-            const double deviation = sqrt(sum * (double)n_steps / (double)n) + 1e-9;
-            s[k] = rule(s[k], deviation, largest, max_index(tr, p));
-        }
-        w += n;
-        s += n_steps;
-    }
-}
-
-/* Steps that suit the weights as they are. */
-static bool suit_steps(const NervTrainer *tr, float *s, StepRule rule, GError **error)
+/* Steps for the weights as they are: the first ones, or coarser ones for rows that are clipped. */
+static bool suit_steps(const NervTrainer *tr, float *s, bool first, GError **error)
 {
     g_autofree float *w = g_try_new(float, (gsize)tr->model->n_weights);
     if (!w) {
@@ -526,7 +481,12 @@ static bool suit_steps(const NervTrainer *tr, float *s, StepRule rule, GError **
     }
     if (!nerv_params_download(tr->w, w, error))
         return false;
-    move_steps(tr, w, s, rule);
+    if (!first)
+        nerv_steps_widen(tr->model, tr->settings.bits, w, s);
+    else if (!nerv_steps_first(tr->model, tr->settings.bits, w, tr->settings.first_bits, s)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the quantiser's steps");
+        return false;
+    }
     return true;
 }
 
@@ -558,7 +518,7 @@ static bool change_steps(NervTrainer *tr, bool quantise, bool freeze, GError **e
         return false;
     }
     if (!nerv_exec_wait(tr->exec, error) || (!quantise && !nerv_params_download(tr->s, s, error)) ||
-        ((quantise || !freeze) && !suit_steps(tr, s, quantise ? first_step : widened_step, error)))
+        ((quantise || !freeze) && !suit_steps(tr, s, quantise, error)))
         return false;
     if (quantise)
         tr->first_quantised = tr->step;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "train/footage.h"
+#include "train/steps.h"
 
 typedef struct NervTrainer NervTrainer;
 
@@ -27,6 +28,8 @@ typedef struct {
      * weights per pixel of the clip. bits 2..12: indices stay below 2^(bits-1), biases' below NERV_TRAIN_BIAS_INDEX; 0: no quantisation. */
     uint32_t bits;
     double quantise_from, rate_weight;
+    double
+        first_bits; /* estimated, that the weights take at most when quantisation begins: steps are as coarse as that takes; 0: no bound */
     /* A time of g_get_monotonic_time() at which the fit ends, in place of `epochs`; the schedules run over the time from the first step
      * to it. 0: none. At least one step is made, and one quantised step. */
     gint64 deadline_us;
@@ -38,8 +41,6 @@ typedef struct {
     const float *base;
     double balance; /* of the segment's videos, 0..1, balance.h; 0: all frames count the same */
 } NervTrainSettings;
-
-#define NERV_TRAIN_BIAS_INDEX 511
 
 /* The paper's settings: 0.5/0.999, lr 5e-4, warm-up .2, batch 1, 0.7/0.3, no quantisation. */
 void nerv_train_settings_default(NervTrainSettings *s);

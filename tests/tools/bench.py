@@ -315,7 +315,7 @@ def committed():
     """What nerv-bench and nerv-pipeline-bench left in docs/results is comparable with itself, whatever it lacks that is written today."""
     results = os.path.join(HERE, "..", "..", "docs", "results")
     for name in sorted(os.listdir(results)):
-        if name.startswith(("ablation", "access", "coder", "fuzz-", "interpolation", "meta-", "rd-", "six-", "stages-", "steps")):
+        if name.startswith(("ablation", "access", "coder", "fuzz-", "guidance", "interpolation", "learner", "meta-", "rd-", "six-", "stages-", "steps")):
             continue
         path = os.path.join(results, name)
         run("--result=" + path, "--against=" + path, says=" 0 worse, 0 missing; 0 are new")

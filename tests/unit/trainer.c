@@ -13,6 +13,7 @@
 #include "train/prune.h"
 #include "train/trainer.h"
 #include "device.h"
+#include "small.h"
 
 #define W 48
 #define H 32
@@ -390,6 +391,66 @@ static void test_settings(void)
     fit_free(&fit);
 }
 
+/* Estimated bits of a network in rows of steps, biases apart, as docs/ops.md has them. */
+static double estimate(const NervModel *model, const float *w, const float *steps)
+{
+    double bits = 0.;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *p = &model->params[i];
+        const int64_t n = nerv_shape_count(p->shape), n_rows = nerv_param_steps(p);
+        const int64_t cells = p->role == NERV_PARAM_GRID ? (int64_t)p->shape.h * p->shape.w : n / n_rows;
+        for (int64_t k = 0; p->role != NERV_PARAM_BIAS && k < n_rows; k++) {
+            double sum = 0.;
+            for (int64_t j = 0; j < n; j++)
+                sum += j / cells % n_rows == k ? fabs(w[j]) : 0.;
+            const double m = fmax(sum * (double)n_rows / (double)n / exp2(steps[k]), 1e-3);
+            const double theta = (sqrt(1. + m * m) - 1.) / m;
+            bits += (double)n / (double)n_rows * (-log2((1. - theta) / (1. + theta)) - m * log2(theta));
+        }
+        w += n;
+        steps += n_rows;
+    }
+    return bits;
+}
+
+/* The first steps are as coarse as the bits need, by one factor, of 8 at most; biases' stay. */
+static void test_first_steps(void)
+{
+    NervModel *model = small_grid_new("3x4/2x2/1x2", 40, 24, 6);
+    const gsize n_steps = (gsize)nerv_model_steps(model);
+    g_autofree float *w = g_new(float, model->n_weights), *fine = g_new(float, n_steps);
+    g_autofree float *coarse = g_new(float, n_steps);
+    nerv_model_init_params(model, 3, w);
+    g_assert_true(nerv_steps_first(model, 8, w, 0., fine));
+    const double bits = estimate(model, w, fine);
+    g_assert_cmpfloat(bits, >, 3. * (double)model->n_weights);
+    static const double parts[] = { 2., 1., .7, .5, .01 };
+    for (size_t k = 0; k < G_N_ELEMENTS(parts); k++) {
+        float shift = -1.f;
+        gsize at = 0;
+        g_assert_true(nerv_steps_first(model, 8, w, parts[k] * bits * 1.0001, coarse));
+        for (uint32_t i = 0; i < model->n_params; i++)
+            for (int64_t r = nerv_param_steps(&model->params[i]); r > 0; r--, at++) {
+                const float by = coarse[at] - fine[at];
+                if (model->params[i].role == NERV_PARAM_BIAS) {
+                    g_assert_cmpfloat(by, ==, 0.f);
+                    continue;
+                }
+                shift = shift < 0.f ? by : shift;
+                g_assert_cmpfloat(fabsf(by - shift), <, 1e-4f);
+            }
+        const double got = estimate(model, w, coarse);
+        g_test_message("%.0f bits of %.0f wanted, %.2f octaves", got, parts[k] * bits, shift);
+        if (parts[k] >= 1.)
+            g_assert_cmpfloat(shift, ==, 0.f);
+        else if (parts[k] > .1)
+            g_assert_true(got <= parts[k] * bits * 1.0002 && got > parts[k] * bits * .98);
+        else
+            g_assert_cmpfloat(fabsf(shift - 3.f), <, .02f);
+    }
+    nerv_model_free(model);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -398,6 +459,7 @@ int main(int argc, char **argv)
         return 77;
     g_test_add_func("/trainer/rate", test_rate);
     g_test_add_func("/trainer/narrow", test_narrow);
+    g_test_add_func("/trainer/first-steps", test_first_steps);
     g_test_add_func("/trainer/early", test_early);
     g_test_add_func("/trainer/pruning", test_pruning);
     g_test_add_func("/trainer/pruning-begins", test_pruning_begins);
