@@ -251,6 +251,27 @@ void run_result_clear(RunResult *result)
     g_clear_pointer(&result->debug, g_free);
 }
 
+bool choice_of(GstElement *pipeline, const char *way)
+{
+    GstElement *enc = gst_bin_get_by_name(GST_BIN(pipeline), "enc");
+    g_autofree char *bytes = g_strconcat(way, "-bytes", NULL), *db = g_strconcat(way, "-psnr", NULL);
+    GstStructure *s;
+    gboolean is_other;
+    guint64 whole, other, chosen;
+    gdouble psnr, whole_psnr, other_psnr;
+    g_object_get(enc, "stats", &s, NULL);
+    fail_unless(gst_structure_get(s, way, G_TYPE_BOOLEAN, &is_other, "whole-bytes", G_TYPE_UINT64, &whole,
+                                  bytes, G_TYPE_UINT64, &other, "network-bytes", G_TYPE_UINT64, &chosen,
+                                  "psnr-frames", G_TYPE_DOUBLE, &psnr, "whole-psnr", G_TYPE_DOUBLE,
+                                  &whole_psnr, db, G_TYPE_DOUBLE, &other_psnr, NULL));
+    fail_unless(whole > 0 && other > 0);
+    fail_unless_equals_uint64(chosen, is_other ? other : whole);
+    fail_unless_equals_float(psnr, is_other ? other_psnr : whole_psnr);
+    gst_structure_free(s);
+    gst_object_unref(enc);
+    return is_other;
+}
+
 /* --- frames --- */
 
 GPtrArray *new_frames(void)

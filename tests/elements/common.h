@@ -68,6 +68,9 @@ void run_pipeline(const char *description, guint seconds, PipelineFunc setup, Pi
                   gpointer user, RunResult *result);
 void run_result_clear(RunResult *result);
 
+/* Whether the network of the pipeline's nervenc "enc" is a `way`, "residual" or "delta"; its stats have both ways, and the chosen one's bytes and PSNR. */
+bool choice_of(GstElement *pipeline, const char *way);
+
 /* --- frames that arrive at a sink named "sink", or playbin's --- */
 
 GPtrArray *new_frames(void);
