@@ -211,7 +211,8 @@ static bool make_model(Run *run, GError **error)
     const NervClip clip = { run->width, run->height, opt_frames };
     NervEncoderSettings s;
     nerv_encoder_settings_init(&s);
-    NervModelSize size = nerv_settings_model_size(&s, &clip, 0., 1.);
+    s.preset = NERV_PRESET_PLACEBO; /* as wide as the weights make it */
+    NervModelSize size = nerv_settings_model_size(&s, &clip, 0., 1., 0.);
     nerv_encoder_settings_clear(&s);
     size.weights = opt_weights;
     run->model = nerv_model_new_sized(opt_model, NULL, &clip, &size, error);

@@ -142,7 +142,7 @@ static NervTrainSettings train_settings(const NervModel *model, double pruning, 
     s.pruning = pruning;
     s.rate_weight = rate_weight;
     s.bits = bits;
-    nerv_settings_train(&s, model, 0, &t);
+    nerv_settings_train(&s, model, 0, false, &t);
     nerv_encoder_settings_clear(&s);
     return t;
 }

@@ -4,6 +4,7 @@
  * (docs/bitstream.md). The mathematics is src/train's, the syntax units.c's and weights.c's; this file joins
  * them.
  */
+#include <math.h>
 #include <string.h>
 
 #include "backend/backend.h"
@@ -26,6 +27,7 @@
 #define LEAST_STEPS   200
 #define LEAST_SHRINK  0.15
 #define SHRINK_MARGIN 0.8
+#define NARROWER      0.9 /* times the multiplications: less is no other network */
 
 /* Brings what is only carried into the ranges that the sequence header has: a frame rate beyond them is variable. */
 static void tidy_rates(NervVideoInfo *info)
@@ -160,6 +162,7 @@ void nerv_encoder_continue(NervEncoder *enc, const NervEncoder *previous)
     enc->n_sent = previous->n_sent;
     enc->start_us = previous->start_us;
     enc->growth = previous->growth;
+    enc->most_macs = previous->most_macs;
     enc->stats.segment = previous->stats.segment;
 }
 
@@ -340,9 +343,9 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
     NervSequence s;
 
     NervSegment segment = describe_segment(enc, model, &s, &pts);
-    nerv_settings_train(&enc->settings, model, enc->segment_id, &fitter.train);
-    fitter.train.deadline_us = nerv_encoder_deadline(enc);
     set_init(enc, &fitter);
+    nerv_settings_train(&enc->settings, model, enc->segment_id, fitter.init != NULL, &fitter.train);
+    fitter.train.deadline_us = nerv_encoder_deadline(enc);
     set_target(enc, &segment, &fitter);
     nerv_writer_init(&network);
     const bool ok =
@@ -423,7 +426,34 @@ static bool differs(NervEncoder *enc, const NervModel *model, double factor)
     return differs;
 }
 
-/* One try with a network of the present growth. *again: whether another growth, which it then is, is worth one more. */
+/* Passes below which the time is better spent on a network of fewer multiplications than the model's; 0: there is none, or, with keyframes, nobody knows. */
+static double passes_for(NervEncoder *enc, const NervModel *model)
+{
+    const double macs = nerv_model_macs_per_pixel(model), most = enc->most_macs;
+    const double passes = nerv_settings_least_passes(&enc->settings, &model->clip, macs);
+    if (passes <= 0. || model->n_keys > 0)
+        return 0.;
+    enc->most_macs = nerv_settings_fewer_macs(&enc->settings, &model->clip, macs, 0.);
+    NervModel *other =
+        nerv_encoder_new_model(enc, enc->frames->len, nerv_encoder_target_bytes(enc, enc->frames->len), NULL);
+    const bool narrower = other && nerv_model_macs_per_pixel(other) < macs * NARROWER;
+    nerv_model_free(other);
+    enc->most_macs = most;
+    return narrower ? passes : 0.;
+}
+
+/* What to try in place of the model where there is no time for more steps than that: fewer multiplications, or fewer weights. */
+static void take_less(NervEncoder *enc, const NervModel *model, double least_passes, uint32_t n_steps)
+{
+    const double passes = (double)n_steps * enc->settings.batch_size / enc->frames->len;
+    if (passes < least_passes)
+        enc->most_macs =
+            nerv_settings_fewer_macs(&enc->settings, &model->clip, nerv_model_macs_per_pixel(model), passes);
+    else
+        enc->growth *= MAX(SHRINK_MARGIN * n_steps / LEAST_STEPS, LEAST_SHRINK);
+}
+
+/* One try with a network of the present size. *again: whether another size, which it then is, is worth one more. */
 static bool try_fit(NervEncoder *enc, NervBuffer *store, bool may_give_up, bool *again, GError **error)
 {
     const bool timed = enc->settings.max_seconds > 0.;
@@ -434,12 +464,17 @@ static bool try_fit(NervEncoder *enc, NervBuffer *store, bool may_give_up, bool 
         return false;
     const bool may_grow = may_give_up && wants_more && differs(enc, model, RESTART_GROWTH);
     const bool may_shrink = may_give_up && timed && differs(enc, model, SHRINK_MARGIN);
+    const double passes = may_give_up && timed ? passes_for(enc, model) : 0.;
+    const double least = ceil(passes * enc->frames->len / enc->settings.batch_size);
     nerv_encoder_describe(enc, model);
-    const bool ok = fit_and_queue(enc, model, store, may_grow, may_shrink ? LEAST_STEPS : 0, &result, error);
+    const bool ok =
+        fit_and_queue(enc, model, store, may_grow,
+                      (uint32_t)fmin(MAX(least, may_shrink ? LEAST_STEPS : 0), UINT32_MAX), &result, error);
     *again = ok && (result.gave_up || result.too_few_steps);
-    if (*again)
-        enc->growth *= result.gave_up ? RESTART_GROWTH
-                                      : MAX(SHRINK_MARGIN * result.too_few_steps / LEAST_STEPS, LEAST_SHRINK);
+    if (*again && result.gave_up)
+        enc->growth *= RESTART_GROWTH;
+    else if (*again)
+        take_less(enc, model, passes, result.too_few_steps);
     nerv_model_free(model);
     return ok;
 }

@@ -32,6 +32,7 @@ struct NervEncoder {
     uint64_t n_sent;     /* frames in all finished segments */
     uint64_t n_expected; /* frames of the whole stream, 0: not known */
     double growth;       /* of the network's weights, after a target_psnr that it did not reach */
+    double most_macs;    /* of the network per pixel, where time is short; 0: the preset's */
     NervWarm warm;       /* the last segment's network, where the next one begins with it */
     bool wants_sync;     /* of the open segment */
 

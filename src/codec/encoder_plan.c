@@ -82,7 +82,7 @@ static NervModel *near_builtin(NervModel *model, const NervModelSize *size)
 NervModel *nerv_encoder_new_model(const NervEncoder *enc, uint32_t n_frames, double bytes, GError **error)
 {
     const NervClip clip = { enc->info.pixels.width, enc->info.pixels.height, (int32_t)n_frames };
-    NervModelSize size = nerv_settings_model_size(&enc->settings, &clip, bytes, enc->growth);
+    NervModelSize size = nerv_settings_model_size(&enc->settings, &clip, bytes, enc->growth, enc->most_macs);
     size.bytes = nerv_encoder_target_bytes(enc, n_frames);
     size.videos = enc->videos;
     size.n_videos = enc->n_videos;
@@ -145,7 +145,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
         model->n_runs = MIN(model->n_runs, (int32_t)batch_size);
         enc->keys_per_frame = (double)model->n_keys / wanted;
         model->n_keys = MIN(model->n_keys, 2);
-        nerv_settings_train(&enc->settings, model, enc->segment_id, &train);
+        nerv_settings_train(&enc->settings, model, enc->segment_id, false, &train);
         train.batch_size = batch_size;
         if (enc->settings.warm_start == NERV_WARM_START_RESIDUAL || enc->settings.weight_deltas)
             train.base = base = g_try_new0(float, (gsize)model->n_weights);

@@ -14,7 +14,7 @@
 #define QUANTISE_FROM 0.1
 /* Of a network whose size is chosen for a rate. */
 #define BITS_PER_WEIGHT 3.5
-/* Of a fit whose epochs are a preset's, however few frames there are. */
+/* Of a fit whose epochs are a preset's, however few frames there are, if it begins with weights that are not learned, or the preset says no other number. */
 #define LEAST_STEPS 500
 /* The rate's weight at quality 50, where bits and errors weigh alike; it halves every 10, for about 3 dB more. */
 #define QUALITY_MIDDLE 50.
@@ -32,27 +32,38 @@
 #define MOST_QUANT   63
 #define LEAST_GROWTH 0.125
 #define MOST_GROWTH  16.
-/* Multiplications per pixel at medium; in larger frames fewer, as with the square root of their area: details are larger there. */
-#define MACS_PER_PIXEL       10000.
-#define MACS_AT_PIXELS       57600.
-#define LEAST_MACS_PER_PIXEL 800.
-#define MOST_MACS_PER_PIXEL  20000.
+/* Multiplications per pixel, of which presets have their part; in larger frames fewer, as with the square root of their area: details are larger there. */
+#define MACS_PER_PIXEL             10000.
+#define MACS_AT_PIXELS             57600.
+#define LEAST_MACS_PER_PIXEL       1400. /* fewer are hardly a network */
+#define LEAST_KEYED_MACS_PER_PIXEL 800.
+#define MOST_MACS_PER_PIXEL        20000.
+/* Beyond a preset's, that its fits still are as good as with its own. */
+#define NEAR_MACS 1.25
 
 /* From where on a picture is a large one. */
 #define LARGE_PIXELS (1280 * 720)
 
-/* Passes over the frames, multiplications relative to medium, libaom's speed for keyframes, small ones and large ones: of a fit
- * that takes long enough they are a small part. Odd speeds give little for their time. */
+/* Passes over the frames; multiplications relative to MACS_PER_PIXEL, and those of networks that have keyframes; libaom's speed for keyframes, small ones and large
+ * ones: of a fit that takes long enough they are a small part. Odd speeds give little for their time. And a short fit's least steps from a learned start. Of two
+ * networks that are fitted for the same time, 20 or 60 seconds for 64 frames of 320x180, the one of fewer multiplications was as good or better at all
+ * rates (docs/design.md, "Defaults"); that was not looked at with keyframes. */
 static const struct {
     uint32_t epochs;
-    double macs;
+    double macs, keyed_macs;
     uint32_t key_speed[2];
+    uint32_t least_steps; /* 0: LEAST_STEPS */
 } presets[NERV_PRESET_N] = {
-    [NERV_PRESET_ULTRAFAST] = { 6, .2, { 6, 8 } },    [NERV_PRESET_SUPERFAST] = { 12, .25, { 6, 6 } },
-    [NERV_PRESET_VERYFAST] = { 20, .35, { 6, 6 } },   [NERV_PRESET_FASTER] = { 40, .5, { 6, 6 } },
-    [NERV_PRESET_FAST] = { 80, .7, { 4, 6 } },        [NERV_PRESET_MEDIUM] = { 150, 1., { 4, 6 } },
-    [NERV_PRESET_SLOW] = { 300, 1., { 4, 6 } },       [NERV_PRESET_SLOWER] = { 600, 1.2, { 2, 4 } },
-    [NERV_PRESET_VERYSLOW] = { 1200, 1.4, { 2, 4 } }, [NERV_PRESET_PLACEBO] = { 2400, 2., { 2, 4 } },
+    [NERV_PRESET_ULTRAFAST] = { 4, .2, .2, { 6, 8 }, 200 },
+    [NERV_PRESET_SUPERFAST] = { 12, .2, .25, { 6, 6 }, 320 },
+    [NERV_PRESET_VERYFAST] = { 20, .2, .35, { 6, 6 } },
+    [NERV_PRESET_FASTER] = { 40, .2, .5, { 6, 6 } },
+    [NERV_PRESET_FAST] = { 80, .35, .7, { 4, 6 } },
+    [NERV_PRESET_MEDIUM] = { 150, .35, 1., { 4, 6 } },
+    [NERV_PRESET_SLOW] = { 300, .5, 1., { 4, 6 } },
+    [NERV_PRESET_SLOWER] = { 600, .7, 1.2, { 2, 4 } },
+    [NERV_PRESET_VERYSLOW] = { 1200, 1., 1.4, { 2, 4 } },
+    [NERV_PRESET_PLACEBO] = { 2400, 2., 2., { 2, 4 } },
 };
 
 static const double middle_weight[NERV_TUNE_N] = {
@@ -198,14 +209,41 @@ static double rate_weight(const NervEncoderSettings *s)
     }
 }
 
-NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervClip *clip,
-                                       double target_bytes, double growth)
+/* Multiplications per pixel that a preset allows. */
+static double preset_macs(const NervEncoderSettings *s, NervPreset preset, const NervClip *clip)
 {
+    const bool keyed = g_str_has_prefix(s->model, "dnerv");
     const double pixels = (double)clip->width * clip->height;
+    const double wish = MACS_PER_PIXEL * (keyed ? presets[preset].keyed_macs : presets[preset].macs) *
+                        sqrt(MACS_AT_PIXELS / pixels);
+    return CLAMP(wish, keyed ? LEAST_KEYED_MACS_PER_PIXEL : LEAST_MACS_PER_PIXEL, MOST_MACS_PER_PIXEL);
+}
+
+double nerv_settings_least_passes(const NervEncoderSettings *s, const NervClip *clip, double macs)
+{
+    NervPreset p = NERV_PRESET_ULTRAFAST;
+    while (p < s->preset && preset_macs(s, p, clip) * NEAR_MACS < macs)
+        p++;
+    return p ? presets[p].epochs : 0.;
+}
+
+double nerv_settings_fewer_macs(const NervEncoderSettings *s, const NervClip *clip, double macs,
+                                double passes)
+{
+    NervPreset p = s->preset;
+    while (p && presets[p].epochs > passes * macs / fmin(preset_macs(s, p, clip), macs))
+        p--;
+    return preset_macs(s, p, clip);
+}
+
+NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervClip *clip,
+                                       double target_bytes, double growth, double most_macs)
+{
     const double weight = rate_weight(s);
-    const double wish = MACS_PER_PIXEL * presets[s->preset].macs * sqrt(MACS_AT_PIXELS / pixels);
     NervModelSize size = { .weights = target_bytes * 8. / BITS_PER_WEIGHT, .growth = growth };
-    size.macs_per_pixel = CLAMP(wish, LEAST_MACS_PER_PIXEL, MOST_MACS_PER_PIXEL);
+    size.macs_per_pixel = preset_macs(s, s->preset, clip);
+    if (most_macs > 0.)
+        size.macs_per_pixel = fmin(size.macs_per_pixel, most_macs);
     /* 3 dB more take about twice the bits */
     if (target_bytes == 0. && weight > 0.)
         size.growth *= CLAMP(middle_weight[s->tune] / weight, LEAST_GROWTH, MOST_GROWTH);
@@ -237,10 +275,11 @@ uint32_t nerv_settings_key_speed(const NervEncoderSettings *s, const NervPixels 
 }
 
 /* A preset's epochs are made for many frames; a short segment, a stream's end for instance, takes more of them. */
-static uint32_t preset_epochs(const NervEncoderSettings *s, uint32_t n_frames)
+static uint32_t preset_epochs(const NervEncoderSettings *s, uint32_t n_frames, bool learned)
 {
     const uint32_t batches = (n_frames + s->batch_size - 1) / s->batch_size;
-    return MAX(presets[s->preset].epochs, (LEAST_STEPS + batches - 1) / batches);
+    const uint32_t own = learned ? presets[s->preset].least_steps : 0, least = own ? own : LEAST_STEPS;
+    return MAX(presets[s->preset].epochs, (least + batches - 1) / batches);
 }
 
 static void loss_weights(NervTune tune, NervTrainSettings *t)
@@ -260,10 +299,10 @@ static void loss_weights(NervTune tune, NervTrainSettings *t)
 }
 
 void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, uint32_t segment_id,
-                         NervTrainSettings *t)
+                         bool learned, NervTrainSettings *t)
 {
     nerv_train_settings_default(t);
-    t->epochs = s->epochs ? s->epochs : preset_epochs(s, (uint32_t)model->clip.n_frames);
+    t->epochs = s->epochs ? s->epochs : preset_epochs(s, (uint32_t)model->clip.n_frames, learned);
     t->batch_size = s->batch_size;
     t->learning_rate = s->learning_rate > 0. ? s->learning_rate : model->learning_rate;
     t->beta1 = model->beta1;

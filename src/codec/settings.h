@@ -28,9 +28,14 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
 NervRateMode nerv_settings_rate_mode(const NervEncoderSettings *s);
 
 /* The size of network to ask a model for. target_bytes: of the segment, 0 where no size is asked for; clip: the segment's;
- * growth: how many times the weights of a first guess, for a target_psnr that it did not reach. */
+ * growth: how many times the weights of a first guess, for a target_psnr that it did not reach; most_macs: multiplications per pixel, 0: the preset's. */
 NervModelSize nerv_settings_model_size(const NervEncoderSettings *s, const NervClip *clip,
-                                       double target_bytes, double growth);
+                                       double target_bytes, double growth, double most_macs);
+/* Passes over the frames from which on a network of so many multiplications per pixel is worth its time; 0: from none on. */
+double nerv_settings_least_passes(const NervEncoderSettings *s, const NervClip *clip, double macs);
+/* Where time is for so many passes of a network of `macs` multiplications per pixel: those of the one that it is best spent on. */
+double nerv_settings_fewer_macs(const NervEncoderSettings *s, const NervClip *clip, double macs,
+                                double passes);
 
 /* Keyframes' part of the bytes that are asked for; their quantiser (codec/keyframe.h) where no bytes are. */
 double nerv_settings_keys_share(void);
@@ -40,6 +45,6 @@ double nerv_settings_key_psnr(const NervEncoderSettings *s);
 /* libaom's speed for keyframes of that size. */
 uint32_t nerv_settings_key_speed(const NervEncoderSettings *s, const NervPixels *pixels);
 
-/* seed: the segment's own is drawn from the stream's and its number. */
+/* seed: the segment's own is drawn from the stream's and its number. learned: the fit begins with a learned start. */
 void nerv_settings_train(const NervEncoderSettings *s, const NervModel *model, uint32_t segment_id,
-                         NervTrainSettings *t);
+                         bool learned, NervTrainSettings *t);

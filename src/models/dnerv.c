@@ -422,11 +422,11 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     return true;
 }
 
-/* Whether the network can be evaluated at all; if its widths were chosen, what it takes beyond what was asked for. */
-static bool measure(NervModel *model, GVariant *options, const NervModelSize *size, GError **error)
+/* Whether the network can be evaluated at all; if its widths were chosen, and are not another network's, what it takes beyond what was asked for. */
+static bool measure(NervModel *model, GVariant *options, const NervModelSize *size, bool like, GError **error)
 {
     g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;
-    const bool chosen = !widths && !((NervDnerv *)model)->config.stem;
+    const bool chosen = !widths && !like && !((NervDnerv *)model)->config.stem;
     const double macs = nerv_model_macs_per_pixel(model);
     if (isinf(macs)) {
         g_set_error(
@@ -482,7 +482,7 @@ static NervModel *dnerv_configure(const char *name, GVariant *options, const Ner
     if (!like && !parse_options(&c, paper < 0, options, clip, size, error))
         return NULL;
     NervModel *model = nerv_dnerv_new(&c, clip, size->videos, size->n_videos, NERV_ERROR_INVALID, error);
-    if (model && !measure(model, options, size, error))
+    if (model && !measure(model, options, size, like, error))
         g_clear_pointer(&model, nerv_model_free);
     return model;
 }

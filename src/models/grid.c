@@ -468,7 +468,7 @@ static NervModel *grid_configure(const char *name, GVariant *options, const Nerv
     g_autoptr(GVariant) widths = options ? g_variant_lookup_value(options, "widths", NULL) : NULL;
     double macs, grids;
     count_weights(&c, clip, &macs, &grids);
-    if (model && !widths && size->macs_per_pixel > 0. && macs > size->macs_per_pixel)
+    if (model && !widths && !like && size->macs_per_pixel > 0. && macs > size->macs_per_pixel)
         model->excess_macs = macs;
     return model;
 }

@@ -114,7 +114,7 @@ struct NervModel {
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
     int32_t run_frames;   /* frames that one evaluation gives: 1, or the length of a clip */
     int32_t n_runs;
-    /* Multiplications per pixel, if a size was asked for and even the narrowest network takes more than it allows; else 0. */
+    /* Multiplications per pixel, if a size was asked for and even the narrowest network takes more than it allows; else 0, as for a network like another. */
     double excess_macs;
     /* Frames of the segment that go beside the network as coded pictures, ascending. */
     int32_t *keys;

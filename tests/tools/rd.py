@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """nerv-rd on a tiny test picture: what it writes is complete and agrees with itself, lossless is infinite, failures are failures.
 
-    rd.py NERV-RD
+    rd.py NERV-RD NERV-META
 
 Peers take part where their encoders and decoders are installed.
 """
@@ -16,7 +16,7 @@ import tempfile
 
 from expect import check, finish, runner
 
-RD = sys.argv[1]
+RD, META = sys.argv[1:3]
 CLIP = "videotestsrc num-buffers=9 pattern=smpte ! video/x-raw,format={},width=64,height=48,framerate=25/1"
 COLUMNS = ("clip,codec,encoder,width,height,frames,bytes,bpp,kbps,psnr_rgb,psnr_rgb_frames,psnr_yuv611,ms_ssim,"
            "encode_seconds,decode_fps,psnr_mean,psnr_parts").split(",")
@@ -154,6 +154,17 @@ def missed():
     run("--peers=", "--nerv=epochs=1 target-size-bytes=200", CLIP.format("RGB"), says="not the 200 asked for")
 
 
+def deltas(directory):
+    """A stream of differences from an init goes to a decoder that has it."""
+    init, clip = os.path.join(directory, "a.init"), CLIP.format("RGB")
+    learned = runner(META, "--threads=2")
+    learned("--size=64x48", "--frames=9", "--updates=200", "--learner=fomaml", "--inner-steps=2", "--batch-size=2", "--windows=1", "--scales=1",
+            "--outer-rate=.01", "--out=" + init, clip)
+    nerv = f"--nerv=init-location=\"{init}\" tune=psnr epochs=4"
+    rows, _, _ = read(directory, nerv, nerv + " weight-deltas=true", "--peers=")
+    check(len(rows) == 2 and int(rows[1]["bytes"]) < int(rows[0]["bytes"]), f"{rows}: differences from what is nearly the clip are no smaller")
+
+
 def wrong(directory):
     clip = CLIP.format("RGB")
     for argument in ("--threads=257", "--frames=1", "--frames=-2", "--peers=h266", "--crf=51", "--crf=1,,2", "--crf=x", "--av1-bpp=0", "--av1-bpp=.1,x",
@@ -175,5 +186,6 @@ with tempfile.TemporaryDirectory() as work:
     joint(work)
     broken_off(work)
     missed()
+    deltas(work)
     wrong(work)
 finish()

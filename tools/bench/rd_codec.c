@@ -143,6 +143,17 @@ char *rd_nerv_share(const char *properties, double share)
     return g_regex_replace_eval(budgets, properties, -1, 0, 0, write_share, &share, NULL);
 }
 
+/* What a decoder needs to know of nervenc's properties: the init that a stream may be differences from. In front of it a space; may be empty. */
+static char *init_of(const char *properties)
+{
+    g_autoptr(GRegex) location =
+        g_regex_new("(?<![\\w-])init-location=(\"(\\\\.|[^\"])*\"|\\S+)", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autofree char *found =
+        g_regex_match(location, properties, 0, &match) ? g_match_info_fetch(match, 0) : NULL;
+    return found ? g_strconcat(" ", found, NULL) : g_strdup("");
+}
+
 void rd_nerv_codec(RdCodec *codec, const char *properties, const char *stream, const RdSettings *s)
 {
     codec->is_nerv = true;
@@ -151,7 +162,8 @@ void rd_nerv_codec(RdCodec *codec, const char *properties, const char *stream, c
         stream ? g_strdup_printf("nervenc %s", properties)
                : g_strdup_printf("nervenc device=%s threads=%d %s", s->device, s->threads, properties);
     codec->encode = g_strdup(codec->encoder);
-    codec->decode = g_strdup_printf("nervparse ! nervdec device=%s threads=%d ! video/x-raw,format=RGB",
-                                    s->device, s->threads);
+    g_autofree char *init = init_of(properties);
+    codec->decode = g_strdup_printf("nervparse ! nervdec device=%s threads=%d%s ! video/x-raw,format=RGB",
+                                    s->device, s->threads, init);
     codec->file_kind = "nerv byte stream";
 }
