@@ -307,7 +307,7 @@ static void set_init(const NervEncoder *enc, NervFitter *f)
     f->init = nerv_encoder_init(enc, f->model);
     if (!f->init)
         return;
-    f->rates = f->init->rates;
+    f->rates = nerv_init_rates(f->init, f->model);
     if (enc->settings.learning_rate > 0.)
         f->rates = (NervInitRates){ enc->settings.learning_rate, f->rates.layers_rate, 0 };
 }

@@ -293,6 +293,14 @@ NervInit *nerv_init_load(const char *path, GError **error)
 
 /* --- use --- */
 
+NervInitRates nerv_init_rates(const NervInit *init, const NervModel *model)
+{
+    NervInitRates rates = init->rates;
+    const double longer = (double)model->clip.n_frames / init->model->clip.n_frames;
+    rates.full_steps = (uint32_t)fmin(ceil(rates.full_steps * longer), UINT32_MAX);
+    return rates;
+}
+
 void nerv_init_tune(const NervInitRates *rates, uint64_t n_steps, NervTrainSettings *train)
 {
     if (rates->learning_rate > 0.)

@@ -46,6 +46,8 @@ NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error);
 /* From a file; its errors are NERV_ERROR_INVALID and name it. */
 NervInit *nerv_init_load(const char *path, GError **error);
 
+/* An init's rates, for a fit of a model that it suits: its steps are of as many frames as the reference clip has, and more frames take more. */
+NervInitRates nerv_init_rates(const NervInit *init, const NervModel *model);
 /* Puts the rates of a fit of n_steps, 0: it is not known of how many, in place of a model's own. */
 void nerv_init_tune(const NervInitRates *rates, uint64_t n_steps, NervTrainSettings *train);
 

@@ -114,6 +114,8 @@ static void test_suits(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         NervModel *other = make_grids(cases[i].grids, cases[i].width, cases[i].n_frames);
         g_assert_true(nerv_init_suits(init, other) == cases[i].suits);
+        g_assert_cmpuint(nerv_init_rates(init, other).full_steps, ==,
+                         (70 * cases[i].n_frames + 15) / 16); /* the file's 70 are of 16 frames */
         nerv_model_free(other);
     }
     NervModel *other = make("nerv-mlp", NULL, 64, 48, 16, 0);
