@@ -45,9 +45,8 @@
 #define LARGE_PIXELS (1280 * 720)
 
 /* Passes over the frames; multiplications relative to MACS_PER_PIXEL, and those of networks that have keyframes; libaom's speed for keyframes, small ones and large
- * ones: of a fit that takes long enough they are a small part. Odd speeds give little for their time. And a short fit's least steps from a learned start. Of two
- * networks that are fitted for the same time, 20 or 60 seconds for 64 frames of 320x180, the one of fewer multiplications was as good or better at all
- * rates (docs/design.md, "Defaults"); that was not looked at with keyframes. */
+ * ones: of a fit that takes long enough they are a small part. Odd speeds give little for their time. And a short fit's least steps from a learned start. Networks
+ * of few multiplications and of many that are fitted for the same time are about equal (docs/design.md, "Defaults"), and few decode the faster; that was not looked at with keyframes. */
 static const struct {
     uint32_t epochs;
     double macs, keyed_macs;
