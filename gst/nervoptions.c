@@ -64,17 +64,17 @@ gst_nerv_preset_get_type (void)
 {
   static GType type;
   static const GEnumValue values[] = {
-    {NERV_PRESET_ULTRAFAST, "6 epochs, a fifth of the multiplications",
+    {NERV_PRESET_ULTRAFAST, "4 epochs, 2000 multiplications a pixel at 320x180",
         "ultrafast"},
-    {NERV_PRESET_SUPERFAST, "12 epochs, a quarter", "superfast"},
-    {NERV_PRESET_VERYFAST, "20 epochs, a third", "veryfast"},
-    {NERV_PRESET_FASTER, "40 epochs, a half", "faster"},
-    {NERV_PRESET_FAST, "80 epochs, two thirds", "fast"},
-    {NERV_PRESET_MEDIUM, "150 epochs", "medium"},
-    {NERV_PRESET_SLOW, "300 epochs", "slow"},
-    {NERV_PRESET_SLOWER, "600 epochs, 1.2 times the multiplications", "slower"},
-    {NERV_PRESET_VERYSLOW, "1200 epochs, 1.4 times", "veryslow"},
-    {NERV_PRESET_PLACEBO, "2400 epochs, twice", "placebo"},
+    {NERV_PRESET_SUPERFAST, "12 epochs, as many", "superfast"},
+    {NERV_PRESET_VERYFAST, "20 epochs, as many", "veryfast"},
+    {NERV_PRESET_FASTER, "40 epochs, as many", "faster"},
+    {NERV_PRESET_FAST, "80 epochs, 3500", "fast"},
+    {NERV_PRESET_MEDIUM, "150 epochs, 3500", "medium"},
+    {NERV_PRESET_SLOW, "300 epochs, 5000", "slow"},
+    {NERV_PRESET_SLOWER, "600 epochs, 7000", "slower"},
+    {NERV_PRESET_VERYSLOW, "1200 epochs, 10000", "veryslow"},
+    {NERV_PRESET_PLACEBO, "2400 epochs, 20000", "placebo"},
     {0, NULL, NULL}
   };
 

@@ -53,9 +53,9 @@ char *nerv_report_warning(const NervReport *r)
     if (r->max_seconds > 0. && r->result->n_steps < FEW_STEPS)
         g_string_append_printf(
             s,
-            "%sthere was time for %u steps only, with which no network shows much: this one "
+            "%sthere was time for %u step%s only, with which no network shows much: this one "
             "needs more seconds, smaller frames, or another model in its place",
-            s->len ? ". " : "", r->result->n_steps);
+            s->len ? ". " : "", r->result->n_steps, r->result->n_steps == 1 ? "" : "s");
     if (missed)
         g_string_append(s, s->len ? ". " : "");
     if (missed && r->target_psnr > 0.)

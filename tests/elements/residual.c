@@ -187,6 +187,7 @@ static Suite *residual_suite(void)
     tcase_add_test(tc, test_seek);
     tcase_add_test(tc, test_begin_later);
     suite_add_tcase(s, tc);
+    tcase_set_timeout(live, 120);
     tcase_add_test(live, test_forced);
     suite_add_tcase(s, live);
     return s;
