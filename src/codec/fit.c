@@ -156,11 +156,10 @@ static double length_of(const NervContext *c, NervField *f, const uint16_t *code
 {
     NervContext copy = *c;
     NervRangeEncoder e;
-    double bits = 0;
-    nerv_range_count_begin(&e, &bits);
+    nerv_range_count_begin(&e);
     nerv_context_write_prediction(&copy, &e, p);
     nerv_context_write_indices(&copy, &e, f, codes, p, index);
-    return bits;
+    return nerv_range_counted(&e);
 }
 
 NervPrediction nerv_fit_prediction(const NervContext *c, NervField *f, const uint16_t *codes,

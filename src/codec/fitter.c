@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codec/rate.h"
+#include "codec/tensors.h"
 #include "tensor/steps.h"
 
 #define SIZE_TOLERANCE 0.015
@@ -35,6 +36,8 @@
  * without losing more than it has to. */
 #define FIRST_BITS  3.
 #define PROBE_STEPS 5 /* that show how many there will be */
+/* Of so many measures of the coded length one looks for predictions, the others take its. */
+#define FOUND_EVERY 6
 
 /* A network off the device, and what it is to become. */
 typedef struct {
@@ -45,7 +48,8 @@ typedef struct {
     float *best_weights; /* with target_psnr, the network that came nearest to it; NULL without */
     uint16_t *best_steps;
     NervRate rate;
-    bool correcting; /* the rate's weight rests */
+    NervPredictions predictions; /* of the last network that was measured */
+    bool correcting;             /* the rate's weight rests */
 } Fit;
 
 static void fit_clear(Fit *fit)
@@ -55,6 +59,7 @@ static void fit_clear(Fit *fit)
     g_free(fit->shifted);
     g_free(fit->best_weights);
     g_free(fit->best_steps);
+    g_free(fit->predictions.of);
 }
 
 static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
@@ -95,6 +100,13 @@ static bool write(const Fit *fit, const uint16_t *steps, NervBitWriter *network,
                       : nerv_network_write(f->model, fit->weights, f->bits, network, error);
 }
 
+static bool length_of(Fit *fit, const uint16_t *steps, double *bits, GError **error)
+{
+    const NervFitter *f = fit->f;
+    return nerv_network_steps_bits(f->model, fit->weights, steps, &fit->predictions, f->be->cancel, bits,
+                                   error);
+}
+
 /* --- the fit --- */
 
 /* Moves the rate's weight after a step; now and then codes the network to learn what it really takes. */
@@ -107,8 +119,9 @@ static bool control_rate(Fit *fit, NervTrainer *tr, const NervTrainProgress *p, 
     } else {
         if (p->bits > 0. && nerv_rate_wants_measure(rate, p->position)) {
             double coded;
-            if (!take(fit, tr, error) || !nerv_network_steps_bits(fit->f->model, fit->weights, fit->steps,
-                                                                  fit->f->be->cancel, &coded, error))
+            if (rate->measures % FOUND_EVERY == 0)
+                fit->predictions.known = false;
+            if (!take(fit, tr, error) || !length_of(fit, fit->steps, &coded, error))
                 return false;
             nerv_rate_measure(rate, p->position, p->bits, coded);
             g_debug("step %u: %.0f bits estimated, %.0f coded, %.0f wanted, rate weight %g", p->step, p->bits,
@@ -217,15 +230,15 @@ static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
     const double target = 8. * (double)f->target_bytes;
     double bits, best;
     int chosen = 0, low = 0, high = MAX_SHIFT; /* along `way`: not yet there at low */
-    if (!nerv_network_steps_bits(f->model, fit->weights, fit->steps, f->be->cancel, &bits, error))
+    fit->predictions.known = false;
+    if (!length_of(fit, fit->steps, &bits, error))
         return false;
     const int way = bits > target ? 1 : -1;
     best = fabs(bits - target);
     while (best > SIZE_TOLERANCE * target && high - low > 1) {
         const int middle = (low + high) / 2;
         shift_steps(fit, way * middle);
-        if (nerv_backend_cancelled(f->be, error) ||
-            !nerv_network_steps_bits(f->model, fit->weights, fit->shifted, f->be->cancel, &bits, error))
+        if (nerv_backend_cancelled(f->be, error) || !length_of(fit, fit->shifted, &bits, error))
             return false;
         if (fabs(bits - target) < best) {
             best = fabs(bits - target);
@@ -240,23 +253,33 @@ static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
     return true;
 }
 
-/* What a decoder would show of the network as it would be written. */
-static bool score_written(Fit *fit, NervScorer *scorer, const uint16_t *steps, NervScore *score,
-                          GError **error)
+/* Appends the network and says what a decoder would show of it. */
+static bool write_scored(Fit *fit, NervScorer *scorer, const uint16_t *steps, NervBitWriter *network,
+                         NervScore *score, GError **error)
 {
     const NervFitter *f = fit->f;
     const NervClip *clip = &f->model->clip;
-    NervBitWriter w;
+    const guint start = network->bytes->len;
     float *weights = NULL;
-    nerv_writer_init(&w);
-    NervModel *model = write(fit, steps, &w, error) ? nerv_network_read(w.bytes->data, w.bytes->len, clip,
-                                                                        f->model->n_weights, &weights, error)
-                                                    : NULL;
+    if (!write(fit, steps, network, error))
+        return false;
+    NervModel *model = nerv_network_read(network->bytes->data + start, network->bytes->len - start, clip,
+                                         f->model->n_weights, &weights, error);
     for (int64_t i = 0; model && f->train.base && i < model->n_weights; i++)
         weights[i] += f->train.base[i];
     const bool ok = model && nerv_scorer_run(scorer, weights, clip->n_frames, score, error);
     nerv_model_free(model);
     g_free(weights);
+    return ok;
+}
+
+/* Of the network as it would be written. */
+static bool score_written(Fit *fit, NervScorer *scorer, const uint16_t *steps, NervScore *score,
+                          GError **error)
+{
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    const bool ok = write_scored(fit, scorer, steps, &w, score, error);
     nerv_writer_clear(&w);
     return ok;
 }
@@ -340,21 +363,25 @@ static bool correct_psnr(Fit *fit, NervTrainer *tr, NervScorer *scorer, NervFitR
     return true;
 }
 
-static bool meet_target(Fit *fit, NervTrainer *tr, NervFitResult *result, GError **error)
+static bool meet_target(Fit *fit, NervTrainer *tr, NervBitWriter *network, NervFitResult *result,
+                        GError **error)
 {
     const NervFitter *f = fit->f;
     if (f->target_bytes && !meet_size(fit, result, error))
         return false;
     NervScorer *scorer = nerv_scorer_new(f->be, f->model, &f->footage, error);
-    bool ok = scorer && score_written(fit, scorer, fit->steps, &result->score, error);
+    bool ok = scorer != NULL;
     if (ok && f->target_psnr > 0.)
-        ok = (f->train.deadline_us || correct_psnr(fit, tr, scorer, result, error)) &&
-             meet_psnr(fit, scorer, result, error);
+        ok = score_written(fit, scorer, fit->steps, &result->score, error) &&
+             (f->train.deadline_us || correct_psnr(fit, tr, scorer, result, error)) &&
+             meet_psnr(fit, scorer, result, error) && write(fit, fit->steps, network, error);
+    else if (ok)
+        ok = write_scored(fit, scorer, fit->steps, network, &result->score, error);
     nerv_scorer_free(scorer);
     return ok;
 }
 
-static bool train(Fit *fit, NervFitResult *result, GError **error)
+static bool train(Fit *fit, NervBitWriter *network, NervFitResult *result, GError **error)
 {
     const NervFitter *f = fit->f;
     const bool controlled = f->target_bytes || f->target_psnr > 0.;
@@ -366,7 +393,7 @@ static bool train(Fit *fit, NervFitResult *result, GError **error)
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, &f->footage, &settings, error);
     const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
                     run_steps(fit, tr, controlled, result, error) && take(fit, tr, error) &&
-                    meet_target(fit, tr, result, error);
+                    meet_target(fit, tr, network, result, error);
     NervTrainProgress p = { 0 };
     if (ok)
         nerv_trainer_progress(tr, &p);
@@ -379,8 +406,7 @@ bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult 
 {
     Fit fit;
     *result = (NervFitResult){ 0 };
-    const bool ok =
-        fit_init(&fit, f, error) && train(&fit, result, error) && write(&fit, fit.steps, network, error);
+    const bool ok = fit_init(&fit, f, error) && train(&fit, network, result, error);
     fit_clear(&fit);
     return ok || result->gave_up || result->too_few_steps;
 }

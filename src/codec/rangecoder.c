@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+#define LEAST_ODDS 0x1p-960 /* and a symbol's, at least 2^-16, remain numbers of full precision */
+
 /* --- probabilities --- */
 
 /* floor(65536 / (n + 2)) for n = 0..NERV_PROB_MAX_COUNT */
@@ -29,9 +31,24 @@ void nerv_range_encode_begin(NervRangeEncoder *e, GByteArray *out)
     *e = (NervRangeEncoder){ .out = out, .start = out->len, .low = 0, .range = UINT32_MAX };
 }
 
-void nerv_range_count_begin(NervRangeEncoder *e, double *bits)
+void nerv_range_count_begin(NervRangeEncoder *e)
 {
-    *e = (NervRangeEncoder){ .bits = bits, .range = UINT32_MAX };
+    *e = (NervRangeEncoder){ .range = UINT32_MAX, .odds = 1. };
+}
+
+double nerv_range_counted(const NervRangeEncoder *e)
+{
+    return e->bits - log2(e->odds);
+}
+
+/* One logarithm for many symbols. */
+static void count(NervRangeEncoder *e, uint32_t p)
+{
+    e->odds *= (double)p * 0x1p-16;
+    if (e->odds > LEAST_ODDS)
+        return;
+    e->bits -= log2(e->odds);
+    e->odds = 1.;
 }
 
 static void add_low(NervRangeEncoder *e, uint32_t x)
@@ -55,8 +72,8 @@ static void shift_out(NervRangeEncoder *e)
 
 void nerv_range_encode(NervRangeEncoder *e, NervProb *prob, uint32_t bit)
 {
-    if (e->bits) {
-        *e->bits += 16 - (double)log2f((float)(bit ? 65536 - prob->p : prob->p));
+    if (!e->out) {
+        count(e, bit ? 65536 - prob->p : prob->p);
         nerv_prob_adapt(prob, bit);
         return;
     }
@@ -74,8 +91,8 @@ void nerv_range_encode(NervRangeEncoder *e, NervProb *prob, uint32_t bit)
 
 void nerv_range_encode_bits(NervRangeEncoder *e, uint32_t value, unsigned n)
 {
-    if (e->bits) {
-        *e->bits += n;
+    if (!e->out) {
+        e->bits += n;
         return;
     }
     e->range >>= n;

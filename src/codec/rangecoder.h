@@ -27,14 +27,16 @@ typedef struct {
     GByteArray *out; /* not owned */
     guint start;     /* the coded bytes begin here; carries never go further back */
     uint32_t low, range;
-    double *bits; /* not owned; where the lengths are summed up instead of bytes written, else NULL */
+    /* Where `out` is NULL, lengths are summed up instead of bytes written. */
+    double bits, odds; /* so many, and those of this probability */
 } NervRangeEncoder;
 
 /* Bytes are appended to `out`, which nothing else may write to until nerv_range_encode_end(). */
 void nerv_range_encode_begin(NervRangeEncoder *e, GByteArray *out);
-/* An encoder that writes nothing and adds to *bits -log2 of the probability that it gives to what it is told: the length that
- * the models allow. */
-void nerv_range_count_begin(NervRangeEncoder *e, double *bits);
+/* An encoder that writes nothing. */
+void nerv_range_count_begin(NervRangeEncoder *e);
+/* -log2 of the probability that the models gave to what it was told so far: the length that they allow, in bits. */
+double nerv_range_counted(const NervRangeEncoder *e);
 void nerv_range_encode(NervRangeEncoder *e, NervProb *prob, uint32_t bit);
 /* n <= 16 bits of `value` that are 0 or 1 equally often. */
 void nerv_range_encode_bits(NervRangeEncoder *e, uint32_t value, unsigned n);

@@ -62,7 +62,8 @@ static bool any_row(const uint16_t *codes, int64_t n)
 }
 
 static bool write_tensor(NervContext *c, NervRangeEncoder *e, const NervParam *param, const float *x,
-                         const uint16_t *steps, const gint *cancel, GError **error)
+                         const uint16_t *steps, NervPrediction *p, bool known, const gint *cancel,
+                         GError **error)
 {
     const int64_t n = nerv_shape_count(param->shape), n_rows = nerv_param_steps(param);
     NervField f;
@@ -72,13 +73,16 @@ static bool write_tensor(NervContext *c, NervRangeEncoder *e, const NervParam *p
     g_autofree int16_t *index = g_try_new(int16_t, (gsize)n);
     g_autofree uint16_t *codes = g_try_new(uint16_t, (gsize)n_rows);
     if (index && codes) {
+        if (!known)
+            *p = nerv_prediction_plain();
         nerv_context_begin_tensor(c);
         quantise_rows(param, x, steps, codes, index);
         nerv_context_write_steps(c, e, codes, n_rows);
         if (any_row(codes, n_rows)) {
-            const NervPrediction p = nerv_fit_prediction(c, &f, codes, index);
-            nerv_context_write_prediction(c, e, &p);
-            nerv_context_write_indices(c, e, &f, codes, &p, index);
+            if (!known)
+                *p = nerv_fit_prediction(c, &f, codes, index);
+            nerv_context_write_prediction(c, e, p);
+            nerv_context_write_indices(c, e, &f, codes, p, index);
         }
     } else {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
@@ -91,17 +95,24 @@ static bool write_tensor(NervContext *c, NervRangeEncoder *e, const NervParam *p
 }
 
 bool nerv_tensors_write(const NervModel *model, const float *params, const uint16_t *steps,
-                        const gint *cancel, NervRangeEncoder *e, GError **error)
+                        NervPredictions *predictions, const gint *cancel, NervRangeEncoder *e, GError **error)
 {
     g_autofree NervContext *c = g_new(NervContext, 1);
+    const bool known = predictions && predictions->known;
+    NervPrediction own;
+    if (predictions && !predictions->of)
+        predictions->of = g_new(NervPrediction, model->n_params);
     nerv_context_init(c);
     for (uint32_t i = 0; i < model->n_params; i++) {
         const NervParam *p = &model->params[i];
-        if (!write_tensor(c, e, p, params, steps, cancel, error))
+        if (!write_tensor(c, e, p, params, steps, predictions ? &predictions->of[i] : &own, known, cancel,
+                          error))
             return false;
         params += nerv_shape_count(p->shape);
         steps += nerv_param_steps(p);
     }
+    if (predictions)
+        predictions->known = true;
     return true;
 }
 

@@ -237,7 +237,7 @@ bool nerv_network_write_steps(const NervModel *model, const float *params, const
     const guint coded = begin_unit(model, CODING_CONTEXT, 0, w);
     NervRangeEncoder e;
     nerv_range_encode_begin(&e, w->bytes);
-    if (!nerv_tensors_write(model, params, steps, cancel, &e, error)) {
+    if (!nerv_tensors_write(model, params, steps, NULL, cancel, &e, error)) {
         g_byte_array_set_size(w->bytes, start);
         return false;
     }
@@ -259,13 +259,15 @@ bool nerv_network_write_huffman(const NervModel *model, const float *params, uin
 }
 
 bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps,
-                             const gint *cancel, double *bits, GError **error)
+                             NervPredictions *predictions, const gint *cancel, double *bits, GError **error)
 {
     NervRangeEncoder e;
-    *bits = 0;
-    nerv_range_count_begin(&e, bits);
-    return check_params(model, params, error) && nerv_tensors_check_steps(model, steps, error) &&
-           nerv_tensors_write(model, params, steps, cancel, &e, error);
+    nerv_range_count_begin(&e);
+    if (!check_params(model, params, error) || !nerv_tensors_check_steps(model, steps, error) ||
+        !nerv_tensors_write(model, params, steps, predictions, cancel, &e, error))
+        return false;
+    *bits = nerv_range_counted(&e);
+    return true;
 }
 
 /* The head's fields, and the coded weights behind them. */

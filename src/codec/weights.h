@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "models/model.h"
+#include "codec/tensors.h"
 
 /* Index range of biases: they are few and each shifts a whole channel. */
 #define NERV_BIAS_BITS 10
@@ -24,9 +24,10 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
  * (atomic), it soon ends with NERV_ERROR_CANCELLED. */
 bool nerv_network_write_steps(const NervModel *model, const float *params, const uint16_t *steps,
                               const gint *cancel, NervBitWriter *w, GError **error);
-/* The length in bits of the coded weights that this would write, by the models' own probabilities. */
+/* The length in bits of the coded weights that this would write, by the models' own probabilities. predictions (tensors.h): NULL, or for several networks of a fit: with
+ * those that are known it takes a part of the time, and says some bits more. */
 bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps,
-                             const gint *cancel, double *bits, GError **error);
+                             NervPredictions *predictions, const gint *cancel, double *bits, GError **error);
 
 /* The same as NeRV's authors do it (coding 2, minmax.h): 2..8 bits between each row's minimum and maximum, a Huffman code, exact zeros as
  * a symbol of their own. */

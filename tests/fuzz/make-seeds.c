@@ -327,7 +327,7 @@ static void tensor_seeds(void)
         GByteArray *out = g_byte_array_new();
         g_byte_array_append(out, shapes[i], 3);
         nerv_range_encode_begin(&e, out);
-        if (!nerv_tensors_write(&model, x, steps, NULL, &e, NULL))
+        if (!nerv_tensors_write(&model, x, steps, NULL, NULL, &e, NULL))
             g_error("no memory");
         nerv_range_encode_end(&e);
         save("weights", name, out);

@@ -48,7 +48,7 @@ static void write_again(const NervModel *model, const float *params)
     }
     GByteArray *a = g_byte_array_new();
     nerv_range_encode_begin(&e, a);
-    if (!nerv_tensors_write(model, params, steps, NULL, &e, NULL))
+    if (!nerv_tensors_write(model, params, steps, NULL, NULL, &e, NULL))
         abort();
     nerv_range_encode_end(&e);
     nerv_range_decode_begin(&d, a->data, a->len);

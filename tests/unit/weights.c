@@ -387,7 +387,7 @@ static void test_invalid(void)
     g_assert_false(nerv_network_write_steps(model, params, steps, NULL, &w, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_INVALID);
     g_clear_error(&error);
-    g_assert_false(nerv_network_steps_bits(model, params, steps, NULL, &length, NULL));
+    g_assert_false(nerv_network_steps_bits(model, params, steps, NULL, NULL, &length, NULL));
     g_assert_cmpuint(w.bytes->len, ==, 1);
     nerv_writer_clear(&w);
     nerv_model_free(model);
@@ -423,7 +423,7 @@ static void test_cancelled(void)
         if (thread)
             g_thread_join(thread);
     }
-    g_assert_false(nerv_network_steps_bits(model, params, steps, &cancel, &length, &error));
+    g_assert_false(nerv_network_steps_bits(model, params, steps, NULL, &cancel, &length, &error));
     g_assert_error(error, NERV_ERROR, NERV_ERROR_CANCELLED);
     g_clear_error(&error);
     nerv_writer_clear(&w);
@@ -477,6 +477,30 @@ static void test_cost(void)
     nerv_model_free(model);
 }
 
+/* With the predictions of another network of its kind a network is about as long, and with its own exactly as long. */
+static void test_known(void)
+{
+    double bits, own, known;
+    NervPredictions predictions = { 0 };
+    NervModel *model = make("nerv-mlp", NULL, &(NervClip){ 97, 61, 9 });
+    g_autofree float *params = make_params(model, PEAKED, 1);
+    g_autofree float *others = make_params(model, PEAKED, 2);
+    g_autofree uint16_t *steps = make_steps(model, params);
+    g_assert_true(nerv_network_steps_bits(model, params, steps, NULL, NULL, &bits, NULL));
+    g_assert_true(nerv_network_steps_bits(model, params, steps, &predictions, NULL, &own, NULL));
+    g_assert_cmpfloat(own, ==, bits);
+    g_assert_true(predictions.known);
+    g_assert_true(nerv_network_steps_bits(model, params, steps, &predictions, NULL, &own, NULL));
+    g_assert_cmpfloat(own, ==, bits);
+    predictions.known = false;
+    g_assert_true(nerv_network_steps_bits(model, others, steps, &predictions, NULL, &own, NULL));
+    g_assert_true(nerv_network_steps_bits(model, params, steps, &predictions, NULL, &known, NULL));
+    g_test_message("%.0f bits, %.0f with another network's predictions", bits, known);
+    g_assert_cmpfloat(fabs(known / bits - 1), <, .02);
+    g_free(predictions.of);
+    nerv_model_free(model);
+}
+
 /* What is written is as long as the models say, and the unit's own fields. */
 static void test_length(void)
 {
@@ -487,7 +511,7 @@ static void test_length(void)
         g_autofree float *params = make_params(model, shape, 1);
         g_autofree uint16_t *steps = make_steps(model, params);
         GByteArray *a = write_network(model, params, STEPS);
-        g_assert_true(nerv_network_steps_bits(model, params, steps, NULL, &bits, &error));
+        g_assert_true(nerv_network_steps_bits(model, params, steps, NULL, NULL, &bits, &error));
         const double least = ceil((double)model->n_weights / NERV_WEIGHTS_PER_BYTE);
         g_test_message("shape %d: %u bytes of %.0f", shape, a->len, bits / 8);
         g_assert_cmpfloat(a->len, <=, MAX(bits / 8 * 1.01, least) + 32);
@@ -556,7 +580,7 @@ static void test_length_large(void)
     NervModel *model = make_fitted(&params, &steps);
     nerv_writer_init(&w);
     g_assert_true(nerv_network_write_steps(model, params, steps, NULL, &w, &error));
-    g_assert_true(nerv_network_steps_bits(model, params, steps, NULL, &bits, &error));
+    g_assert_true(nerv_network_steps_bits(model, params, steps, NULL, NULL, &bits, &error));
     g_assert_no_error(error);
     g_test_message("%u bytes, %.0f by the models' own entropy: %+.3f %%", w.bytes->len, bits / 8,
                    100 * (w.bytes->len * 8 / bits - 1));
@@ -590,7 +614,7 @@ static void bench_coding(Json *j, int coding, const NervModel *model, const floa
     json_number(j, "write_ns", write_ns);
     json_number(j, "read_ns", ns);
     json_number(j, "read_ms", ns * n * 1e-6);
-    if (coding == 1 && nerv_network_steps_bits(model, params, steps, NULL, &bits, NULL)) {
+    if (coding == 1 && nerv_network_steps_bits(model, params, steps, NULL, NULL, &bits, NULL)) {
         g_print("          %.0f bytes by its models' own entropy: %+.3f %%\n", bits / 8,
                 100 * (w.bytes->len * 8 / bits - 1));
         json_number(j, "entropy_bytes", bits / 8);
@@ -641,6 +665,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/weights/flipped-steps", GUINT_TO_POINTER(STEPS), test_flipped);
     g_test_add_data_func("/weights/flipped-huffman", GUINT_TO_POINTER(HUFFMAN + 4), test_flipped);
     g_test_add_func("/weights/length", test_length);
+    g_test_add_func("/weights/known", test_known);
     g_test_add_func("/weights/length-large", test_length_large);
     g_test_add_func("/weights/headers", test_headers);
     g_test_add_func("/weights/absurd", test_absurd);
