@@ -128,12 +128,11 @@ static bool fit_both(NervFitter *f, const NervWarm *warm, NervUnitType way, floa
         return false;
     choice->whole_bytes = network->bytes->len;
     choice->whole_psnr = result->score.psnr_frames;
-    if (result->gave_up || result->too_few_steps)
+    if (result->gave_up)
         return true;
     halves.second = true;
     each.train.deadline_us = end;
     each.may_give_up = false;
-    each.least_steps = 0;
     each.target_bytes -= each.target_bytes > head_bytes(way) ? head_bytes(way) : 0;
     return fit_other(&each, warm, way, initial, network, result, choice, error);
 }
@@ -146,16 +145,17 @@ static bool new_weights(const NervModel *model, float **weights, GError **error)
     return *weights != NULL;
 }
 
-/* 0: time says. */
-static uint64_t steps_of(const NervFitter *f)
+/* Of one of `fits` that share the time. */
+static uint64_t steps_of(const NervFitter *f, uint32_t fits)
 {
     const uint64_t runs = (uint64_t)MAX(f->model->n_runs, 1), batch = MIN(f->train.batch_size, runs);
-    return f->train.deadline_us ? 0 : f->train.epochs * ((runs + batch - 1) / batch);
+    return f->train.deadline_us ? nerv_fitter_steps(f, 1. / fits)
+                                : f->train.epochs * ((runs + batch - 1) / batch);
 }
 
 /* What the fit begins with, where it is not what the seed gives: NULL then. */
-static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMotion *motion, float **initial,
-                         bool *is_warm, GError **error)
+static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMotion *motion, uint32_t fits,
+                         float **initial, bool *is_warm, GError **error)
 {
     if (!nerv_warm_start(warm, f->model, f->train.seed, initial, error))
         return false;
@@ -166,7 +166,7 @@ static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMo
             return false;
         if (!nerv_init_begin(f->init, f->be, f->model, &f->footage, moves ? motion->grid : NULL, *initial,
                              error) ||
-            !nerv_init_loosen(f->model, steps_of(f), f->train.seed, *initial, error))
+            !nerv_init_loosen(f->model, steps_of(f, fits), f->train.seed, *initial, error))
             return false;
     }
     if (!moves)
@@ -187,13 +187,14 @@ bool nerv_choice_fit(NervFitter *f, const NervWarm *warm, bool may_residual, boo
     g_autofree float *initial = NULL;
     bool is_warm;
     *choice = (NervChoice){ .way = NERV_UNIT_NETWORK };
-    if (!make_initial(f, warm, motion, &initial, &is_warm, error))
+    const uint32_t fits = may_delta ? 2 : 1; /* from f->init */
+    if (!make_initial(f, warm, motion, fits, &initial, &is_warm, error))
         return false;
     f->initial = initial;
     choice->is_warm = is_warm;
     choice->is_learned = !is_warm && f->init && nerv_init_suits(f->init, f->model);
     if (choice->is_learned)
-        nerv_init_tune(&f->rates, steps_of(f), &f->train);
+        nerv_init_tune(&f->rates, steps_of(f, fits), &f->train);
     if (is_warm && may_residual)
         return fit_both(f, warm, NERV_UNIT_RESIDUAL, initial, network, result, choice, error);
     if (choice->is_learned && may_delta)

@@ -23,11 +23,6 @@
 #define PROGRESS_INTERVAL_US  100000
 #define MOST_RESTARTS         3
 #define RESTART_GROWTH        2.5
-/* With fewer steps a smaller network does better; how much smaller one is tried then, at least. */
-#define LEAST_STEPS   200
-#define LEAST_SHRINK  0.15
-#define SHRINK_MARGIN 0.8
-#define NARROWER      0.9 /* times the multiplications: less is no other network */
 
 /* Brings what is only carried into the ranges that the sequence header has: a frame rate beyond them is variable. */
 static void tidy_rates(NervVideoInfo *info)
@@ -319,10 +314,14 @@ static bool begins_anew(const NervEncoder *enc, const NervFitter *f)
            f->init;
 }
 
-static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *store, bool may_give_up,
-                          uint32_t least_steps, NervFitResult *result, GError **error)
+/* How the segment's frames, which are in the store, are fitted. */
+static bool set_fitter(NervEncoder *enc, const NervModel *model, NervBuffer *store, NervFitter *f,
+                       GError **error)
 {
-    NervFitter fitter = {
+    g_autofree int64_t *pts = NULL;
+    NervSequence s;
+    const NervSegment segment = describe_segment(enc, model, &s, &pts);
+    *f = (NervFitter){
         .be = enc->be,
         .model = model,
         .footage = { .frames = store,
@@ -331,38 +330,43 @@ static bool fit_and_queue(NervEncoder *enc, const NervModel *model, NervBuffer *
                      .key_pixels = enc->keys.pixels },
         .bits = enc->settings.bits,
         .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
-        .may_give_up = may_give_up,
-        .least_steps = least_steps,
         .progress = publish,
         .user = enc,
     };
+    set_init(enc, f);
+    nerv_settings_train(&enc->settings, model, enc->segment_id, f->init != NULL, &f->train);
+    set_target(enc, &segment, f);
+    f->train.deadline_us = enc->deadline_us;
+    const double seconds = (double)(enc->deadline_us - g_get_monotonic_time()) * 1e-6;
+    return !enc->deadline_us ||
+           nerv_pace_find(&f->pace, enc->be, model, &f->footage, &f->train, seconds, error);
+}
+
+static bool fit_and_queue(NervEncoder *enc, NervFitter *f, NervFitResult *result, GError **error)
+{
     g_autofree int64_t *pts = NULL;
     const NervWarm none = { 0 };
     NervChoice choice;
     NervBitWriter network;
     NervSequence s;
 
-    NervSegment segment = describe_segment(enc, model, &s, &pts);
-    set_init(enc, &fitter);
-    nerv_settings_train(&enc->settings, model, enc->segment_id, fitter.init != NULL, &fitter.train);
-    fitter.train.deadline_us = nerv_encoder_deadline(enc);
-    set_target(enc, &segment, &fitter);
+    NervSegment segment = describe_segment(enc, f->model, &s, &pts);
     nerv_writer_init(&network);
     const bool ok =
-        nerv_choice_fit(&fitter, begins_anew(enc, &fitter) ? &none : &enc->warm, may_be_residual(enc),
+        nerv_choice_fit(f, begins_anew(enc, f) ? &none : &enc->warm, may_be_residual(enc),
                         enc->settings.weight_deltas, &enc->keys.motion, &network, result, &choice, error);
-    if (ok && !result->gave_up && !result->too_few_steps) {
+    if (ok && !result->gave_up) {
         segment.way = choice.way;
         warn_of(enc, &segment, result, network.bytes->len);
         nerv_segment_queue(&segment, &network, &enc->packets);
         if (enc->settings.init != NERV_INIT_NONE && enc->settings.warm_start != NERV_WARM_START_NONE)
-            nerv_warm_keep(&enc->warm, choice.way, network.bytes->data, network.bytes->len, &model->clip,
-                           fitter.init);
+            nerv_warm_keep(&enc->warm, choice.way, network.bytes->data, network.bytes->len, &f->model->clip,
+                           f->init);
         g_mutex_lock(&enc->lock);
         enc->stats.segment++;
         enc->stats.network_bytes = network.bytes->len;
         enc->stats.keyframe_bytes = enc->keys.bytes;
-        set_choice(&enc->stats, &choice, fitter.init);
+        set_choice(&enc->stats, &choice, f->init);
         enc->stats.psnr = result->score.psnr;
         enc->stats.psnr_frames = result->score.psnr_frames;
         enc->stats.fit_seconds = (double)(g_get_monotonic_time() - enc->fit_start_us) * 1e-6;
@@ -412,69 +416,41 @@ static NervModel *plan_segment(NervEncoder *enc, GError **error)
                                   bytes > 0. ? MAX(bytes - (double)enc->keys.bytes, 1.) : 0., error);
 }
 
-/* Whether a network of another growth has more or fewer weights than the model: options may leave no choice. */
-static bool differs(NervEncoder *enc, const NervModel *model, double factor)
+/* Whether a network of a greater growth has more weights than the model: options may leave no choice. */
+static bool may_grow(NervEncoder *enc, const NervModel *model)
 {
     const double growth = enc->growth;
-    enc->growth = growth * factor;
+    enc->growth *= RESTART_GROWTH;
     NervModel *other =
         nerv_encoder_new_model(enc, enc->frames->len, nerv_encoder_target_bytes(enc, enc->frames->len), NULL);
-    const bool differs =
-        other && (factor > 1. ? other->n_weights > model->n_weights : other->n_weights < model->n_weights);
+    const bool grows = other && other->n_weights > model->n_weights;
     nerv_model_free(other);
     enc->growth = growth;
-    return differs;
-}
-
-/* Passes below which the time is better spent on a network of fewer multiplications than the model's; 0: there is none, or, with keyframes, nobody knows. */
-static double passes_for(NervEncoder *enc, const NervModel *model)
-{
-    const double macs = nerv_model_macs_per_pixel(model), most = enc->most_macs;
-    const double passes = nerv_settings_least_passes(&enc->settings, &model->clip, macs);
-    if (passes <= 0. || model->n_keys > 0)
-        return 0.;
-    enc->most_macs = nerv_settings_fewer_macs(&enc->settings, &model->clip, macs, 0.);
-    NervModel *other =
-        nerv_encoder_new_model(enc, enc->frames->len, nerv_encoder_target_bytes(enc, enc->frames->len), NULL);
-    const bool narrower = other && nerv_model_macs_per_pixel(other) < macs * NARROWER;
-    nerv_model_free(other);
-    enc->most_macs = most;
-    return narrower ? passes : 0.;
-}
-
-/* What to try in place of the model where there is no time for more steps than that: fewer multiplications, or fewer weights. */
-static void take_less(NervEncoder *enc, const NervModel *model, double least_passes, uint32_t n_steps)
-{
-    const double passes = (double)n_steps * enc->settings.batch_size / enc->frames->len;
-    if (passes < least_passes)
-        enc->most_macs =
-            nerv_settings_fewer_macs(&enc->settings, &model->clip, nerv_model_macs_per_pixel(model), passes);
-    else
-        enc->growth *= MAX(SHRINK_MARGIN * n_steps / LEAST_STEPS, LEAST_SHRINK);
+    return grows;
 }
 
 /* One try with a network of the present size. *again: whether another size, which it then is, is worth one more. */
-static bool try_fit(NervEncoder *enc, NervBuffer *store, bool may_give_up, bool *again, GError **error)
+static bool try_fit(NervEncoder *enc, NervBuffer *store, bool last, bool *again, GError **error)
 {
-    const bool timed = enc->settings.max_seconds > 0.;
-    const bool wants_more = nerv_settings_rate_mode(&enc->settings) == NERV_RATE_PSNR && !timed;
-    NervFitResult result;
     NervModel *model = plan_segment(enc, error);
+    NervFitResult result;
+    NervFitter f;
+    *again = false;
     if (!model)
         return false;
-    const bool may_grow = may_give_up && wants_more && differs(enc, model, RESTART_GROWTH);
-    const bool may_shrink = may_give_up && timed && differs(enc, model, SHRINK_MARGIN);
-    const double passes = may_give_up && timed ? passes_for(enc, model) : 0.;
-    const double least = ceil(passes * enc->frames->len / enc->settings.batch_size);
-    nerv_encoder_describe(enc, model);
-    const bool ok =
-        fit_and_queue(enc, model, store, may_grow,
-                      (uint32_t)fmin(MAX(least, may_shrink ? LEAST_STEPS : 0), UINT32_MAX), &result, error);
-    *again = ok && (result.gave_up || result.too_few_steps);
-    if (*again && result.gave_up)
-        enc->growth *= RESTART_GROWTH;
-    else if (*again)
-        take_less(enc, model, passes, result.too_few_steps);
+    bool ok = set_fitter(enc, model, store, &f, error);
+    if (ok && f.train.deadline_us) {
+        *again = !last && nerv_encoder_take_less(enc, model, nerv_fitter_steps(&f, 1.));
+    } else if (ok) {
+        f.may_give_up = !last && f.target_psnr > 0. && may_grow(enc, model);
+    }
+    if (ok && !*again) {
+        nerv_encoder_describe(enc, model);
+        ok = fit_and_queue(enc, &f, &result, error);
+        *again = ok && result.gave_up;
+        if (*again)
+            enc->growth *= RESTART_GROWTH;
+    }
     nerv_model_free(model);
     return ok;
 }
@@ -491,12 +467,13 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     enc->stats.frames = enc->frames->len;
     g_mutex_unlock(&enc->lock);
     enc->fit_start_us = g_get_monotonic_time();
+    enc->deadline_us = nerv_encoder_deadline(enc);
     drop_scenes(enc);
     enc->n_videos = nerv_cuts_find(&enc->info.pixels, enc->frames->len, frame_at, enc, &enc->videos);
     NervBuffer *store = upload_frames(enc, error);
     ok = store != NULL;
     for (int i = 0; ok && again; i++)
-        ok = try_fit(enc, store, i < MOST_RESTARTS, &again, error);
+        ok = try_fit(enc, store, i == MOST_RESTARTS, &again, error);
     if (ok) {
         enc->segment_id++;
         enc->wants_sync = false;

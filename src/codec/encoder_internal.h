@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * An encoder's state, and what its two files have in common: encoder.c takes frames and writes access units, encoder_plan.c decides how large networks
- * are, how long fits last and how many frames a segment may have.
+ * An encoder's state, and what its files have in common: encoder.c takes frames and writes access units, encoder_plan.c decides how large networks
+ * are and how many frames a segment may have, encoder_time.c how long fits last and what they have time for.
  */
 #pragma once
 
@@ -41,6 +41,8 @@ struct NervEncoder {
     uint32_t n_videos;
     NervKeys keys;
 
+    gint64 deadline_us; /* 0: none */
+
     gint64 start_us; /* of the first frame sent, 0 before it */
     gint64 fit_start_us, published_us;
     char *warning;
@@ -57,6 +59,9 @@ void nerv_encoder_describe(NervEncoder *enc, const NervModel *model);
 double nerv_encoder_target_bytes(const NervEncoder *enc, uint32_t n_frames);
 /* When the fit of the frames so far must be over: their part of the time that is left, all of it if they are the last. 0: no limit. */
 gint64 nerv_encoder_deadline(const NervEncoder *enc);
+/* Whether a network of fewer multiplications, or of fewer weights, is better worth the time than the model for which it is so many steps: then the
+ * encoder's next model is that one. */
+bool nerv_encoder_take_less(NervEncoder *enc, const NervModel *model, uint32_t n_steps);
 /* For the fit of frames that were sent: with the segment's videos, if they are known, and so many bytes; 0: not said. */
 NervModel *nerv_encoder_new_model(const NervEncoder *enc, uint32_t n_frames, double bytes, GError **error);
 /* The learned start that suits a model; NULL: there is none, or it is not wanted. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What an encoder knows before a fit: the network's size, the fit's memory and time, see encoder_internal.h.
+ * What an encoder knows before a fit: the network's size and the fit's memory, see encoder_internal.h.
  */
 #include "codec/builtin.h"
 #include "codec/encoder_internal.h"
@@ -8,8 +8,6 @@
 #include "train/score.h"
 #include "train/trainer.h"
 
-/* Of the time that is left, for a segment of a stream of unknown length. */
-#define UNKNOWN_PART 0.5
 /* A segment of any length is planned for so many frames at least. */
 #define LEAST_PLANNED 128
 
@@ -46,19 +44,6 @@ double nerv_encoder_target_bytes(const NervEncoder *enc, uint32_t n_frames)
     default:
         return 0.;
     }
-}
-
-gint64 nerv_encoder_deadline(const NervEncoder *enc)
-{
-    const gint64 now = g_get_monotonic_time();
-    const double n = enc->frames->len;
-    double part = enc->n_expected == NERV_EXPECT_END ? 1. : UNKNOWN_PART;
-    if (enc->settings.max_seconds <= 0.)
-        return 0;
-    if (part < 1. && enc->n_expected >= enc->n_sent + enc->frames->len)
-        part = n / (double)(enc->n_expected - enc->n_sent);
-    const double left = (double)(enc->start_us - now) + enc->settings.max_seconds * 1e6;
-    return now + (gint64)(MAX(left, 1.) * part);
 }
 
 /* Whether the network may be another one of about its size. What grows until it has a quality is to have the size that it has. */

@@ -28,14 +28,16 @@
 #define EXTENSION_EPOCHS 1.
 #define MISSING_WEIGHT   3.
 #define EXTENSION_RATE   0.3
-/* What coding takes beside a deadline: seconds a weight, and a part of a scorer's pass for all that surrounds it. */
-#define CODING_SECONDS 2.5e-6
-#define SCORING_PARTS  1.3
-#define TIMED_FRAMES   2
+/* What a fit does beside its steps, in codings of its network and looks at all frames: to write and read it, and see what became of it; to meet a
+ * size, in its course and at its end; and trials of a quality. */
+#define WRITTEN_CODINGS 1.3
+#define SCORING_PARTS   1.3
+#define MEASURE_CODINGS 14.
+#define SIZE_CODINGS    3.
+#define PSNR_TRIALS     8.
 /* What a code takes when quantisation begins, estimated, as a multiple of what it is to take. From further above a short fit does not come down
  * without losing more than it has to. */
-#define FIRST_BITS  3.
-#define PROBE_STEPS 5 /* that show how many there will be */
+#define FIRST_BITS 3.
 /* Of so many measures of the coded length one looks for predictions, the others take its. */
 #define FOUND_EVERY 6
 
@@ -139,11 +141,6 @@ static bool gives_up(const Fit *fit, const NervTrainProgress *p, NervFitResult *
     const NervFitter *f = fit->f;
     if (fit->correcting)
         return false;
-    if (f->least_steps && p->step == PROBE_STEPS && p->n_steps < f->least_steps) {
-        g_debug("time for %u steps, given up", p->n_steps);
-        result->too_few_steps = MAX(p->n_steps, 1);
-        return true;
-    }
     result->gave_up = f->may_give_up && nerv_rate_hopeless(&fit->rate);
     if (result->gave_up)
         g_debug("step %u: %.2f dB expected, given up", p->step, fit->rate.forecast);
@@ -173,26 +170,20 @@ static bool run_steps(Fit *fit, NervTrainer *tr, bool controlled, NervFitResult 
     return true;
 }
 
-/* Puts the time that coding and scoring will take in front of the deadline. */
-static bool reserve_time(const NervFitter *f, NervTrainSettings *train, GError **error)
+/* Seconds that a fit takes behind its last step. */
+static double end_seconds(const NervFitter *f)
 {
-    if (!train->deadline_us)
-        return true;
-    NervScorer *scorer = nerv_scorer_new(f->be, f->model, &f->footage, error);
-    g_autofree float *zeros = scorer ? g_try_new0(float, (gsize)f->model->n_weights) : NULL;
-    NervScore score;
-    /* the first run touches its memory for the first time */
-    bool ok = zeros && nerv_scorer_run(scorer, zeros, 1, &score, error);
-    const gint64 start = g_get_monotonic_time();
-    ok = ok && nerv_scorer_run(scorer, zeros, TIMED_FRAMES, &score, error);
-    const double frame_us = (double)(g_get_monotonic_time() - start) / TIMED_FRAMES;
-    nerv_scorer_free(scorer);
-    if (scorer && !zeros)
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
-    train->deadline_us -= (gint64)(SCORING_PARTS * frame_us * f->model->clip.n_frames +
-                                   CODING_SECONDS * 1e6 * (double)f->model->n_weights);
-    train->deadline_us = MAX(train->deadline_us, 1);
-    return ok;
+    const double written = WRITTEN_CODINGS * f->pace.coding + SCORING_PARTS * f->pace.scoring;
+    if (f->target_psnr > 0.)
+        return PSNR_TRIALS * written;
+    return written + (f->target_bytes ? SIZE_CODINGS * f->pace.coding : 0.);
+}
+
+uint32_t nerv_fitter_steps(const NervFitter *f, double part)
+{
+    const double left = (double)(f->train.deadline_us - g_get_monotonic_time()) * 1e-6;
+    const double other = end_seconds(f) + (f->target_bytes ? MEASURE_CODINGS * f->pace.coding : 0.);
+    return (uint32_t)fmin(fmax((left * part - other) / fmax(f->pace.step, 1e-6), 1.), UINT32_MAX);
 }
 
 /* --- after it --- */
@@ -388,8 +379,8 @@ static bool train(Fit *fit, NervBitWriter *network, NervFitResult *result, GErro
     NervTrainSettings settings = f->train;
     if (f->target_bytes)
         settings.first_bits = FIRST_BITS * 8. * (double)f->target_bytes;
-    if (!reserve_time(f, &settings, error))
-        return false;
+    if (settings.deadline_us)
+        settings.deadline_us = MAX(settings.deadline_us - (gint64)(end_seconds(f) * 1e6), 1);
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, &f->footage, &settings, error);
     const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
                     run_steps(fit, tr, controlled, result, error) && take(fit, tr, error) &&
@@ -408,5 +399,5 @@ bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult 
     *result = (NervFitResult){ 0 };
     const bool ok = fit_init(&fit, f, error) && train(&fit, network, result, error);
     fit_clear(&fit);
-    return ok || result->gave_up || result->too_few_steps;
+    return ok || result->gave_up;
 }

@@ -5,15 +5,16 @@
 #pragma once
 
 #include "codec/init.h"
+#include "codec/pace.h"
 #include "codec/weights.h"
 #include "train/score.h"
-#include "train/trainer.h"
 
 typedef struct {
     NervBackend *be;
     const NervModel *model;
     NervFootage footage;
     NervTrainSettings train; /* its deadline is of the whole fit, coding and all */
+    NervPace pace;           /* with a deadline */
     uint32_t bits;           /* of weights that are quantised after the fit (train.bits = 0) */
     bool huffman;            /* those in coding 2 instead of 0 */
     const NervInit *init;    /* learned start, for nerv_choice_fit(), which sets `initial`; or NULL */
@@ -24,7 +25,6 @@ typedef struct {
     uint64_t key_bytes;    /* of coded keyframes, which are not the payload's */
     double target_psnr;    /* dB, the mean of the frames' */
     bool may_give_up;      /* with target_psnr: stop early where the network is too small for it */
-    uint32_t least_steps;  /* with a deadline: stop early where it leaves time for fewer; 0: never */
     /* After each step and once before the first; `last`: the final one. */
     void (*progress)(void *user, const NervTrainProgress *p, bool last);
     void *user;
@@ -32,11 +32,13 @@ typedef struct {
 
 typedef struct {
     bool gave_up; /* the network is too small for the target_psnr; nothing was written, all else here is 0 */
-    uint32_t too_few_steps; /* not 0: so many are all that the deadline leaves time for; likewise */
-    bool missed;            /* the target was not met */
-    uint32_t n_steps;       /* that were made */
-    NervScore score;        /* of the network as it was written */
+    bool missed;  /* the target was not met */
+    uint32_t n_steps; /* that were made */
+    NervScore score;  /* of the network as it was written */
 } NervFitResult;
+
+/* Steps that there will be about time for, of a fit that begins now and is over after `part` of the time to its deadline; at least 1. */
+uint32_t nerv_fitter_steps(const NervFitter *f, double part);
 
 /* Appends the network unit's payload; on errors the writer may have something appended. NERV_ERROR_CANCELLED when be->cancel is set. */
 bool nerv_fitter_run(const NervFitter *f, NervBitWriter *network, NervFitResult *result, GError **error);

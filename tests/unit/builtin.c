@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/builtin.h"
+#include "codec/encoder_internal.h"
 #include "codec/settings.h"
 #include "nerv.h"
 
@@ -210,6 +211,39 @@ static void test_timed(void)
     g_assert_cmpuint(parameters[1], <, parameters[0]);
 }
 
+/* With fewer steps narrower networks, and then smaller ones, until there is no other; with enough the same one. */
+static void test_less(void)
+{
+    NervEncoder *enc = encoder(NERV_PRESET_MEDIUM, 0, 10., NERV_INIT_NONE, NERV_WARM_START_WEIGHTS);
+    GError *error = NULL;
+    g_autofree uint8_t *rgb = g_malloc(3 * W * H);
+    const NervFrame frame = { .data = { rgb }, .stride = { 3 * W } };
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        paint(rgb, i);
+        g_assert_true(nerv_encoder_send(enc, &frame, (int64_t)i * 40000000, &error));
+    }
+    NervModel *model = nerv_encoder_new_model(enc, FRAMES, 0., &error);
+    g_assert_no_error(error);
+    g_assert_false(nerv_encoder_take_less(enc, model, 150 * FRAMES));
+    g_assert_cmpfloat(enc->most_macs, ==, 0.);
+    int tries = 0;
+    for (uint32_t n = 160; tries < 20 && nerv_encoder_take_less(enc, model, n); tries++, n = 5) {
+        NervModel *less = nerv_encoder_new_model(enc, FRAMES, 0., &error);
+        g_assert_no_error(error);
+        g_test_message("%u steps: %" G_GINT64_FORMAT " weights, %.0f multiplications", n, less->n_weights,
+                       nerv_model_macs_per_pixel(less));
+        if (tries == 0)
+            g_assert_cmpfloat(nerv_model_macs_per_pixel(less), <, .9 * nerv_model_macs_per_pixel(model));
+        g_assert_cmpint(less->n_weights, <, model->n_weights);
+        nerv_model_free(model);
+        model = less;
+    }
+    g_assert_cmpint(tries, >, 2);
+    g_assert_cmpint(tries, <, 20);
+    nerv_model_free(model);
+    nerv_encoder_free(enc);
+}
+
 /* Of passes over 64 frames of 320x180, and networks of narrow and wide layers. */
 static void test_passes(void)
 {
@@ -236,6 +270,7 @@ int main(int argc, char **argv)
     g_test_add_func("/builtin/encoder", test_encoder);
     g_test_add_func("/builtin/ultrafast", test_ultrafast);
     g_test_add_func("/builtin/timed", test_timed);
+    g_test_add_func("/builtin/less", test_less);
     g_test_add_func("/builtin/passes", test_passes);
     return g_test_run();
 }
