@@ -256,13 +256,15 @@ gst_nerv_caps_from_sequence (const NervSequence * seq)
 }
 
 /* libnerv's messages are clauses ("unknown model option ..."), element errors are
- * sentences. */
+ * sentences. Names of files and properties stay as they are. */
 static gchar *
 make_sentence (const gchar * message)
 {
   gchar *text = g_strdup (message), *sentence;
+  const gsize word = strcspn (text, " ,");
 
-  *text = g_ascii_toupper (*text);
+  if (strcspn (text, "-=./:_0123456789") >= word)
+    *text = g_ascii_toupper (*text);
   sentence = g_str_has_suffix (text, ".") ? g_strdup (text)
       : g_strconcat (text, ".", NULL);
   g_free (text);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * nerv-access [OPTION...] FILE.nerv
+ * nerv-access --inits [FILE.init...]
  *
  * Random access: frames in any order, each by a decoder that was given nothing but what that frame needs (sequence, network, two keyframes,
- * frame), compared byte by byte with those decoded in sequence; what each costs in bytes and time beside that.
+ * frame), compared byte by byte with those decoded in sequence; what each costs in bytes and time beside that. Or what inits there are: each one's hash, by
+ * which streams name it, its network and where it comes from.
  * Exit status: 0 measured, 1 not, 2 wrong arguments, 3 a frame is another one.
  */
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "bench/machine.h"
 #include "bench/nerv_file.h"
 #include "bench/rounds.h"
+#include "codec/builtin.h"
 
 #define MAX_COUNT BENCH_MAX_ROUNDS
 #define DIGEST    32 /* bytes of SHA-256 */
@@ -21,6 +24,7 @@
 static char *opt_device = "cpu", *opt_json, **opt_files;
 static int opt_count = 50, opt_threads;
 static gint64 opt_seed = 1;
+static gboolean opt_inits;
 
 static const GOptionEntry options[] = {
     { "count", 'n', 0, G_OPTION_ARG_INT, &opt_count, "Random frames, 1 to 99 (default 50)", "N" },
@@ -28,6 +32,8 @@ static const GOptionEntry options[] = {
     { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "As nervdec's (default cpu)", "D" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
     { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write frames, sums and the machine there", "FILE" },
+    { "inits", 0, 0, G_OPTION_ARG_NONE, &opt_inits,
+      "Show the built-in inits, or the files', in place of all that: hash, network, origin", NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_files, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
@@ -278,8 +284,36 @@ static int measure(GError **error)
     return status;
 }
 
+/* --- inits --- */
+
+static void show_init(const char *name, const NervInit *init)
+{
+    const NervClip *clip = &init->model->clip;
+    g_autofree char *hash = nerv_init_name(init->hash), *model = nerv_model_describe(init->model);
+    g_print("%s\n  hash     %s\n  network  %s\n  frames   %d of %d x %d\n  origin   %s\n", name, hash, model,
+            clip->n_frames, clip->width, clip->height, init->provenance);
+}
+
+static int show_inits(GError **error)
+{
+    for (uint32_t i = 0; !opt_files && i < nerv_n_builtin_files; i++) {
+        const NervInit *init = nerv_builtin_init(i);
+        if (init)
+            show_init(nerv_builtin_files[i].name, init);
+    }
+    for (char **name = opt_files; name && *name; name++) {
+        g_autoptr(NervInit) init = nerv_init_load(*name, error);
+        if (!init)
+            return FAILED;
+        show_init(*name, init);
+    }
+    return DONE;
+}
+
 static bool check_arguments(GError **error)
 {
+    if (opt_inits)
+        return true;
     if (!opt_files || g_strv_length(opt_files) != 1 || !*opt_device) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                     !*opt_device && opt_files ? "--device has an empty name" : "there is not one file");
@@ -297,7 +331,7 @@ int main(int argc, char **argv)
     int status = WRONG_ARGUMENTS;
     g_option_context_add_main_entries(context, options, NULL);
     if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&error))
-        status = measure(&error);
+        status = opt_inits ? show_inits(&error) : measure(&error);
     if (status != DONE)
         g_printerr("nerv-access: %s\n", error ? error->message : "failed");
     return status;

@@ -142,6 +142,17 @@ static bool parse_scales(Run *run, GError **error)
     return run->n_scales > 0 || bench_check_int("scales' numbers", 0, 1, MOST_SCALES, error);
 }
 
+static bool check_held_out(GError **error)
+{
+    for (char **name = opt_held_out; name && *name; name++)
+        if (g_strv_contains((const char *const *)opt_clips, *name)) {
+            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s is learned from and held out as well",
+                        *name);
+            return false;
+        }
+    return true;
+}
+
 static bool check_names(GError **error)
 {
     const char *why = !opt_clips || !opt_clips[0] ? "there is no clip"
@@ -150,7 +161,7 @@ static bool check_names(GError **error)
                                                   : NULL;
     if (why)
         g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
-    return !why;
+    return !why && check_held_out(error);
 }
 
 static bool check_arguments(Run *run, GError **error)

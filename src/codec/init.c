@@ -4,7 +4,10 @@
  */
 #include "codec/init.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -276,14 +279,37 @@ NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error)
     return init;
 }
 
+/* A file's bytes, or one more than an init has at most: a path may be of what never ends. */
+static GByteArray *read_bounded(const char *path, GError **error)
+{
+    FILE *file = g_fopen(path, "rb");
+    int failed = file ? 0 : errno;
+    GByteArray *bytes = g_byte_array_new();
+    while (file && !failed && bytes->len <= NERV_INIT_MAX_BYTES) {
+        uint8_t chunk[16384];
+        const size_t n = fread(chunk, 1, sizeof(chunk), file);
+        if (n == 0) {
+            failed = ferror(file) ? errno : 0;
+            break;
+        }
+        g_byte_array_append(bytes, chunk, (guint)n);
+    }
+    if (file)
+        fclose(file);
+    if (!failed)
+        return bytes;
+    g_set_error_literal(error, G_FILE_ERROR, (gint)g_file_error_from_errno(failed), g_strerror(failed));
+    g_byte_array_unref(bytes);
+    return NULL;
+}
+
 NervInit *nerv_init_load(const char *path, GError **error)
 {
     GError *why = NULL;
     NervInit *init = NULL;
-    g_autofree char *data = NULL;
-    gsize bytes;
-    if (g_file_get_contents(path, &data, &bytes, &why))
-        init = nerv_init_read((const uint8_t *)data, bytes, &why);
+    g_autoptr(GByteArray) file = read_bounded(path, &why);
+    if (file)
+        init = nerv_init_read(file->data, file->len, &why);
     if (!init) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", path, why->message);
         g_error_free(why);

@@ -5,6 +5,7 @@
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -93,8 +94,31 @@ def wrong(directory):
     run(path + "x", status=1)
 
 
+def inits(directory):
+    """The built-in inits and a file say what they are; a delta says that it takes one."""
+    out = run("--inits")
+    names = re.findall(r"(\S+)\n  hash +([0-9a-f]{64})\n  network +nerv-grid \d+x\d+.*\n  frames +\d+ of \d+ x \d+\n  origin +\S+", out)
+    check(len(names) >= 4 and len({h for _, h in names}) == len(names), f"{out}: inits")
+    path = os.path.join(directory, "a.init")
+    for name in (path, "/dev/zero"):
+        if name == path:
+            with open(path, "wb") as f:
+                f.write(b"nothing of that kind")
+        run("--inits", name, status=1, says=name + ": init: this is no init file")
+    run("--inits", directory, status=1, says=directory)
+    path = os.path.join(directory, "delta.nerv")
+    subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=32", "pattern=ball", "!",
+                    "video/x-raw,format=RGB,width=320,height=180,framerate=25/1", "!", "nervenc", "device=cpu", "tune=psnr", "epochs=1",
+                    "weight-deltas=true", "!", "filesink", "location=" + path], check=True, timeout=120)
+    with open(path, "rb") as f:
+        is_delta = any(u[4:5] == b"\x06" for u in f.read().split(b"N\xe5V\x9c"))
+    check(is_delta, "no delta was chosen: try another clip")
+    run(path, status=1, says="it takes an init")
+
+
 with tempfile.TemporaryDirectory() as work:
     figures(work)
     replaced(work)
     wrong(work)
+    inits(work)
 finish()

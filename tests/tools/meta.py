@@ -94,8 +94,9 @@ def wrong(directory, clips):
     run(out, "--scales=1,0.5", clips[0], status=2, says="--scales")
     run(out, "--layers-rate=0", clips[0], status=2, says="layers-rate")
     run(out, "--inner-steps=17", clips[0], status=2, says="inner-steps")
+    run(out, "--held-out=" + clips[1], *clips, status=2, says="learned from and held out")
     run(out, "--frames=64", clips[0], status=1, says="has 9 frames")
-    run(out, os.path.join(directory, "none.y4m"), status=1, says="none.y4m")
+    run(out, os.path.join(directory, "none.y4m"), status=1, says="none.y4m: there is no such file")
     check(not os.path.exists(out[6:]), "an init file of nothing")
 
 

@@ -45,8 +45,11 @@ static bool take(MetaLog *log, GVariant *v, const char *path, const char *task, 
     if (!g_str_equal(magic, MAGIC))
         return refuse(path, "this is no state of nerv-meta", error);
     if (!g_str_equal(its_task, task)) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                    "%s is the state of another task. Its own: %s. This one: %s", path, its_task, task);
+        g_set_error(
+            error, NERV_ERROR, NERV_ERROR_INVALID,
+            "%s is the state of another task. Its own: %s. This one: %s. (To learn on from an init file "
+            "that is done there is --from.)",
+            path, its_task, task);
         return false;
     }
     while (g_variant_iter_next(entries, ENTRY, &e.update, &e.seconds, &e.loss_before, &e.loss_after, &e.psnr))

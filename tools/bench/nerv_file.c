@@ -29,7 +29,8 @@ static bool add_segment(NervFile *file, const NervAccessUnit *au, size_t at, GEr
     NervFileSegment s = { .sequence_unit = au->sequence, .network = au->network, .at = at };
     if (au->network.type != NERV_UNIT_NETWORK) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
-                    "the network at byte %zu does not stand alone: it takes the one before", at);
+                    "the network at byte %zu does not stand alone: it takes %s", at,
+                    au->network.type == NERV_UNIT_DELTA ? "an init" : "the one before");
         return false;
     }
     if (!nerv_sequence_read(au->sequence.payload, au->sequence.payload_bytes, &s.sequence, error))

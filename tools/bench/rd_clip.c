@@ -238,6 +238,10 @@ bool rd_clip_load(RdClip *clip, const char *what, uint32_t n_frames, int32_t wid
                   GError **error)
 {
     const bool is_file = g_file_test(what, G_FILE_TEST_IS_REGULAR);
+    if (!is_file && strpbrk(what, "./") && !strpbrk(what, " !=:")) { /* no element has such a name */
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s: there is no such file", what);
+        return false;
+    }
     g_autofree char *escaped = g_strescape(what, NULL);
     g_autofree char *head =
         is_file ? g_strdup_printf("filesrc location=\"%s\" ! decodebin", escaped) : g_strdup(what);
