@@ -12,6 +12,9 @@
 
 /* An octave of bytes in dB, on the development clips: about a quarter of the bytes is one (docs/design.md, "Warm start"). */
 #define DB_PER_OCTAVE 2.4
+/* Of steps, where there are more than a model's full rate suits; and the least part of that. */
+#define RATE_POWER .4
+#define LEAST_RATE .3
 
 /* Where the differences begin: grids of times as drawn, all else at the base. */
 static void begin_residual(const NervModel *model, float *initial)
@@ -153,6 +156,14 @@ static uint64_t steps_of(const NervFitter *f, uint32_t fits)
                                 : f->train.epochs * ((runs + batch - 1) / batch);
 }
 
+/* A rate that suits fits of a thousand steps keeps longer ones from settling: indices go back and forth between two values (docs/design.md, "Defaults"). */
+static void slow_down(NervFitter *f, uint64_t n_steps)
+{
+    const double full = f->model->full_rate_steps;
+    if (full > 0. && !f->keeps_rate && (double)n_steps > full)
+        f->train.learning_rate *= fmax(pow(full / (double)n_steps, RATE_POWER), LEAST_RATE);
+}
+
 /* What the fit begins with, where it is not what the seed gives: NULL then. */
 static bool make_initial(const NervFitter *f, const NervWarm *warm, const NervMotion *motion, uint32_t fits,
                          float **initial, bool *is_warm, GError **error)
@@ -195,6 +206,7 @@ bool nerv_choice_fit(NervFitter *f, const NervWarm *warm, bool may_residual, boo
     choice->is_learned = !is_warm && f->init && nerv_init_suits(f->init, f->model);
     if (choice->is_learned)
         nerv_init_tune(&f->rates, steps_of(f, fits), &f->train);
+    slow_down(f, steps_of(f, is_warm ? 1 + may_residual : choice->is_learned ? fits : 1));
     if (is_warm && may_residual)
         return fit_both(f, warm, NERV_UNIT_RESIDUAL, initial, network, result, choice, error);
     if (choice->is_learned && may_delta)

@@ -336,6 +336,7 @@ static bool set_fitter(NervEncoder *enc, const NervModel *model, NervBuffer *sto
     set_init(enc, f);
     nerv_settings_train(&enc->settings, model, enc->segment_id, f->init != NULL, &f->train);
     set_target(enc, &segment, f);
+    f->keeps_rate = enc->settings.learning_rate > 0.;
     f->train.deadline_us = enc->deadline_us;
     const double seconds = (double)(enc->deadline_us - g_get_monotonic_time()) * 1e-6;
     return !enc->deadline_us ||

@@ -19,6 +19,7 @@ typedef struct {
     bool huffman;            /* those in coding 2 instead of 0 */
     const NervInit *init;    /* learned start, for nerv_choice_fit(), which sets `initial`; or NULL */
     NervInitRates rates;     /* of a fit that begins with it */
+    bool keeps_rate;         /* the learning rate is what was asked for, however long the fit is */
     const float *initial;    /* model->n_weights to begin with; NULL: drawn from the train's seed */
     /* What is asked for, at most one of them; both need train.bits. 0: as it comes. */
     uint64_t target_bytes; /* of the payload */

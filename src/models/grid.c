@@ -13,13 +13,14 @@
 
 /* Grids' values move in a range that the first layers choose, and each is seen by few frames: they learn faster than shared
  * weights (docs/design.md, "Defaults"). */
-#define GRID_BOUND    0.05f
-#define GRID_RATE     10.f
-#define LEARNING_RATE 1e-2
-#define FLOW_BOUND    1e-3f
-#define MAX_ROWS      65536
-#define MAX_CHANNELS  1024
-#define MIN_WIDTH     8
+#define GRID_BOUND      0.05f
+#define GRID_RATE       10.f
+#define LEARNING_RATE   1e-2
+#define FULL_RATE_STEPS 1000
+#define FLOW_BOUND      1e-3f
+#define MAX_ROWS        65536
+#define MAX_CHANNELS    1024
+#define MIN_WIDTH       8
 
 #define MAX_FIRST_WIDTH 512.
 /* Weights for a clip of so many samples (of R, G and B); for others they grow with a power of the samples. */
@@ -425,6 +426,7 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     m->head.n_runs = clip->n_frames;
     m->head.input_floats = c->n_grids + (c->flow_rows > 0);
     m->head.learning_rate = LEARNING_RATE;
+    m->head.full_rate_steps = FULL_RATE_STEPS;
     m->head.beta1 = .9;
     m->head.beta2 =
         .95; /* short memory: a gradient's size falls by decades in a fit of a few thousand steps */

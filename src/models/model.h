@@ -109,6 +109,8 @@ struct NervModel {
     uint32_t n_params;    /* tensors */
     int64_t n_weights;    /* scalars in all params */
     double learning_rate; /* peak rate that suits it, for who asks for no other */
+    uint32_t
+        full_rate_steps; /* of fits of at most so many steps; longer ones learn the better with a lower one. 0: it is not known */
     double beta1, beta2;  /* Adam's, that suit it */
     double warmup;        /* fraction of the steps, 0..1 */
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
