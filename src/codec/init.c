@@ -279,9 +279,13 @@ NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error)
     return init;
 }
 
-/* A file's bytes, or one more than an init has at most: a path may be of what never ends. */
+/* A file's bytes, or one more than an init has at most. Pipes and devices may never end, or never begin. */
 static GByteArray *read_bounded(const char *path, GError **error)
 {
+    if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "this is no regular file");
+        return NULL;
+    }
     FILE *file = g_fopen(path, "rb");
     int failed = file ? 0 : errno;
     GByteArray *bytes = g_byte_array_new();
@@ -311,7 +315,8 @@ NervInit *nerv_init_load(const char *path, GError **error)
     if (file)
         init = nerv_init_read(file->data, file->len, &why);
     if (!init) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", path, why->message);
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", *path ? path : "a file without a name",
+                    why->message);
         g_error_free(why);
     }
     return init;

@@ -15,6 +15,8 @@
 #define FIRST_RATIO  0.85 /* of coded and estimated bits in trained networks */
 #define RESPONSE     0.01 /* part of the fit until an error has moved the weight as much as itself */
 #define PROPORTIONAL 4.   /* how much of it counts at once, as a multiple */
+#define MOST_GAIN                                                                                            \
+    0.15 /* of a step: bits need some to answer, and in a short fit the weight would run away meanwhile */
 #define MEASURES     48
 #define MIN_MEASURES 8
 #define MEASURED     1.5e7 /* weights in all, beyond which measures become fewer */
@@ -65,7 +67,7 @@ void nerv_rate_init_psnr(NervRate *r, double target_psnr, double first_weight)
 static void move(NervRate *r, double position, double error, double response, double proportional)
 {
     const double bounded = fmin(fmax(error, -MAX_ERROR), MAX_ERROR);
-    const double gain = fmin(fmax(position - r->position, 0.) / response, 1.);
+    const double gain = fmin(fmax(position - r->position, 0.) / response, MOST_GAIN);
     r->integral = bound(r->integral * exp(gain * bounded));
     r->weight = bound(r->integral * exp(proportional * bounded));
 }

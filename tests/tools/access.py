@@ -104,8 +104,11 @@ def inits(directory):
         if name == path:
             with open(path, "wb") as f:
                 f.write(b"nothing of that kind")
-        run("--inits", name, status=1, says=name + ": init: this is no init file")
-    run("--inits", directory, status=1, says=directory)
+        run("--inits", name, status=1, says=name + (": init: this is no init file" if name == path else ": this is no regular file"))
+    fifo = os.path.join(directory, "fifo")
+    os.mkfifo(fifo)
+    for name in (directory, fifo):
+        run("--inits", name, status=1, says=name + ": this is no regular file")
     path = os.path.join(directory, "delta.nerv")
     subprocess.run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=32", "pattern=ball", "!",
                     "video/x-raw,format=RGB,width=320,height=180,framerate=25/1", "!", "nervenc", "device=cpu", "tune=psnr", "epochs=1",
