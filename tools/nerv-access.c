@@ -326,7 +326,8 @@ static bool check_arguments(GError **error)
 
 int main(int argc, char **argv)
 {
-    g_autoptr(GOptionContext) context = g_option_context_new("FILE.nerv - random access and what it costs");
+    g_autoptr(GOptionContext) context = g_option_context_new(
+        "FILE.nerv | --inits [FILE.init...] - random access and what it costs, or what inits there are");
     g_autoptr(GError) error = NULL;
     int status = WRONG_ARGUMENTS;
     g_option_context_add_main_entries(context, options, NULL);

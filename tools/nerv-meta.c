@@ -6,6 +6,7 @@
  * (docs/bitstream.md, "Init files"). With --state it goes on where it was stopped. Exit status: 0 done, 1 not, 2 wrong arguments, 3 stopped before the
  * end (by a signal or --seconds), with the state kept.
  */
+#include <glib/gstdio.h>
 #include <gst/gst.h>
 #include <math.h>
 #include <signal.h>
@@ -142,14 +143,24 @@ static bool parse_scales(Run *run, GError **error)
     return run->n_scales > 0 || bench_check_int("scales' numbers", 0, 1, MOST_SCALES, error);
 }
 
+/* Names of one file, or what gst-launch would be given twice. */
+static bool is_same_clip(const char *a, const char *b)
+{
+    GStatBuf at, bt;
+    if (g_str_equal(a, b))
+        return true;
+    return g_stat(a, &at) == 0 && g_stat(b, &bt) == 0 && at.st_dev == bt.st_dev && at.st_ino == bt.st_ino;
+}
+
 static bool check_held_out(GError **error)
 {
-    for (char **name = opt_held_out; name && *name; name++)
-        if (g_strv_contains((const char *const *)opt_clips, *name)) {
-            g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s is learned from and held out as well",
-                        *name);
-            return false;
-        }
+    for (char **held = opt_held_out; held && *held; held++)
+        for (char **learned = opt_clips; *learned; learned++)
+            if (is_same_clip(*held, *learned)) {
+                g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s is learned from and held out as well",
+                            *held);
+                return false;
+            }
     return true;
 }
 

@@ -9,7 +9,8 @@
 typedef struct NervPool NervPool;
 
 /* One task of a parallel loop; `task` is 0..n_tasks-1, `thread` is 0..nerv_pool_threads()-1 and is never used by
- * two tasks at the same time, so it may index scratch memory. Results must not depend on `thread`. */
+ * two tasks at the same time, so it may index scratch memory. Results must not depend on `thread`. Tasks see subnormal floating-point
+ * numbers as zero, and none comes out of their arithmetic. */
 typedef void (*NervTaskFunc)(void *arg, uint32_t task, uint32_t thread);
 
 /* n_threads 0: one per online core; clamped to 1..256. Never fails: runs with fewer threads if some cannot start. */

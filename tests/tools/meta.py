@@ -95,6 +95,11 @@ def wrong(directory, clips):
     run(out, "--layers-rate=0", clips[0], status=2, says="layers-rate")
     run(out, "--inner-steps=17", clips[0], status=2, says="inner-steps")
     run(out, "--held-out=" + clips[1], *clips, status=2, says="learned from and held out")
+    os.symlink(clips[1], os.path.join(directory, "other-name.y4m"))
+    run(out, "--held-out=" + os.path.join(directory, "other-name.y4m"), *clips, status=2, says="learned from and held out")
+    with open(os.path.join(directory, "text.y4m"), "w", encoding="utf-8") as f:
+        f.write("no video\n" * 100)
+    run(out, f.name, status=1, says="text.y4m: ")
     run(out, "--frames=64", clips[0], status=1, says="has 9 frames")
     run(out, os.path.join(directory, "none.y4m"), status=1, says="none.y4m: there is no such file")
     check(not os.path.exists(out[6:]), "an init file of nothing")

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Unit test of base/threads: every task runs exactly once whatever the number of threads, a thread's number
- * is never shared by two running tasks, and the pool can be used again and again.
+ * is never shared by two running tasks, the pool can be used again and again, and subnormal numbers are zero in
+ * tasks and only there.
  */
+#include <float.h>
 #include <glib.h>
 
 #include "base/threads.h"
@@ -101,6 +103,35 @@ static void test_order(void)
     nerv_pool_free(pool);
 }
 
+#if defined(__SSE2__) || defined(__aarch64__)
+static float half(float x)
+{
+    volatile float least = x; /* not by the compiler */
+    return least * .5f;
+}
+
+static void task_half(void *arg, uint32_t task, uint32_t thread)
+{
+    ((float *)arg)[task] = half(FLT_MIN);
+}
+
+/* Half the least normal number is none any more; what the caller has set is as before. */
+static void test_subnormals(void)
+{
+    for (uint32_t n = 1; n <= 4; n += 3) {
+        NervPool *pool = nerv_pool_new(n);
+        float halves[64];
+        for (size_t i = 0; i < G_N_ELEMENTS(halves); i++)
+            halves[i] = 1.f;
+        nerv_pool_run(pool, G_N_ELEMENTS(halves), task_half, halves);
+        for (size_t i = 0; i < G_N_ELEMENTS(halves); i++)
+            g_assert_cmpfloat(halves[i], ==, 0.f);
+        g_assert_cmpfloat(half(FLT_MIN), >, 0.f);
+        nerv_pool_free(pool);
+    }
+}
+#endif
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -108,5 +139,8 @@ int main(int argc, char **argv)
     g_test_add_func("/threads/again", test_again);
     g_test_add_func("/threads/sizes", test_sizes);
     g_test_add_func("/threads/order", test_order);
+#if defined(__SSE2__) || defined(__aarch64__)
+    g_test_add_func("/threads/subnormals", test_subnormals);
+#endif
     return g_test_run();
 }

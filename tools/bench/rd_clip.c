@@ -263,6 +263,8 @@ bool rd_clip_load(RdClip *clip, const char *what, uint32_t n_frames, int32_t wid
         gst_sample_unref(sample);
     }
     puller_clear(&p);
+    if (!ok && is_file)
+        g_prefix_error(error, "%s: ", what);
     if (ok && clip->rgb.frames->len < 2) {
         g_set_error(error, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED, "%s has fewer than two pictures", what);
         ok = false;
