@@ -17,6 +17,10 @@
     "width = (int) [ 16, 8192 ], height = (int) [ 16, 8192 ], " \
     "framerate = (fraction) [ 0/1, 2147483647/1 ]"
 
+/* Whole access units, one a buffer. */
+#define GST_NERV_UNIT_CAPS "video/x-nerv, " \
+    "stream-format = (string) byte-stream, alignment = (string) au"
+
 GST_DEBUG_CATEGORY_EXTERN (gst_nerv_debug);
 
 /* FALSE if the format is none of the five. */

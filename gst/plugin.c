@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The plugin "nerv": registers nervenc, nervdec, nervparse and the typefinder.
+ * The plugin "nerv": registers the elements and the typefinder.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -8,6 +8,7 @@
 
 #include "nervdec.h"
 #include "nervenc.h"
+#include "nervmux.h"
 #include "nervparse.h"
 #include "nervtypefind.h"
 #include "nervvideo.h"
@@ -23,6 +24,8 @@ plugin_init (GstPlugin * plugin)
   ret |= GST_ELEMENT_REGISTER (nervenc, plugin);
   ret |= GST_ELEMENT_REGISTER (nervdec, plugin);
   ret |= GST_ELEMENT_REGISTER (nervparse, plugin);
+  ret |= GST_ELEMENT_REGISTER (nervmp4mux, plugin);
+  ret |= GST_ELEMENT_REGISTER (nervmkvmux, plugin);
   ret |= GST_TYPE_FIND_REGISTER (nerv, plugin);
   return ret;
 }
