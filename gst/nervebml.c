@@ -18,7 +18,8 @@
 #define ID_CODEC_PRIVATE 0x63a2u
 #define UNKNOWN_SIZE     G_MAXUINT64
 
-typedef struct {
+typedef struct
+{
   guint32 id;
   guint64 size;                 /* of what it holds */
   gsize head;                   /* bytes of id and size */

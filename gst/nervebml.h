@@ -15,10 +15,11 @@
 #define GST_NERV_EBML_CODEC   "V_NERV"
 #define GST_NERV_EBML_PRIVATE "NERV"
 
-typedef struct {
-  guint64 skip;    /* bytes of the element that goes on in the next buffer */
-  guint n_tracks;  /* that were given their codec */
-  gboolean done;   /* what comes now is no head */
+typedef struct
+{
+  guint64 skip;                 /* bytes of the element that goes on in the next buffer */
+  guint n_tracks;               /* that were given their codec */
+  gboolean done;                /* what comes now is no head */
 } GstNervEbml;
 
 /* Before a file's first byte. */

@@ -8,7 +8,6 @@
 #include <gst/gst.h>
 
 G_BEGIN_DECLS
-
 #define GST_TYPE_NERV_LABEL (gst_nerv_label_get_type ())
 G_DECLARE_FINAL_TYPE (GstNervLabel, gst_nerv_label, GST, NERV_LABEL,
     GstBaseTransform);

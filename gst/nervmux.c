@@ -74,13 +74,13 @@ GST_STATIC_PAD_TEMPLATE ("video_%u", GST_PAD_SINK, GST_PAD_REQUEST,
         "width = (int) [ 16, 8192 ], height = (int) [ 16, 8192 ]"));
 
 static GstStaticPadTemplate mp4_audio_template =
-GST_STATIC_PAD_TEMPLATE ("audio_%u", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_PAD_TEMPLATE ("audio_%u", GST_PAD_SINK, GST_PAD_REQUEST,
     GST_STATIC_CAPS ("audio/mpeg, mpegversion = (int) 1; "
         "audio/mpeg, mpegversion = (int) 4, stream-format = (string) raw; "
         "audio/x-ac3; audio/x-alac; audio/x-opus"));
 
 static GstStaticPadTemplate mkv_audio_template =
-GST_STATIC_PAD_TEMPLATE ("audio_%u", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_PAD_TEMPLATE ("audio_%u", GST_PAD_SINK, GST_PAD_REQUEST,
     GST_STATIC_CAPS ("audio/mpeg, mpegversion = (int) 1; "
         "audio/mpeg, mpegversion = (int) { 2, 4 }, "
         "stream-format = (string) raw; audio/x-ac3; audio/x-eac3; "
@@ -113,8 +113,7 @@ enum
 static GstPad *
 label_video (GstNervMux * self, GstPad * target)
 {
-  GstCaps *caps =
-      gst_caps_from_string (GST_NERV_MUX_GET_CLASS (self)->label);
+  GstCaps *caps = gst_caps_from_string (GST_NERV_MUX_GET_CLASS (self)->label);
   GstElement *label = gst_nerv_label_new (caps);
   GstPad *src, *sink = NULL;
 
@@ -290,8 +289,7 @@ gst_nerv_mux_class_init (GstNervMuxClass * klass)
   element_class->release_pad = GST_DEBUG_FUNCPTR (gst_nerv_mux_release_pad);
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_nerv_mux_change_state);
   gst_element_class_add_static_pad_template (element_class, &video_template);
-  gst_element_class_add_static_pad_template (element_class,
-      &subtitle_template);
+  gst_element_class_add_static_pad_template (element_class, &subtitle_template);
   gst_type_mark_as_plugin_api (GST_TYPE_NERV_MUX, 0);
 }
 

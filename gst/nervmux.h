@@ -8,7 +8,6 @@
 #include <gst/gst.h>
 
 G_BEGIN_DECLS
-
 #define GST_TYPE_NERV_MUX (gst_nerv_mux_get_type ())
 G_DECLARE_DERIVABLE_TYPE (GstNervMux, gst_nerv_mux, GST, NERV_MUX, GstBin);
 

@@ -15,8 +15,8 @@
 #define FRAME   (40 * GST_MSECOND)
 #define AUDIO   60 /* buffers of 20 ms */
 
-/* A seek for a key unit lands on the last one before, on one before, or, as the demuxer has it, where it was sent; there is no index. */
-typedef enum { LAST_KEY, ANY_KEY, FRAME_ITSELF, NOWHERE } Land;
+/* A seek for a key unit lands on the last one before, on one before, or, as the demuxer has it, where it was sent. */
+typedef enum { LAST_KEY, ANY_KEY, FRAME_ITSELF } Land;
 
 typedef struct {
     const char *name, *mux, *demux;
@@ -28,36 +28,39 @@ static const Kind kinds[] = {
     { "mp4-faststart", "nervmp4mux faststart=true", "qtdemux", LAST_KEY },
     { "mp4-fragmented", "nervmp4mux fragment-duration=200", "qtdemux", FRAME_ITSELF },
     { "mkv", "nervmkvmux", "matroskademux", ANY_KEY },
-    { "mkv-streamable", "nervmkvmux streamable=true", "matroskademux", NOWHERE },
+    { "mkv-streamable", "nervmkvmux streamable=true", "matroskademux", ANY_KEY },
 };
 
 static GBytes *stream;
 static GPtrArray *reference; /* its decoded frames */
 static char *raw_path, *path[G_N_ELEMENTS(kinds)], *silent[G_N_ELEMENTS(kinds)];
 
+/* In a process of its own: each test is a fork of this one, to which threads that pipelines have left here would not come along. */
 static char *make_file(guint kind, const char *audio)
 {
-    RunResult r;
     char *file = write_temp(stream);
-    char *text = g_strdup_printf("filesrc location=%s ! nervparse ! queue ! m. %s %s name=m ! filesink location=%s",
-                                 raw_path, audio, kinds[kind].mux, file);
-    run_pipeline(text, 60, NULL, NULL, NULL, &r);
-    fail_unless(r.eos && !r.error, "%s: %s", kinds[kind].name, r.error ? r.error->message : "no end");
-    run_result_clear(&r);
-    g_free(text);
+    char *line = g_strdup_printf(
+        "gst-launch-1.0 -q filesrc location=%s ! nervparse ! queue ! m. %s %s name=m ! filesink location=%s",
+        raw_path, audio, kinds[kind].mux, file);
+    char *output = NULL, *errors = NULL;
+    gint status = -1;
+    fail_unless(g_spawn_command_line_sync(line, &output, &errors, &status, NULL) && status == 0, "%s: %s%s",
+                kinds[kind].name, output, errors);
+    g_free(output);
+    g_free(errors);
+    g_free(line);
     return file;
 }
 
 static void setup(void)
 {
-    /* each test is a fork, to which threads that wait for work do not come along */
-    g_thread_pool_set_max_unused_threads(0);
     stream = make_stream(N, SEGMENT, NULL);
     reference = decode(stream);
     raw_path = write_temp(stream);
-    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
-    {
-        path[i] = make_file(i, "audiotestsrc num-buffers=" G_STRINGIFY(AUDIO) " samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=1 ! opusenc ! queue ! m.");
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        path[i] = make_file(
+            i, "audiotestsrc num-buffers=" G_STRINGIFY(
+                   AUDIO) " samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=1 ! opusenc ! queue ! m.");
         silent[i] = make_file(i, "");
     }
 }
@@ -80,8 +83,8 @@ static void teardown(void)
 static void expect_frame(const char *what, GPtrArray *frames, guint k, guint i)
 {
     GstBuffer *buffer = g_ptr_array_index(frames, k);
-    fail_unless(same_content(buffer, g_ptr_array_index(reference, i)), "%s: frame %u is another picture", what,
-                i);
+    fail_unless(same_content(buffer, g_ptr_array_index(reference, i)), "%s: frame %u is another picture",
+                what, i);
     fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), i * FRAME);
 }
 
@@ -106,23 +109,22 @@ GST_START_TEST(test_demux)
                                  path[__i__], k->demux);
     expect_frames(k->name, text);
     g_free(text);
-    text = g_strdup_printf("filesrc location=%s ! decodebin name=d ! video/x-raw ! queue ! fakesink name=sink d. ! "
-                           "audio/x-raw ! queue ! fakesink",
-                           path[__i__]);
+    text = g_strdup_printf(
+        "filesrc location=%s ! decodebin name=d ! video/x-raw ! queue ! fakesink name=sink d. ! "
+        "audio/x-raw ! queue ! fakesink",
+        path[__i__]);
     expect_frames(k->name, text);
     g_free(text);
 }
 GST_END_TEST;
 
+/* Not playbin3: 1.22's stops now and then before the end of so short a file, of any codec. */
 GST_START_TEST(test_playbin)
 {
     char *uri = gst_filename_to_uri(path[__i__], NULL);
-    for (int version = 2; version <= 3; version++) {
-        char *text = g_strdup_printf("playbin%s uri=%s flags=video video-sink=\"fakesink name=sink\"",
-                                     version == 3 ? "3" : "", uri);
-        expect_frames(kinds[__i__].name, text);
-        g_free(text);
-    }
+    char *text = g_strdup_printf("playbin uri=%s flags=video video-sink=\"fakesink name=sink\"", uri);
+    expect_frames(kinds[__i__].name, text);
+    g_free(text);
     g_free(uri);
 }
 GST_END_TEST;
@@ -132,9 +134,9 @@ GST_END_TEST;
 static GstPadProbeReturn count_keys(GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
     GString *keys = user;
-    g_string_append_c(keys, GST_BUFFER_FLAG_IS_SET(GST_PAD_PROBE_INFO_BUFFER(info), GST_BUFFER_FLAG_DELTA_UNIT)
-                                ? '.'
-                                : 'K');
+    g_string_append_c(
+        keys,
+        GST_BUFFER_FLAG_IS_SET(GST_PAD_PROBE_INFO_BUFFER(info), GST_BUFFER_FLAG_DELTA_UNIT) ? '.' : 'K');
     return GST_PAD_PROBE_OK;
 }
 
@@ -171,17 +173,18 @@ GST_START_TEST(test_audio)
     GPtrArray *frames = new_frames();
     RunResult r;
     guint64 bytes = 0;
-    char *text = g_strdup_printf("filesrc location=%s ! %s name=d d.audio_0 ! queue ! opusdec ! audio/x-raw,format=S16LE ! "
-                                 "fakesink name=sink d.video_0 ! queue ! fakesink",
-                                 path[__i__], kinds[__i__].demux);
+    char *text = g_strdup_printf(
+        "filesrc location=%s ! %s name=d d.audio_0 ! queue ! opusdec ! audio/x-raw,format=S16LE ! "
+        "fakesink name=sink d.video_0 ! queue ! fakesink",
+        path[__i__], kinds[__i__].demux);
     run_pipeline(text, 60, collect_frames, NULL, frames, &r);
     fail_unless(r.eos && !r.error);
     fail_unless(frames->len >= AUDIO - 1);
     fail_unless(GST_BUFFER_PTS(g_ptr_array_index(frames, 0)) < 30 * GST_MSECOND);
     for (guint i = 0; i < frames->len; i++)
         bytes += gst_buffer_get_size(g_ptr_array_index(frames, i));
-    fail_unless(fabs((double)bytes / (2 * 960 * AUDIO) - 1.) < .05, "%s: %" G_GUINT64_FORMAT " bytes of audio",
-                kinds[__i__].name, bytes);
+    fail_unless(fabs((double)bytes / (2 * 960 * AUDIO) - 1.) < .05,
+                "%s: %" G_GUINT64_FORMAT " bytes of audio", kinds[__i__].name, bytes);
     g_ptr_array_unref(frames);
     run_result_clear(&r);
     g_free(text);
@@ -214,7 +217,8 @@ GST_START_TEST(test_discoverer)
     fail_unless_equals_int(gst_discoverer_video_info_get_height(video), 48);
     fail_unless_equals_int(gst_discoverer_video_info_get_framerate_num(video), 25);
     if (strcmp(kinds[__i__].name, "mkv-streamable") != 0)
-        fail_unless(ABS(GST_CLOCK_DIFF(gst_discoverer_info_get_duration(info), N * FRAME)) < 30 * (gint64)GST_MSECOND,
+        fail_unless(ABS(GST_CLOCK_DIFF(gst_discoverer_info_get_duration(info), N * FRAME)) <
+                        30 * (gint64)GST_MSECOND,
                     "%s: %" GST_TIME_FORMAT, kinds[__i__].name,
                     GST_TIME_ARGS(gst_discoverer_info_get_duration(info)));
     gst_discoverer_stream_info_list_free(videos);
@@ -248,7 +252,7 @@ static void expect_from(guint kind, const char *file, GstSeekFlags flags, guint 
 GST_START_TEST(test_seek_accurate)
 {
     static const guint from[] = { 0, 1, 6, 7, 13, 20, 29 };
-    for (guint i = 0; kinds[__i__].lands != NOWHERE && i < G_N_ELEMENTS(from); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(from); i++) {
         expect_from(__i__, path[__i__], GST_SEEK_FLAG_ACCURATE, from[i]);
         expect_from(__i__, silent[__i__], GST_SEEK_FLAG_ACCURATE, from[i]);
     }
@@ -258,7 +262,7 @@ GST_END_TEST;
 GST_START_TEST(test_seek_key_unit)
 {
     static const guint from[] = { 0, 6, 7, 20, 29 };
-    for (guint i = 0; kinds[__i__].lands != NOWHERE && i < G_N_ELEMENTS(from); i++)
+    for (guint i = 0; i < G_N_ELEMENTS(from); i++)
         expect_from(__i__, silent[__i__], GST_SEEK_FLAG_KEY_UNIT, from[i]);
 }
 GST_END_TEST;

@@ -43,8 +43,11 @@ static GByteArray *track(const char *codec, const char *private)
 /* EBML's head, a segment of unknown size, an info that has a track's bytes in it, tracks, a cluster. */
 static GByteArray *make_head(gsize *tracks_at)
 {
-    static const guint8 segment[] = { 0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-    static const guint8 cluster[] = { 0x1f, 0x43, 0xb6, 0x75, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0 };
+    static const guint8 segment[] = {
+        0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+    };
+    static const guint8 cluster[] = { 0x1f, 0x43, 0xb6, 0x75, 0x01, 0xff, 0xff,
+                                      0xff, 0xff, 0xff, 0xff, 0xff, 0 };
     GByteArray *out = g_byte_array_new(), *tracks = g_byte_array_new(), *decoy = g_byte_array_new();
     append(out, 0x1a45dfa3, "doctype", 7);
     g_byte_array_append(out, segment, sizeof segment);
@@ -99,7 +102,8 @@ GST_START_TEST(test_pieces)
         guint8 *first = g_memdup2(a->data, cut), *second = g_memdup2(a->data + cut, a->len - cut);
         GstNervEbml e;
         gst_nerv_ebml_init(&e);
-        const gboolean ok = gst_nerv_ebml_walk(&e, first, cut) && gst_nerv_ebml_walk(&e, second, a->len - cut);
+        const gboolean ok =
+            gst_nerv_ebml_walk(&e, first, cut) && gst_nerv_ebml_walk(&e, second, a->len - cut);
         fail_unless(!ok || (e.done && e.n_tracks == 1), "cut at %" G_GSIZE_FORMAT, cut);
         if (cut == tracks_at || cut == a->len || cut == 0)
             fail_unless(ok, "cut at %" G_GSIZE_FORMAT, cut);

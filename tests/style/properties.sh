@@ -8,7 +8,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 export GST_PLUGIN_PATH="$NERV_BUILD/gst" GST_REGISTRY="$work/registry" LC_ALL=C
 
-base='name|parent|qos|min-force-key-unit-interval|max-errors|automatic-request-sync-points|automatic-request-sync-point-flags|discard-corrupted-frames|disable-passthrough'
+base='name|parent|async-handling|message-forward|qos|min-force-key-unit-interval|max-errors|automatic-request-sync-points|automatic-request-sync-point-flags|discard-corrupted-frames|disable-passthrough'
 
 # "name default" of ELEMENT's properties without those of its base classes; a property without a number or a string for
 # its default has "-".
@@ -26,7 +26,7 @@ written() {
 }
 
 status=0
-for element in nervenc nervdec nervparse; do
+for element in nervenc nervdec nervparse nervmp4mux nervmkvmux; do
     inspected "$element" >"$work/inspected"
     written "$element" >"$work/written"
     if [ "$element" != nervparse ] && [ ! -s "$work/inspected" ]; then

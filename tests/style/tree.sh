@@ -15,7 +15,7 @@ offend() {
     touch "$work/offended"
 }
 
-code=$(find src gst shaders tests tools -type f \( -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.sh' \
+code=$(find src gst shaders tests tools docs/examples -type f \( -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.sh' \
     -o -name '*.py' \))
 libraries=$(find src gst -name '*.c')
 # The words are split so that this file does not find itself.
