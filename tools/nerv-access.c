@@ -8,6 +8,7 @@
  * which streams name it, its network and where it comes from.
  * Exit status: 0 measured, 1 not, 2 wrong arguments, 3 a frame is another one.
  */
+#include <locale.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -326,6 +327,7 @@ static bool check_arguments(GError **error)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new(
         "FILE.nerv | --inits [FILE.init...] - random access and what it costs, or what inits there are");
     g_autoptr(GError) error = NULL;

@@ -6,6 +6,7 @@
  * the same machine; medians of the rounds and of their ratios are reported. docs/testing.md, "Measuring".
  * Exit status: 0 measured, 1 not, 2 wrong arguments, 3 worse than --against, 4 not comparable with it.
  */
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -372,6 +373,7 @@ static int run(Bench *b, GError **error)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("- measure a network's speed");
     g_autoptr(GError) error = NULL;
     g_option_context_add_main_entries(context, options, NULL);

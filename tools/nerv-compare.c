@@ -11,6 +11,7 @@
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
+#include <locale.h>
 #include <math.h>
 
 #include "backend/backend.h"
@@ -351,6 +352,7 @@ static int compare(Comparison *cmp, GError **error)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     GError *error = NULL;
     Comparison cmp = { 0 };
     GOptionContext *context = g_option_context_new("SOURCE DECODED");

@@ -8,6 +8,7 @@
  */
 #include <glib/gstdio.h>
 #include <gst/gst.h>
+#include <locale.h>
 
 #include "bench/arguments.h"
 #include "bench/between.h"
@@ -224,6 +225,7 @@ static void point_clear(Point *point)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - frames between frames");
     g_autoptr(GError) error = NULL;
     Run run = { .width = 0 };

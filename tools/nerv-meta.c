@@ -8,6 +8,7 @@
  */
 #include <glib/gstdio.h>
 #include <gst/gst.h>
+#include <locale.h>
 #include <math.h>
 #include <signal.h>
 #include <string.h>
@@ -551,6 +552,7 @@ static void on_signal(int number)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - learn initial weights");
     g_autoptr(GError) error = NULL;
     Run run = { .drawn = NAN };

@@ -10,6 +10,7 @@
  */
 #include <glib/gstdio.h>
 #include <gst/gst.h>
+#include <locale.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -412,6 +413,7 @@ static int run(GError **error)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("[FILE.nerv] - measure decoding end to end");
     g_autoptr(GError) error = NULL;
     int status = WRONG_ARGUMENTS;

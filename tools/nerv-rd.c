@@ -7,6 +7,7 @@
  * are taken once each and mean little on a busy machine. Each --nerv is a point. --joint makes one clip of all of them, for what one network
  * of many videos is worth beside one for each (--apart). Exit status: 0 measured, 1 not, 2 wrong arguments.
  */
+#include <locale.h>
 #include <math.h>
 #include <glib/gstdio.h>
 #include <gst/gst.h>
@@ -459,6 +460,7 @@ static void point_clear(NervPoint *point)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - rate-distortion curves");
     g_autoptr(GError) error = NULL;
     Plan plan = { .width = 0 };

@@ -10,6 +10,7 @@
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
+#include <locale.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -333,6 +334,7 @@ static bool check_arguments(GError **error)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context =
         g_option_context_new("FILE... - random seeks, and whether they are exact");
     g_autoptr(GError) error = NULL;

@@ -8,6 +8,7 @@
  */
 #include <glib/gstdio.h>
 #include <gst/gst.h>
+#include <locale.h>
 #include <math.h>
 
 #include "bench/arguments.h"
@@ -320,6 +321,7 @@ static bool run_bench(Run *run, GError **error)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("CLIP - the paper's pipeline, stage by stage");
     g_autoptr(GError) error = NULL;
     Run run = { .stages = g_array_new(FALSE, TRUE, sizeof(Stage)) };

@@ -7,6 +7,7 @@
  * 1 not, 2 wrong arguments.
  */
 #include <gst/gst.h>
+#include <locale.h>
 #include <math.h>
 #include <string.h>
 
@@ -372,6 +373,7 @@ static void run_clear(Run *run)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
     g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - fits from learned and drawn weights");
     g_autoptr(GError) error = NULL;
     Run run = { .n_counts = 0 };
