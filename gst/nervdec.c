@@ -58,6 +58,7 @@ enum
   PROP_DEVICE,
   PROP_THREADS,
   PROP_MAX_MEMORY,
+  PROP_MAX_MACS_PER_FRAME,
   PROP_INIT_LOCATION,
   PROP_STATS,
 };
@@ -552,6 +553,9 @@ gst_nerv_dec_set_property (GObject * object, guint id, const GValue * value,
     case PROP_MAX_MEMORY:
       self->settings.max_memory_bytes = g_value_get_uint64 (value);
       break;
+    case PROP_MAX_MACS_PER_FRAME:
+      self->settings.max_macs_per_frame = g_value_get_uint64 (value);
+      break;
     case PROP_INIT_LOCATION:
       gst_nerv_set_string (&self->settings.init_location, value, NULL);
       break;
@@ -583,6 +587,9 @@ gst_nerv_dec_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_MAX_MEMORY:
       g_value_set_uint64 (value, self->settings.max_memory_bytes);
+      break;
+    case PROP_MAX_MACS_PER_FRAME:
+      g_value_set_uint64 (value, self->settings.max_macs_per_frame);
       break;
     case PROP_INIT_LOCATION:
       g_value_set_string (value, self->settings.init_location);
@@ -645,6 +652,10 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
       g_param_spec_uint64 ("max-memory", "Maximum memory",
           "Bound on a network and what its evaluation needs, in bytes "
           "(0 = 2 GiB)", 0, G_MAXUINT64, d.max_memory_bytes, flags));
+  g_object_class_install_property (gobject_class, PROP_MAX_MACS_PER_FRAME,
+      g_param_spec_uint64 ("max-macs-per-frame", "Maximum MACs per frame",
+          "Bound on the multiplications that a frame takes (0 = 10^12)",
+          0, G_MAXUINT64, d.max_macs_per_frame, flags));
   g_object_class_install_property (gobject_class, PROP_INIT_LOCATION,
       g_param_spec_string ("init-location", "Init location",
           "Init file that the stream's networks are differences from, where it "

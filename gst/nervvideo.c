@@ -300,6 +300,10 @@ gst_nerv_element_error (gpointer element, const GError * error,
         domain = GST_STREAM_ERROR;
         code = GST_STREAM_ERROR_DECODE;
         break;
+      case NERV_ERROR_LIMIT:
+        domain = GST_RESOURCE_ERROR;
+        code = GST_RESOURCE_ERROR_FAILED;
+        break;
       case NERV_ERROR_CANCELLED:
         break;
     }

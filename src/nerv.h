@@ -213,6 +213,8 @@ typedef struct {
     uint64_t
         max_memory_bytes; /* bound on network and plan, refused before allocation; 0 = 2 GiB. What is computed ahead
                                   takes at most 96 MiB of it and is left out where they are not there. */
+    /* Bound on the multiplications of one frame, refused before anything is computed; 0 = 10^12, which take some ten seconds on eight cores. */
+    uint64_t max_macs_per_frame;
     char *init_location; /* an init file beside the built-in ones, for streams that need it; NULL: none */
 } NervDecoderSettings;
 
@@ -248,7 +250,7 @@ void nerv_decoder_free(NervDecoder *dec);
 
 /* Parses one whole access unit; if it has a network, takes it over. Nothing is rendered. Errors: NERV_ERROR_DATA
  * (damaged; the decoder then waits for a sync point), NERV_ERROR_NEED_SYNC (a frame of a segment whose network is not
- * here), NERV_ERROR_UNSUPPORTED (version, model, an init that is not here), NERV_ERROR_MEMORY (over the bound). */
+ * here), NERV_ERROR_UNSUPPORTED (version, model, an init that is not here), NERV_ERROR_MEMORY and NERV_ERROR_LIMIT (over the bounds). */
 bool nerv_decoder_send(NervDecoder *dec, const uint8_t *data, size_t bytes, NervDecodedInfo *out,
                        GError **error);
 /* The present sequence's info; pixels.format is the source's format. Valid after the first successful send. */

@@ -20,6 +20,7 @@ typedef enum {
     NERV_ERROR_DATA,        /* a bitstream is damaged, truncated or hostile */
     NERV_ERROR_NEED_SYNC,   /* the decoder waits for a sync point */
     NERV_ERROR_CANCELLED,   /* stopped at the caller's request */
+    NERV_ERROR_LIMIT,       /* a stream asks for more than the caller allows, memory apart */
 } NervErrorCode;
 
 GQuark nerv_error_quark(void);

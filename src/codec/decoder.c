@@ -5,6 +5,7 @@
  * together, what is refused and what of one network serves the next: plan, memory and threads where only the weights differ,
  * everything where the network is the same once more.
  */
+#include <math.h>
 #include <string.h>
 
 #include "codec/renderer.h"
@@ -13,6 +14,7 @@
 #include "codec/weights.h"
 
 #define DEFAULT_MAX_MEMORY_BYTES ((uint64_t)2 << 30)
+#define DEFAULT_MAX_MACS         UINT64_C(1000000000000)
 #define PIECE                    16384 /* weights that a base comes off the device in */
 
 struct NervDecoder {
@@ -48,7 +50,9 @@ struct NervDecoder {
 
 void nerv_decoder_settings_init(NervDecoderSettings *s)
 {
-    *s = (NervDecoderSettings){ .device = g_strdup("auto"), .max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES };
+    *s = (NervDecoderSettings){ .device = g_strdup("auto"),
+                                .max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES,
+                                .max_macs_per_frame = DEFAULT_MAX_MACS };
 }
 
 void nerv_decoder_settings_clear(NervDecoderSettings *s)
@@ -73,6 +77,8 @@ NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **erro
     dec->init = g_steal_pointer(&init);
     if (!dec->settings.max_memory_bytes)
         dec->settings.max_memory_bytes = DEFAULT_MAX_MEMORY_BYTES;
+    if (!dec->settings.max_macs_per_frame)
+        dec->settings.max_macs_per_frame = DEFAULT_MAX_MACS;
     be->limit_bytes = (size_t)MIN(dec->settings.max_memory_bytes, SIZE_MAX);
     dec->keyring = nerv_keyring_new(be);
     g_mutex_init(&dec->lock);
@@ -305,6 +311,27 @@ static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervUnit 
     return false;
 }
 
+/* Whether a frame takes no more multiplications than are allowed. Networks that can't be read, or are too large for the memory, are left to who says so. */
+static bool is_affordable(const NervDecoder *dec, const NervClip *clip, const Coded *c, int64_t max_weights,
+                          GError **error)
+{
+    const double most = (double)dec->settings.max_macs_per_frame;
+    NervBitReader r;
+    nerv_reader_init(&r, c->network, c->bytes);
+    NervModel *model = nerv_model_read(&r, clip, NULL);
+    const double macs = model && model->n_weights <= max_weights
+                            ? nerv_model_macs_per_pixel(model) * clip->width * clip->height
+                            : 0.;
+    nerv_model_free(model);
+    if (isinf(macs) || macs <= most) /* infinite: too large a picture for any plan, which says so */
+        return true;
+    g_set_error(
+        error, NERV_ERROR, NERV_ERROR_LIMIT,
+        "a frame of the network takes %.3g multiplications, the limit allows %.3g: raise max-macs-per-frame",
+        macs, most);
+    return false;
+}
+
 /* The old network goes first: two need not fit into memory at once. */
 static bool new_network(NervDecoder *dec, const NervClip *clip, const Coded *c, GError **error)
 {
@@ -312,6 +339,8 @@ static bool new_network(NervDecoder *dec, const NervClip *clip, const Coded *c, 
         (int64_t)MIN(dec->settings.max_memory_bytes / (3 * sizeof(float)), (uint64_t)NERV_MODEL_MAX_WEIGHTS);
     float *weights = NULL;
     drop_network(dec);
+    if (!is_affordable(dec, clip, c, max_weights, error))
+        return false;
     dec->model = nerv_network_read(c->network, c->bytes, clip, max_weights, &weights, error);
     const bool has_base = dec->model && c->base && nerv_delta_suits(c->base, dec->model, error);
     if (has_base)

@@ -35,7 +35,7 @@ static GstPadProbeReturn on_packet(GstPad *pad, GstPadProbeInfo *info, gpointer 
 }
 
 #define SOURCE                                                                                               \
-    "videotestsrc num-buffers=%u pattern=zone-plate kx2=8 ky2=6 kt=3 ! "                                     \
+    "videotestsrc num-buffers=%u pattern=zone-plate kx2=30 ky2=30 kt2=2 ! "                                  \
     "video/x-raw,format=RGB,width=" G_STRINGIFY(W) ",height=" G_STRINGIFY(H) ",framerate=25/1"
 
 static void encode(guint n_frames, const char *properties, Encoded *e)
@@ -150,14 +150,10 @@ GST_START_TEST(test_psnr)
     Encoded e;
     encode(16, "target-psnr=28 epochs=60 tune=psnr", &e);
     const double psnr = decoded_psnr(&e);
-    char *text = g_strdup_printf("%.2f dB, not the 28.00 dB", stat(&e, "psnr-frames"));
     GST_INFO("%.2f dB, %.2f dB decoded, %s", stat(&e, "psnr-frames"), psnr, e.warning ? e.warning : "");
-    /* reached, or said: a picture as simple as this one takes so few weights that it may be jumped over */
-    fail_unless(e.warning ? strstr(e.warning, text) != NULL : fabs(psnr - 28.) < .12, "%.2f dB decoded, %s",
-                psnr, e.warning ? e.warning : "no warning");
-    fail_unless(fabs(psnr - 28.) < 1.5, "%.2f dB decoded", psnr);
+    fail_unless(!e.warning && fabs(psnr - 28.) < .12, "%.2f dB decoded, %s", psnr,
+                e.warning ? e.warning : "no warning");
     fail_unless(fabs(stat(&e, "psnr-frames") - psnr) < .05);
-    g_free(text);
     encoded_clear(&e);
 }
 GST_END_TEST;

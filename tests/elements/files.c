@@ -84,13 +84,11 @@ GST_START_TEST(test_play)
 }
 GST_END_TEST;
 
+/* Not playbin3: 1.22's stops now and then before the end of so short a file, of any codec. */
 GST_START_TEST(test_playbin)
 {
     char *uri = gst_filename_to_uri(path, NULL);
     char *text = launch("playbin uri=%s flags=video video-sink=\"fakesink name=sink\"", uri);
-    expect_frames(text, N);
-    g_free(text);
-    text = launch("playbin3 uri=%s flags=video video-sink=\"fakesink name=sink\"", uri);
     expect_frames(text, N);
     g_free(text);
     g_free(uri);

@@ -494,7 +494,8 @@ GST_START_TEST(test_no_timestamps)
 }
 GST_END_TEST;
 
-GST_START_TEST(test_memory_bound)
+/* Whichever bound is exceeded, the error is the element's, and comes before any frame. */
+static void expect_bound(const char *property, int code)
 {
     Fixture f;
     GstBus *bus = gst_bus_new();
@@ -502,7 +503,7 @@ GST_START_TEST(test_memory_bound)
     GstMessage *message;
     GError *error;
 
-    g_object_set(dec, "max-memory", (guint64)1000, NULL);
+    g_object_set(dec, property, (guint64)1000, NULL);
     f.stream = made;
     f.offset = made_offset;
     f.h = gst_harness_new_with_element(dec, "sink", "src");
@@ -513,13 +514,20 @@ GST_START_TEST(test_memory_bound)
     message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
     fail_unless(message != NULL);
     gst_message_parse_error(message, &error, NULL);
-    fail_unless(g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT), "%s",
-                error->message);
+    fail_unless(g_error_matches(error, GST_RESOURCE_ERROR, code), "%s", error->message);
+    fail_unless(strstr(error->message, property) != NULL, "%s", error->message);
+    fail_unless_equals_int(gst_harness_buffers_received(f.h), 0);
     g_error_free(error);
     gst_message_unref(message);
     gst_element_set_bus(f.h->element, NULL);
     gst_object_unref(bus);
     end(&f);
+}
+
+GST_START_TEST(test_bounds)
+{
+    expect_bound("max-memory", GST_RESOURCE_ERROR_NO_SPACE_LEFT);
+    expect_bound("max-macs-per-frame", GST_RESOURCE_ERROR_FAILED);
 }
 GST_END_TEST;
 
@@ -576,7 +584,7 @@ static Suite *nervdec_suite(void)
     tcase_add_loop_test(tc, test_difficult_pools, 0, N_POOLS);
     tcase_add_test(tc, test_qos);
     tcase_add_test(tc, test_no_timestamps);
-    tcase_add_test(tc, test_memory_bound);
+    tcase_add_test(tc, test_bounds);
     tcase_add_test(tc, test_no_vulkan_driver);
     return s;
 }
