@@ -370,6 +370,9 @@ walk_unit (Walk * w, GstNervIndex * index, guint64 pos, const NervUnit * unit)
     case NERV_UNIT_FRAME:
       walk_frame (w, index, pos, unit);
       break;
+    case NERV_UNIT_INDEX:      /* a file's end */
+      w->have_units = w->have_sequence = w->have_network = FALSE;
+      break;
     default:
       break;
   }
@@ -428,6 +431,8 @@ walk_step (Walk * w, GstNervIndex * index, guint64 * pos)
         return ret;
       if (size >= SYNC_BYTES && nerv_unit_find_sync (data, SYNC_BYTES, 0) == 0) {
         walk_begin (w, *pos, FALSE);
+        if (type == NERV_UNIT_INDEX)
+          w->have_units = w->have_sequence = w->have_network = FALSE;
         if (type == NERV_UNIT_NETWORK || type == NERV_UNIT_RESIDUAL
             || type == NERV_UNIT_DELTA)
           walk_network (w, type, need);

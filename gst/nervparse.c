@@ -29,6 +29,7 @@
 
 #include "nervindex.h"
 #include "nervparse.h"
+#include "nervtrailer.h"
 #include "nervvideo.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_nerv_parse_debug);
@@ -52,6 +53,8 @@ struct _GstNervParse
   guint last_index;             /* in that segment */
   gboolean damaged, waiting;    /* said so already */
   gboolean discont;
+  GstTagList *codec_tags;
+  gboolean have_tags;           /* the base class has a file's beside them */
   gsize probed;                 /* bytes of an unfinished unit searched already */
 
   GstClockTime unit_pts;        /* of the unit on its way out */
@@ -104,6 +107,7 @@ walk_file (GstNervParse * self)
   GstBaseParse *parse = GST_BASE_PARSE (self);
   GstNervIndex index;
   GstFlowReturn ret;
+  gboolean from_file;
   gint64 bytes;
   guint i;
 
@@ -112,10 +116,12 @@ walk_file (GstNervParse * self)
     return GST_FLOW_OK;
 
   gst_nerv_index_init (&index);
-  ret = gst_nerv_index_walk (&index, bytes, read_upstream, self);
-  GST_DEBUG_OBJECT (self, "%u segments, %s, ends at %" GST_TIME_FORMAT,
-      index.entries->len, index.complete ? "complete" : "incomplete",
-      GST_TIME_ARGS (index.end));
+  from_file = gst_nerv_trailer_read (&index, bytes, read_upstream, self, &ret);
+  if (!from_file && (ret == GST_FLOW_OK || ret == GST_FLOW_EOS))
+    ret = gst_nerv_index_walk (&index, bytes, read_upstream, self);
+  GST_DEBUG_OBJECT (self, "%u segments, %s%s, ends at %" GST_TIME_FORMAT,
+      index.entries->len, from_file ? "from the file's index, " : "",
+      index.complete ? "complete" : "incomplete", GST_TIME_ARGS (index.end));
   if (ret != GST_FLOW_OK) {
     gst_nerv_index_clear (&index);
     return ret == GST_FLOW_FLUSHING ? ret : GST_FLOW_OK;
@@ -288,14 +294,14 @@ gst_nerv_parse_src_event (GstBaseParse * parse, GstEvent * event)
 
 /* --- units ---------------------------------------------------------------- */
 
-/* Drops bytes. Forward this goes without the base class's skipping, which gives
- * up after 2 MiB: less than a damaged network may have. */
+/* Leaves bytes out. Forward this goes without the base class's skipping, which
+ * gives up after 2 MiB: less than a damaged network may have. */
 static GstFlowReturn
-drop (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes, gint * skip)
+leave_out (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes,
+    gint * skip)
 {
   GstBaseParse *parse = GST_BASE_PARSE (self);
 
-  self->discont = TRUE;
   self->probed = 0;
   gst_base_parse_set_min_frame_size (parse, NERV_UNIT_MIN_BYTES);
   if (parse->segment.rate < 0.0) {
@@ -304,6 +310,13 @@ drop (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes, gint * skip)
   }
   frame->flags |= GST_BASE_PARSE_FRAME_FLAG_DROP;
   return gst_base_parse_finish_frame (parse, frame, bytes);
+}
+
+static GstFlowReturn
+drop (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes, gint * skip)
+{
+  self->discont = TRUE;
+  return leave_out (self, frame, bytes, skip);
 }
 
 static GstFlowReturn
@@ -375,6 +388,21 @@ will_come (GstNervParse * self, GstBaseParseFrame * frame, gsize need)
       || frame->offset + need <= (guint64) bytes;
 }
 
+/* A file's, or with an access unit that has none those that were there. */
+static void
+take_tags (GstNervParse * self, const guint8 * data, gsize size)
+{
+  GstTagList *tags = gst_nerv_tags_read (data, size);
+
+  if (!tags)
+    return;
+  gst_tag_list_insert (tags, self->codec_tags, GST_TAG_MERGE_REPLACE);
+  gst_base_parse_merge_tags (GST_BASE_PARSE (self), tags,
+      GST_TAG_MERGE_REPLACE);
+  gst_tag_list_unref (tags);
+  self->have_tags = TRUE;
+}
+
 static void
 use_sequence (GstNervParse * self, const NervSequence * seq)
 {
@@ -383,16 +411,13 @@ use_sequence (GstNervParse * self, const NervSequence * seq)
   GstCaps *old = gst_pad_get_current_caps (pad);
 
   if (!old || !gst_caps_is_equal (old, caps)) {
-    GstTagList *tags = gst_tag_list_new (GST_TAG_VIDEO_CODEC,
-        "Neural Video (NeRV)", NULL);
-
     GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
     gst_pad_set_caps (pad, caps);
     gst_base_parse_set_frame_rate (GST_BASE_PARSE (self), seq->fps_n,
         seq->fps_d, 0, 0);
-    gst_base_parse_merge_tags (GST_BASE_PARSE (self), tags,
-        GST_TAG_MERGE_REPLACE);
-    gst_tag_list_unref (tags);
+    if (!self->have_tags)
+      gst_base_parse_merge_tags (GST_BASE_PARSE (self), self->codec_tags,
+          GST_TAG_MERGE_REPLACE);
   }
   g_clear_pointer (&old, gst_caps_unref);
   gst_caps_unref (caps);
@@ -476,7 +501,7 @@ gst_nerv_parse_handle_frame (GstBaseParse * parse, GstBaseParseFrame * frame,
   GstFlowReturn ret = GST_FLOW_OK;
   NervAccessUnit au;
   GstMapInfo map;
-  gsize need, inner = 0;
+  gsize need, index_bytes, inner = 0;
 
   if (!self->walked) {
     self->walked = TRUE;
@@ -489,6 +514,11 @@ gst_nerv_parse_handle_frame (GstBaseParse * parse, GstBaseParseFrame * frame,
     return GST_FLOW_ERROR;
   }
 
+  index_bytes = gst_nerv_trailer_bytes (map.data, map.size);
+  if (index_bytes > 0) {        /* a file's end */
+    gst_buffer_unmap (frame->buffer, &map);
+    return leave_out (self, frame, index_bytes, skip);
+  }
   switch (nerv_access_unit_scan (map.data, map.size, &au, &need)) {
     case NERV_SCAN_OK:
     {
@@ -497,6 +527,8 @@ gst_nerv_parse_handle_frame (GstBaseParse * parse, GstBaseParseFrame * frame,
       GstBuffer *keep = gst_buffer_ref (frame->buffer);
 
       frame->buffer = gst_buffer_make_writable (frame->buffer);
+      if (au.begins && !self->upstream_time)
+        take_tags (self, map.data, au.bytes);
       ret = handle_unit (self, frame, &au, skip);
       gst_buffer_unmap (keep, &map);
       gst_buffer_unref (keep);
@@ -617,6 +649,7 @@ gst_nerv_parse_start (GstBaseParse * parse)
   self->upstream_time = FALSE;
   g_atomic_int_set (&self->pushed_key_units, FALSE);
   self->walked = FALSE;
+  self->have_tags = FALSE;
   self->damaged = FALSE;
   self->discont = FALSE;
   forget_position (self);
@@ -629,6 +662,7 @@ static void
 gst_nerv_parse_finalize (GObject * object)
 {
   gst_nerv_index_clear (&GST_NERV_PARSE (object)->index);
+  gst_tag_list_unref (GST_NERV_PARSE (object)->codec_tags);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 
@@ -636,6 +670,8 @@ static void
 gst_nerv_parse_init (GstNervParse * self)
 {
   gst_nerv_index_init (&self->index);
+  self->codec_tags = gst_tag_list_new (GST_TAG_VIDEO_CODEC,
+      "Neural Video (NeRV)", NULL);
   GST_PAD_SET_ACCEPT_TEMPLATE (GST_BASE_PARSE_SINK_PAD (self));
 }
 

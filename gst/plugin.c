@@ -8,6 +8,7 @@
 
 #include "nervdec.h"
 #include "nervenc.h"
+#include "nervfilemux.h"
 #include "nervmux.h"
 #include "nervparse.h"
 #include "nervtypefind.h"
@@ -24,6 +25,7 @@ plugin_init (GstPlugin * plugin)
   ret |= GST_ELEMENT_REGISTER (nervenc, plugin);
   ret |= GST_ELEMENT_REGISTER (nervdec, plugin);
   ret |= GST_ELEMENT_REGISTER (nervparse, plugin);
+  ret |= GST_ELEMENT_REGISTER (nervfilemux, plugin);
   ret |= GST_ELEMENT_REGISTER (nervmp4mux, plugin);
   ret |= GST_ELEMENT_REGISTER (nervmkvmux, plugin);
   ret |= GST_TYPE_FIND_REGISTER (nerv, plugin);

@@ -36,6 +36,8 @@ typedef enum {
     NERV_UNIT_RESIDUAL = 5,
     NERV_UNIT_DELTA = 6,
     NERV_UNIT_SKIPPABLE = 64,
+    NERV_UNIT_INDEX = 64, /* of a file, at its end; docs/bitstream.md, "Files" */
+    NERV_UNIT_TAGS = 65,
     /* 7..63 are reserved for units that a decoder must understand, 64..127 may be skipped; others are damage */
 } NervUnitType;
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Fuzz target: a file's index as nervparse looks for it, the index unit at the end and the walk, on the input as it is and with its checks made
+ * right. Beyond not crashing: entries ascend and lie inside the file, reading is bounded by the file's size, and an index written again says the same.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "nervtrailer.h"
+
+#define MOST_READ 64 /* times the file's size */
+
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+    uint64_t pulled;
+} File;
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static GstFlowReturn pull(gpointer user, guint64 offset, guint size, GstBuffer **buffer)
+{
+    File *f = user;
+    if (offset >= f->size)
+        return GST_FLOW_EOS;
+    size = (guint)MIN(size, f->size - offset);
+    f->pulled += size;
+    *buffer = gst_buffer_new_memdup(f->data + offset, size);
+    return GST_FLOW_OK;
+}
+
+static void check_index(const GstNervIndex *index, size_t size)
+{
+    for (guint i = 0; i < index->entries->len; i++) {
+        const GstNervIndexEntry *e = &g_array_index(index->entries, GstNervIndexEntry, i);
+        require(e->offset < size);
+        require(i == 0 || (e->offset > e[-1].offset && e->time > e[-1].time));
+    }
+    for (guint i = 0; i < index->parts->len; i++) {
+        const GstNervIndexPart *p = &g_array_index(index->parts, GstNervIndexPart, i);
+        require(p->offset < size && (i == 0 || p->offset > p[-1].offset));
+    }
+}
+
+/* What was read, written behind the same bytes and read again. */
+static void again(const GstNervIndex *index, const File *f)
+{
+    GstNervIndex other;
+    GstFlowReturn ret;
+    GBytes *unit = gst_nerv_trailer_write(index);
+    if (!unit)
+        return;
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_byte_array_append(bytes, f->data, (guint)f->size);
+    g_byte_array_append(bytes, g_bytes_get_data(unit, NULL), (guint)g_bytes_get_size(unit));
+    File file = { bytes->data, bytes->len, 0 };
+    gst_nerv_index_init(&other);
+    if (index->complete && index->noted == f->size &&
+        gst_nerv_trailer_read(&other, bytes->len, pull, &file, &ret)) {
+        require(other.entries->len == index->entries->len && other.end == index->end);
+        for (guint i = 0; i < other.entries->len; i++)
+            require(!memcmp(&g_array_index(other.entries, GstNervIndexEntry, i),
+                            &g_array_index(index->entries, GstNervIndexEntry, i), sizeof(GstNervIndexEntry)));
+        fuzz_n_accepted++;
+    }
+    gst_nerv_index_clear(&other);
+    g_bytes_unref(unit);
+}
+
+static void look_for_index(const uint8_t *data, size_t size)
+{
+    File f = { data, size, 0 };
+    GstNervIndex index;
+    GstFlowReturn ret;
+    gst_nerv_index_init(&index);
+    if (gst_nerv_trailer_read(&index, size, pull, &f, &ret)) {
+        check_index(&index, size);
+        fuzz_n_accepted++;
+    } else {
+        require(index.entries->len == 0);
+    }
+    require(f.pulled <= (uint64_t)MOST_READ * size);
+    f.pulled = 0;
+    require(gst_nerv_index_walk(&index, size, pull, &f) == GST_FLOW_OK);
+    check_index(&index, size);
+    again(&index, &f);
+    GstTagList *tags = gst_nerv_tags_read(data, size);
+    if (tags)
+        gst_tag_list_unref(tags);
+    gst_nerv_index_clear(&index);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!gst_is_initialized())
+        gst_init(NULL, NULL);
+    look_for_index(data, size);
+    GByteArray *repaired = fuzz_repair(data, size);
+    look_for_index(repaired->data, repaired->len);
+    g_byte_array_unref(repaired);
+    return 0;
+}
