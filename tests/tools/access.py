@@ -49,6 +49,11 @@ def figures(directory):
     check(result["mean_bytes"] < result["mean_bytes_from_sync"], "nothing is left out")
     other, _ = access(directory, path, "--count=5", "--seed=2")
     check(len(other["frames"]) == 5 and [f["frame"] for f in other["frames"]] != [f["frame"] for f in result["frames"][:5]], "the same again")
+    # a file with an index and tags
+    with_index = os.path.join(directory, "index.nerv")
+    subprocess.run(["gst-launch-1.0", "-q", "filesrc", "location=" + path, "!", "nervparse", "!", "taginject", "tags=title=a", "!", "nervfilemux", "!",
+                    "filesink", "location=" + with_index], check=True, timeout=60)
+    access(directory, with_index, "--count=5")
     # single frames, several segments, no keyframes
     encode(path, "segment-frames=8", "warm-start=none")
     result, _ = access(directory, path)

@@ -64,6 +64,17 @@ static bool add_access_unit(NervFile *file, const NervAccessUnit *au, size_t at,
     return true;
 }
 
+/* Of the index unit of a file's end, 0 where there is none: nothing that a frame needs. */
+static size_t index_bytes(const NervFile *file, size_t at)
+{
+    NervUnit unit;
+    size_t need;
+    return nerv_unit_scan(file->data + at, file->bytes - at, &unit, &need) == NERV_SCAN_OK &&
+                   unit.type == NERV_UNIT_INDEX
+               ? unit.unit_bytes
+               : 0;
+}
+
 bool nerv_file_read(NervFile *file, const char *path, GError **error)
 {
     *file = (NervFile){ .data = NULL };
@@ -76,6 +87,10 @@ bool nerv_file_read(NervFile *file, const char *path, GError **error)
     for (size_t at = 0; ok && at < file->bytes;) {
         NervAccessUnit au;
         size_t need;
+        if (index_bytes(file, at) > 0) {
+            at += index_bytes(file, at);
+            continue;
+        }
         ok = nerv_access_unit_scan(file->data + at, file->bytes - at, &au, &need) == NERV_SCAN_OK
                  ? add_access_unit(file, &au, at, error)
                  : damaged(error, "no access unit", at);
