@@ -39,6 +39,8 @@ enum
   PROP_WEIGHT_DELTAS,
   PROP_DEVICE,
   PROP_THREADS,
+  PROP_FIRST_SEGMENT,
+  PROP_FIRST_FRAME,
 };
 
 GType
@@ -288,6 +290,14 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
       g_param_spec_string ("device", "Device",
           "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
           d.device, flags));
+  g_object_class_install_property (klass, PROP_FIRST_SEGMENT,
+      g_param_spec_uint ("first-segment", "First segment",
+          "Number of the first segment, where others encode what is before it",
+          0, G_MAXUINT, d.first_segment, flags));
+  g_object_class_install_property (klass, PROP_FIRST_FRAME,
+      g_param_spec_uint64 ("first-frame", "First frame",
+          "Number of the first frame, where others encode what is before it", 0,
+          G_MAXUINT64 >> 2, d.first_frame, flags));
   g_object_class_install_property (klass, PROP_THREADS,
       g_param_spec_uint ("threads", "Threads",
           "Threads of the CPU device (0 = one per core)", 0, 256, d.threads,
@@ -394,6 +404,12 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
     case PROP_DEVICE:
       gst_nerv_set_string (&s->device, value, "auto");
       break;
+    case PROP_FIRST_SEGMENT:
+      s->first_segment = g_value_get_uint (value);
+      break;
+    case PROP_FIRST_FRAME:
+      s->first_frame = g_value_get_uint64 (value);
+      break;
     case PROP_THREADS:
       s->threads = g_value_get_uint (value);
       break;
@@ -482,6 +498,12 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
       break;
     case PROP_DEVICE:
       g_value_set_string (value, s->device);
+      break;
+    case PROP_FIRST_SEGMENT:
+      g_value_set_uint (value, s->first_segment);
+      break;
+    case PROP_FIRST_FRAME:
+      g_value_set_uint64 (value, s->first_frame);
       break;
     case PROP_THREADS:
       g_value_set_uint (value, s->threads);

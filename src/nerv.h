@@ -123,6 +123,10 @@ typedef struct {
     bool weight_deltas;
     char *device;     /* "auto", "cpu", "vulkan", "vulkan:N"; not NULL */
     uint32_t threads; /* 0 = one per core */
+    /* Numbers of the first segment and of its first frame, where others make what comes before. The segments are those that one encoder makes of the whole, byte by
+     * byte, if none depends on one before: no max_seconds, no target_psnr, and fits that begin with the same init or with none (warm_start NERV_WARM_START_NONE). */
+    uint32_t first_segment;
+    uint64_t first_frame;
 } NervEncoderSettings;
 
 /* Defaults of every field; strings are allocated. clear frees them. */

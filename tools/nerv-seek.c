@@ -9,19 +9,18 @@
  */
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
-#include <gst/video/video.h>
 #include <locale.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "bench/arguments.h"
+#include "bench/digest.h"
 #include "bench/json.h"
 #include "bench/machine.h"
 #include "bench/rounds.h"
 #include "nerv.h"
 
 #define MAX_COUNT    10000
-#define DIGEST       32 /* bytes of SHA-256 */
 #define PATIENCE     (60 * GST_SECOND)
 #define POLL         (50 * GST_MSECOND)
 #define WRONG_TO_SAY 5 /* frames that are another one, which are told of one by one */
@@ -113,38 +112,13 @@ static bool pull(Player *p, bool preroll, GstSample **sample, GError **error)
     return false;
 }
 
-static void add_plane(GChecksum *sum, const GstVideoFrame *frame, guint plane)
-{
-    gint comps[GST_VIDEO_MAX_COMPONENTS];
-    gst_video_format_info_component(frame->info.finfo, plane, comps);
-    const gint bytes =
-        GST_VIDEO_FRAME_COMP_WIDTH(frame, comps[0]) * GST_VIDEO_FRAME_COMP_PSTRIDE(frame, comps[0]);
-    const guint8 *row = GST_VIDEO_FRAME_PLANE_DATA(frame, plane);
-    for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(frame, comps[0]); y++) {
-        g_checksum_update(sum, row, bytes);
-        row += GST_VIDEO_FRAME_PLANE_STRIDE(frame, plane);
-    }
-}
-
 /* What is seen of a picture, and when. */
 static bool look(GstSample *sample, Shown *shown, GError **error)
 {
     const GstSegment *segment = gst_sample_get_segment(sample);
-    GstBuffer *buffer = gst_sample_get_buffer(sample);
-    GstVideoInfo info;
-    GstVideoFrame frame;
-    gsize n = DIGEST;
-    if (!gst_video_info_from_caps(&info, gst_sample_get_caps(sample)) || !GST_BUFFER_PTS_IS_VALID(buffer) ||
-        !gst_video_frame_map(&frame, &info, buffer, GST_MAP_READ)) {
-        g_set_error_literal(error, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED,
-                            "a picture without time or size");
+    const GstBuffer *buffer = gst_sample_get_buffer(sample);
+    if (!digest_sample(sample, shown->digest, error))
         return false;
-    }
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    for (guint plane = 0; plane < GST_VIDEO_FRAME_N_PLANES(&frame); plane++)
-        add_plane(sum, &frame, plane);
-    g_checksum_get_digest(sum, shown->digest, &n);
-    gst_video_frame_unmap(&frame);
     shown->pts = gst_segment_to_stream_time(segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
     shown->end =
         GST_BUFFER_DURATION_IS_VALID(buffer) ? shown->pts + GST_BUFFER_DURATION(buffer) : GST_CLOCK_TIME_NONE;

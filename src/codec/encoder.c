@@ -47,6 +47,8 @@ NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettin
     NervEncoder *enc = g_new0(NervEncoder, 1);
     enc->info = *info;
     enc->growth = 1.;
+    enc->segment_id = settings->first_segment;
+    enc->n_sent = settings->first_frame;
     tidy_rates(&enc->info);
     nerv_settings_copy(&enc->settings, settings);
     enc->frame_bytes = (nerv_pixels_bytes(&info->pixels) + 3) / 4 * 4;

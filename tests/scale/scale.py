@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""nerv-encode: what many workers make is byte by byte what one nervenc makes, by GNU parallel and by Slurm, with workers and with nerv-encode itself killed half-way.
+
+    scale.py NERV-ENCODE NERV-SEGMENT [CLUSTER...]
+
+CLUSTER: a command that runs another one with a Slurm cluster (slurm.sh); without it only GNU parallel is tried.
+"""
+import glob
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from expect import check, finish
+
+ENCODE, SEGMENT = sys.argv[1:3]
+CLUSTER = sys.argv[3:]
+FRAMES, PER_SEGMENT = 60, 8
+SEGMENTS = (FRAMES + PER_SEGMENT - 1) // PER_SEGMENT
+PROPERTIES = ["model=nerv-mlp", "epochs=40", "model-options=options,stem=16,base-channels=6,widths=<12,8>,strides=<4,2>"]
+FILTER = "videoconvert ! videoscale ! video/x-raw,width=64,height=48"
+ENVIRONMENT = dict(os.environ, NERV_SEGMENT=SEGMENT)
+
+
+def launch(text, *words):
+    subprocess.run(["gst-launch-1.0", "-q", *text.split(), *words], check=True, timeout=120)
+
+
+def make_clip(directory):
+    """Real seeks: key frames are far apart, and none is where a segment begins."""
+    path = os.path.join(directory, "a clip.mkv")  # with a space
+    launch(f"videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,width=128,height=96,framerate=30000/1001 ! vp8enc keyframe-max-dist=25 ! "
+           "matroskamux ! filesink", "location=" + path)
+    return path
+
+
+def plain(directory, clip):
+    path = os.path.join(directory, "plain.nerv")
+    launch("filesrc", "location=" + clip, "!", "decodebin", "!", *FILTER.split(), "!", "nervenc", f"segment-frames={PER_SEGMENT}", "warm-start=none", *PROPERTIES,
+           "!", "filesink", "location=" + path)
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def command(clip, out, *options):
+    return [*options, "-j2", f"-n{PER_SEGMENT}", "-f", FILTER, clip, out, *PROPERTIES]
+
+
+def expect(what, out, wanted, text):
+    with open(out, "rb") as f:
+        check(f.read() == wanted, f"{what}: other bytes than in one go")
+    check(re.search(rf"{SEGMENTS} segments, {len(wanted)} bytes, .* times as fast", text), f"{what}: {text}")
+    check(not os.path.exists(out + ".work"), f"{what}: the work folder is left")
+    print(f"{what}: {text.strip().splitlines()[-1]}")
+    os.unlink(out)
+
+
+def run(arguments, status=0, before=()):
+    done = subprocess.run([*before, ENCODE, *arguments], capture_output=True, text=True, timeout=150, env=ENVIRONMENT, check=False)
+    check(done.returncode == status, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def workers(out):
+    """Processes of nerv-segment that make segments of `out`."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"nerv-segment") and any(w.startswith(b"--out=" + out.encode()) for w in words):
+            found.append(int(path.split("/")[2]))
+    return found
+
+
+def segments(out):
+    return len(glob.glob(glob.escape(out) + ".work/*.nerv"))
+
+
+def half_way(player, out, least):
+    """A worker, once so many segments are there."""
+    end = time.monotonic() + 60
+    while player.poll() is None and time.monotonic() < end:
+        at_work = workers(out)
+        if segments(out) >= least and at_work:
+            return at_work[0]
+        time.sleep(.005)
+    check(False, "nothing at work half-way")
+    return None
+
+
+def with_a_worker_killed(what, clip, out, wanted, options, before=()):
+    player = subprocess.Popen([*before, ENCODE, *command(clip, out, *options)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT)
+    worker = half_way(player, out, 2)
+    if worker:
+        os.kill(worker, signal.SIGKILL)
+    text = player.communicate(timeout=150)[0]
+    check(player.returncode == 0, f"{what}: {text}")
+    expect(what, out, wanted, text)
+
+
+def killed_and_started_again(clip, out, wanted):
+    player = subprocess.Popen([ENCODE, *command(clip, out)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT, start_new_session=True)
+    half_way(player, out, 3)
+    os.killpg(player.pid, signal.SIGKILL)
+    player.communicate()
+    for pid in workers(out):
+        os.kill(pid, signal.SIGKILL)
+    check(not os.path.exists(out), "a file of some segments")
+    there = segments(out)
+    text = run(command(clip, out))
+    check(0 < there < SEGMENTS and f"{SEGMENTS - there} of {SEGMENTS} segments to do" in text, f"{there} were there: {text}")
+    expect("started again", out, wanted, text)
+
+
+def wrong(directory, clip):
+    out = os.path.join(directory, "wrong.nerv")
+    for arguments, says in (([clip], "OUT"), ([clip, out + ".mp4"], ".nerv"), ([clip + "x", out], "no such file"), (["-n0", clip, out], "--frames"),
+                            ([clip, out, "preset"], "PROPERTY=VALUE"), ([clip, out, "target-psnr=30"], "target-psnr"),
+                            ([clip, out, "max-encode-seconds=3"], "max-encode-seconds"), (["--what", clip, out], "--what")):
+        text = run(arguments, status=2)
+        check(says in text, f"{arguments}: {text}")
+    text = run(["--retries=1", f"-n{PER_SEGMENT}", clip, out, "presett=fast"], status=1)
+    check('no property "presett"' in text and "segments that could not be made" in text, text)
+    check(not os.path.exists(out), "a file of nothing")
+
+
+with tempfile.TemporaryDirectory() as d:
+    source = make_clip(d)
+    reference = plain(d, source)
+    target = os.path.join(d, "joined.nerv")
+    expect("GNU parallel, 2 slots", target, reference, run(command(source, target)))
+    with_a_worker_killed("GNU parallel, a worker killed", source, target, reference, [])
+    killed_and_started_again(source, target, reference)
+    if CLUSTER:
+        probe = subprocess.run([*CLUSTER, "true"], capture_output=True, text=True, timeout=100, check=False)
+        if probe.returncode == 77:
+            print("no Slurm: " + probe.stdout.strip())
+        else:
+            check(probe.returncode == 0, f"{probe.stdout}{probe.stderr}")
+            expect("Slurm, 2 slots", target, reference, run(command(source, target, "--slurm"), before=CLUSTER))
+            with_a_worker_killed("Slurm, a worker killed", source, target, reference, ["--slurm"], before=CLUSTER)
+    wrong(d, source)
+finish()
