@@ -3,8 +3,9 @@
 
     scale.py NERV-ENCODE NERV-SEGMENT [CLUSTER...]
 
-CLUSTER: a command that runs another one with a Slurm cluster (slurm.sh); without it only GNU parallel is tried.
+CLUSTER: a command that runs another one with a Slurm cluster (slurm.sh), which is tried in place of GNU parallel then. Exit status 77: there is none.
 """
+import contextlib
 import glob
 import os
 import re
@@ -82,13 +83,29 @@ def segments(out):
     return len(glob.glob(glob.escape(out) + ".work/*.nerv"))
 
 
+def stop(pid):
+    """Whether the process is there and stands still now."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(200):
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                state = f.read().rpartition(")")[2].split()[0]
+            if state in "TZX":
+                return state == "T"
+            time.sleep(.001)
+    except OSError:
+        pass
+    return False
+
+
 def half_way(player, out, least):
-    """A worker, once so many segments are there."""
+    """A worker in the middle of its segment, which it won't end: it is stopped. Once so many segments are there."""
     end = time.monotonic() + 60
     while player.poll() is None and time.monotonic() < end:
-        at_work = workers(out)
-        if segments(out) >= least and at_work:
-            return at_work[0]
+        if segments(out) >= least:
+            for pid in workers(out):
+                if stop(pid):
+                    return pid
         time.sleep(.005)
     check(False, "nothing at work half-way")
     return None
@@ -110,7 +127,8 @@ def killed_and_started_again(clip, out, wanted):
     os.killpg(player.pid, signal.SIGKILL)
     player.communicate()
     for pid in workers(out):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal.SIGKILL)
     check(not os.path.exists(out), "a file of some segments")
     there = segments(out)
     text = run(command(clip, out))
@@ -131,19 +149,21 @@ def wrong(directory, clip):
 
 
 with tempfile.TemporaryDirectory() as d:
-    source = make_clip(d)
-    reference = plain(d, source)
-    target = os.path.join(d, "joined.nerv")
-    expect("GNU parallel, 2 slots", target, reference, run(command(source, target)))
-    with_a_worker_killed("GNU parallel, a worker killed", source, target, reference, [])
-    killed_and_started_again(source, target, reference)
     if CLUSTER:
         probe = subprocess.run([*CLUSTER, "true"], capture_output=True, text=True, timeout=100, check=False)
         if probe.returncode == 77:
             print("no Slurm: " + probe.stdout.strip())
-        else:
-            check(probe.returncode == 0, f"{probe.stdout}{probe.stderr}")
-            expect("Slurm, 2 slots", target, reference, run(command(source, target, "--slurm"), before=CLUSTER))
-            with_a_worker_killed("Slurm, a worker killed", source, target, reference, ["--slurm"], before=CLUSTER)
-    wrong(d, source)
+            sys.exit(77)
+        check(probe.returncode == 0, f"{probe.stdout}{probe.stderr}")
+    source = make_clip(d)
+    reference = plain(d, source)
+    target = os.path.join(d, "joined.nerv")
+    if CLUSTER:
+        expect("Slurm, 2 slots", target, reference, run(command(source, target, "--slurm"), before=CLUSTER))
+        with_a_worker_killed("Slurm, a worker killed", source, target, reference, ["--slurm"], before=CLUSTER)
+    else:
+        expect("GNU parallel, 2 slots", target, reference, run(command(source, target)))
+        with_a_worker_killed("GNU parallel, a worker killed", source, target, reference, [])
+        killed_and_started_again(source, target, reference)
+        wrong(d, source)
 finish()

@@ -4,7 +4,8 @@
 # slurm.sh COMMAND...
 #
 # Runs a command with a Slurm cluster of this one machine, whose daemons live as long as it: slurmctld, slurmd and munged out of Debian's slurm-wlm and munge, in a
-# folder of their own, on ports of their own. As root, which slurmd wants. Exit status: the command's; 77 where Slurm is not installed or this is not root.
+# folder of their own, on ports of their own. As root, which slurmd wants. Exit status: the command's; 77 where Slurm is not installed or does not come up, or this
+# is not root.
 set -euo pipefail
 
 for program in munged slurmctld slurmd sbatch; do
@@ -68,8 +69,7 @@ for ((i = 0; i < 100; i++)); do
     sleep .2
 done
 if [[ $(sinfo -h -o %T 2>/dev/null) != idle ]]; then
-    echo 'slurm.sh: the cluster does not come up'
-    tail -n 5 "$work"/*.log
-    exit 1
+    echo "slurm.sh: the cluster does not come up: $(tail -qn 3 "$work"/*.log | tr "\n" " ")"
+    exit 77
 fi
 "$@"
