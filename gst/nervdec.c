@@ -25,6 +25,7 @@
 #include "nervdec.h"
 #include "nervoptions.h"
 #include "nervvideo.h"
+#include "nervvulkan.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_nerv_dec_debug);
 #define GST_CAT_DEFAULT gst_nerv_dec_debug
@@ -44,6 +45,9 @@ struct _GstNervDec
   /* streaming thread */
   GstVideoCodecState *input_state, *output_state;
   gsize pixel_bytes;            /* of an output frame, without padding */
+  GstNervVulkan *vulkan;
+  gboolean asked;               /* for a device to share, in vain */
+  gboolean images;              /* frames are Vulkan images */
 
   /* Of the network in use: what its segment is short of, for report_losses(). */
   guint64 networks;             /* its number */
@@ -69,7 +73,8 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
         "alignment = (string) au"));
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
-    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS));
+    GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS (GST_NERV_RAW_CAPS GST_NERV_IMAGE_CAPS));
 
 #define gst_nerv_dec_parent_class parent_class
 G_DEFINE_TYPE_WITH_CODE (GstNervDec, gst_nerv_dec, GST_TYPE_VIDEO_DECODER,
@@ -80,32 +85,6 @@ GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
 
 /* --- output format -------------------------------------------------------- */
 
-/* The stream's own format if downstream takes it, else the nearest. UNKNOWN if
- * nothing fits. */
-static GstVideoFormat
-choose_format (GstNervDec * self, GstVideoFormat source)
-{
-  GstPad *pad = GST_VIDEO_DECODER_SRC_PAD (self);
-  /* without a filter, as that would impose this element's order */
-  GstCaps *peer = gst_pad_peer_query_caps (pad, NULL);
-  GstCaps *template = gst_pad_get_pad_template_caps (pad);
-  GstCaps *allowed =
-      gst_caps_intersect_full (peer, template, GST_CAPS_INTERSECT_FIRST);
-  GstCaps *own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
-      gst_video_format_to_string (source), NULL);
-  GstVideoFormat format;
-
-  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own))
-    format = source;
-  else
-    format = gst_nerv_nearest_format (allowed, source);
-  gst_caps_unref (own);
-  gst_caps_unref (allowed);
-  gst_caps_unref (template);
-  gst_caps_unref (peer);
-  return format;
-}
-
 static GstFlowReturn
 update_output (GstNervDec * self)
 {
@@ -114,9 +93,16 @@ update_output (GstNervDec * self)
   NervPixels pixels;
   GstVideoFormat format;
   GError *error = NULL;
+  gboolean only;
 
   nerv_decoder_get_info (self->dec, &info);
-  format = choose_format (self, gst_nerv_format_to_gst (info.pixels.format));
+  format = gst_nerv_vulkan_is_open (self->vulkan)
+      ? gst_nerv_vulkan_peer_format (GST_VIDEO_DECODER_SRC_PAD (decoder), &only)
+      : GST_VIDEO_FORMAT_UNKNOWN;
+  self->images = format != GST_VIDEO_FORMAT_UNKNOWN;
+  if (!self->images)
+    format = gst_nerv_choose_format (GST_VIDEO_DECODER_SRC_PAD (decoder),
+        gst_nerv_format_to_gst (info.pixels.format));
   if (format == GST_VIDEO_FORMAT_UNKNOWN)
     return GST_FLOW_NOT_NEGOTIATED;
 
@@ -124,11 +110,13 @@ update_output (GstNervDec * self)
   self->output_state = gst_video_decoder_set_output_state (decoder, format,
       info.pixels.width, info.pixels.height, self->input_state);
   gst_nerv_video_info_apply (&info, &self->output_state->info);
+  if (self->images)
+    self->output_state->caps = gst_nerv_vulkan_caps (&self->output_state->info);
   if (!gst_nerv_pixels_from_info (&self->output_state->info, &pixels))
     return GST_FLOW_NOT_NEGOTIATED;
 
-  GST_DEBUG_OBJECT (self, "%dx%d, %s", pixels.width, pixels.height,
-      gst_video_format_to_string (format));
+  GST_DEBUG_OBJECT (self, "%dx%d, %s%s", pixels.width, pixels.height,
+      gst_video_format_to_string (format), self->images ? " images" : "");
   if (!nerv_decoder_set_output (self->dec, &pixels, &error)) {
     GST_NERV_ELEMENT_ERROR (self, error, "setting the output format");
     g_clear_error (&error);
@@ -144,25 +132,6 @@ update_output (GstNervDec * self)
 }
 
 /* --- frames --------------------------------------------------------------- */
-
-/* Whether anyone will see this frame. Tested against input_segment, as there is
- * no output_segment before the first frame is out. */
-static gboolean
-in_segment (GstNervDec * self, const GstVideoCodecFrame * frame)
-{
-  const GstSegment *segment = &GST_VIDEO_DECODER (self)->input_segment;
-  GstClockTime stop = GST_CLOCK_TIME_NONE;
-
-  if (segment->format != GST_FORMAT_TIME
-      || !GST_CLOCK_TIME_IS_VALID (frame->pts))
-    return TRUE;
-  /* Without a duration it would be cut to the segment's start and shown */
-  if (!GST_CLOCK_TIME_IS_VALID (frame->duration))
-    return frame->pts >= segment->start;
-  stop = frame->pts + frame->duration;
-  return gst_segment_clip (segment, GST_FORMAT_TIME, frame->pts, stop, NULL,
-      NULL);
-}
 
 /* Ends a frame that nobody will see. The base class takes a stream of which no
  * frame comes out for an error, and so does a seek to a stream's very end: before
@@ -278,13 +247,35 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   return ret;
 }
 
+/* Evaluates the frame into a buffer of system memory. */
+static gboolean
+fill_buffer (GstNervDec * self, GstBuffer * buffer, GError ** error)
+{
+  GstVideoFrame vframe;
+  NervFrame nframe;
+  gboolean ok;
+
+  /* Rows and planes of odd sizes have padding: what was in memory before must not
+   * go out with the pictures. */
+  if (gst_buffer_get_size (buffer) > self->pixel_bytes)
+    gst_buffer_memset (buffer, 0, 0, -1);
+  if (!gst_video_frame_map (&vframe, &self->output_state->info, buffer,
+          GST_MAP_WRITE)) {
+    g_set_error (error, NERV_ERROR, NERV_ERROR_DEVICE,
+        "a video frame can't be written");
+    return FALSE;
+  }
+  gst_nerv_frame_from_gst (&vframe, &nframe);
+  ok = nerv_decoder_render (self->dec, &nframe, error);
+  gst_video_frame_unmap (&vframe);
+  return ok;
+}
+
 static GstFlowReturn
 render (GstNervDec * self, GstVideoCodecFrame * frame)
 {
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
   GstFlowReturn ret = gst_video_decoder_allocate_output_frame (decoder, frame);
-  GstVideoFrame vframe;
-  NervFrame nframe;
   GError *error = NULL;
   gboolean ok;
 
@@ -292,22 +283,11 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
     gst_video_decoder_release_frame (decoder, frame);
     return ret;
   }
-  /* Rows and planes of odd sizes have padding: what was in memory before must not
-   * go out with the pictures. */
-  if (gst_buffer_get_size (frame->output_buffer) > self->pixel_bytes)
-    gst_buffer_memset (frame->output_buffer, 0, 0, -1);
-  if (!gst_video_frame_map (&vframe, &self->output_state->info,
-          frame->output_buffer, GST_MAP_WRITE)) {
-    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
-        ("A video frame could not be written."),
-        ("gst_video_frame_map() failed on %" GST_PTR_FORMAT,
-            frame->output_buffer));
-    gst_video_decoder_release_frame (decoder, frame);
-    return GST_FLOW_ERROR;
-  }
-  gst_nerv_frame_from_gst (&vframe, &nframe);
-  ok = nerv_decoder_render (self->dec, &nframe, &error);
-  gst_video_frame_unmap (&vframe);
+  if (self->images)
+    ok = gst_nerv_vulkan_render (self->vulkan, self->dec, frame->output_buffer,
+        &self->output_state->info, &error);
+  else
+    ok = fill_buffer (self, frame->output_buffer, &error);
   note_losses (self, TRUE);
   if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
     self->lost++;
@@ -337,6 +317,65 @@ is_unwanted (GstNervDec * self, GstVideoCodecFrame * frame)
       && !GST_VIDEO_CODEC_FRAME_IS_SYNC_POINT (frame);
 }
 
+static NervDecoder *
+open_decoder (GstNervDec * self, gboolean share_only)
+{
+  GstPad *pad = GST_VIDEO_DECODER_SRC_PAD (self);
+  NervDecoderSettings settings;
+  NervDecoder *dec = NULL;
+  GError *error = NULL;
+  gboolean only;
+
+  GST_OBJECT_LOCK (self);
+  settings = self->settings;
+  settings.device = g_strdup (settings.device);
+  settings.init_location = g_strdup (settings.init_location);
+  GST_OBJECT_UNLOCK (self);
+
+  if (gst_nerv_vulkan_peer_format (pad, &only) != GST_VIDEO_FORMAT_UNKNOWN) {
+    dec = gst_nerv_vulkan_open (self->vulkan, &settings, only);
+    self->asked = TRUE;
+  }
+  if (!dec && !share_only)
+    dec = nerv_decoder_new (&settings, &error);
+  if (error)
+    GST_NERV_ELEMENT_ERROR (self, error, "starting the decoder");
+  g_clear_error (&error);
+  nerv_decoder_settings_clear (&settings);
+  return dec;
+}
+
+static void
+use_decoder (GstNervDec * self, NervDecoder * dec)
+{
+  NervDecoder *old;
+
+  g_mutex_lock (&self->lock);
+  old = self->dec;
+  if (old)
+    nerv_decoder_get_stats (old, &self->last_stats);
+  self->dec = dec;
+  g_mutex_unlock (&self->lock);
+  nerv_decoder_free (old);
+  self->networks = self->concealed = self->lost = self->reported = 0;
+}
+
+/* Who takes images may have come after start(). A decoder on its device takes over
+ * where a network begins. */
+static void
+look_for_device (GstNervDec * self, const GstVideoCodecFrame * frame)
+{
+  NervDecoder *dec;
+
+  if (self->asked || !GST_VIDEO_CODEC_FRAME_IS_SYNC_POINT (frame))
+    return;
+  dec = open_decoder (self, TRUE);
+  if (!dec)
+    return;
+  use_decoder (self, dec);
+  g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
+}
+
 static GstFlowReturn
 gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
     GstVideoCodecFrame * frame)
@@ -346,6 +385,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   GstFlowReturn ret;
   gboolean handled;
 
+  look_for_device (self, frame);
   ret = send_unit (self, frame, &info, &handled);
   if (handled)
     return ret;
@@ -368,7 +408,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   if (!GST_CLOCK_TIME_IS_VALID (frame->duration) && info.duration_ns > 0)
     frame->duration = info.duration_ns;
 
-  if (!in_segment (self, frame)) {
+  if (!gst_nerv_in_segment (&decoder->input_segment, frame)) {
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is outside the segment",
         (guint64) info.frame);
     return skip_frame (self, frame);
@@ -387,43 +427,22 @@ static gboolean
 gst_nerv_dec_start (GstVideoDecoder * decoder)
 {
   GstNervDec *self = GST_NERV_DEC (decoder);
-  NervDecoderSettings settings;
   NervDecoder *dec;
-  GError *error = NULL;
 
-  GST_OBJECT_LOCK (self);
-  settings = self->settings;
-  settings.device = g_strdup (settings.device);
-  settings.init_location = g_strdup (settings.init_location);
-  GST_OBJECT_UNLOCK (self);
-
-  dec = nerv_decoder_new (&settings, &error);
-  nerv_decoder_settings_clear (&settings);
-  if (!dec) {
-    GST_NERV_ELEMENT_ERROR (self, error, "starting the decoder");
-    g_clear_error (&error);
-    return FALSE;
-  }
-  g_mutex_lock (&self->lock);
-  self->dec = dec;
-  g_mutex_unlock (&self->lock);
-  self->networks = self->concealed = self->lost = self->reported = 0;
-  return TRUE;
+  self->asked = FALSE;
+  dec = open_decoder (self, FALSE);
+  if (dec)
+    use_decoder (self, dec);
+  return dec != NULL;
 }
 
 static gboolean
 gst_nerv_dec_stop (GstVideoDecoder * decoder)
 {
   GstNervDec *self = GST_NERV_DEC (decoder);
-  NervDecoder *dec;
 
-  g_mutex_lock (&self->lock);
-  dec = self->dec;
-  if (dec)
-    nerv_decoder_get_stats (dec, &self->last_stats);
-  self->dec = NULL;
-  g_mutex_unlock (&self->lock);
-  nerv_decoder_free (dec);
+  use_decoder (self, NULL);
+  gst_nerv_vulkan_close (self->vulkan);
   g_clear_pointer (&self->input_state, gst_video_codec_state_unref);
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
   return TRUE;
@@ -455,30 +474,25 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
   return TRUE;
 }
 
-/* Asks for rows and planes wherever downstream likes them. A pool that changes what
- * it is asked for gets another chance, and one that can't do it stays with what the
- * base class and it agreed on. */
 static gboolean
-request_video_meta (GstBufferPool * pool, GstCaps * caps, guint size,
-    guint min, guint max)
+gst_nerv_dec_src_query (GstVideoDecoder * decoder, GstQuery * query)
 {
-  GstStructure *config = gst_buffer_pool_get_config (pool);
-  GstStructure *agreed = gst_structure_copy (config);
-  gboolean ok;
+  return gst_nerv_vulkan_handle_query (GST_NERV_DEC (decoder)->vulkan, query)
+      || GST_VIDEO_DECODER_CLASS (parent_class)->src_query (decoder, query);
+}
 
-  gst_buffer_pool_config_add_option (config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-  ok = gst_buffer_pool_set_config (pool, config);
-  if (!ok) {
-    config = gst_buffer_pool_get_config (pool);
-    if (gst_buffer_pool_config_validate_params (config, caps, size, min, max))
-      ok = gst_buffer_pool_set_config (pool, config);
-    else
-      gst_structure_free (config);
-  }
-  if (!ok)
-    return gst_buffer_pool_set_config (pool, agreed);
-  gst_structure_free (agreed);
-  return TRUE;
+static gboolean
+gst_nerv_dec_sink_query (GstVideoDecoder * decoder, GstQuery * query)
+{
+  return gst_nerv_vulkan_handle_query (GST_NERV_DEC (decoder)->vulkan, query)
+      || GST_VIDEO_DECODER_CLASS (parent_class)->sink_query (decoder, query);
+}
+
+static void
+gst_nerv_dec_set_context (GstElement * element, GstContext * context)
+{
+  gst_nerv_vulkan_set_context (GST_NERV_DEC (element)->vulkan, context);
+  GST_ELEMENT_CLASS (parent_class)->set_context (element, context);
 }
 
 static gboolean
@@ -489,6 +503,9 @@ gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
   guint size, min, max;
   gboolean ok;
 
+  if (GST_NERV_DEC (decoder)->images)
+    return gst_nerv_vulkan_decide_allocation (GST_NERV_DEC (decoder)->vulkan,
+        query);
   if (!GST_VIDEO_DECODER_CLASS (parent_class)->decide_allocation (decoder,
           query))
     return FALSE;
@@ -500,7 +517,7 @@ gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
   gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
   if (!pool)
     return TRUE;
-  ok = request_video_meta (pool, caps, size, min, max);
+  ok = gst_nerv_request_video_meta (pool, caps, size, min, max);
   if (!ok)
     GST_WARNING_OBJECT (decoder, "%" GST_PTR_FORMAT " can't be configured",
         pool);
@@ -522,18 +539,7 @@ create_stats (GstNervDec * self)
     s = self->last_stats;
   g_mutex_unlock (&self->lock);
 
-  return gst_structure_new ("nervdec-stats",
-      "segment", G_TYPE_UINT, s.segment_id,
-      "frames", G_TYPE_UINT64, (guint64) s.frames,
-      "render-seconds", G_TYPE_DOUBLE, s.render_seconds,
-      "fps", G_TYPE_DOUBLE,
-      s.render_seconds > 0 ? s.frames / s.render_seconds : 0.0,
-      "device", G_TYPE_STRING, s.device,
-      "model", G_TYPE_STRING, s.model,
-      "parameters", G_TYPE_INT64, (gint64) s.parameters,
-      "network-bytes", G_TYPE_UINT64, (guint64) s.network_bytes,
-      "concealed", G_TYPE_UINT64, (guint64) s.concealed,
-      "peak-bytes", G_TYPE_UINT64, (guint64) s.peak_bytes, NULL);
+  return gst_nerv_decoder_stats (&s);
 }
 
 static void
@@ -607,6 +613,7 @@ gst_nerv_dec_finalize (GObject * object)
   GstNervDec *self = GST_NERV_DEC (object);
 
   nerv_decoder_free (self->dec);
+  gst_nerv_vulkan_free (self->vulkan);
   nerv_decoder_settings_clear (&self->settings);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -618,6 +625,7 @@ gst_nerv_dec_init (GstNervDec * self)
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
 
   g_mutex_init (&self->lock);
+  self->vulkan = gst_nerv_vulkan_new (GST_ELEMENT (self));
   nerv_decoder_settings_init (&self->settings);
   gst_video_decoder_set_packetized (decoder, TRUE);
   gst_video_decoder_set_needs_format (decoder, TRUE);
@@ -638,6 +646,7 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   gobject_class->set_property = gst_nerv_dec_set_property;
   gobject_class->get_property = gst_nerv_dec_get_property;
   gobject_class->finalize = gst_nerv_dec_finalize;
+  element_class->set_context = GST_DEBUG_FUNCPTR (gst_nerv_dec_set_context);
 
   nerv_decoder_settings_init (&d);
   g_object_class_install_property (gobject_class, PROP_DEVICE,
@@ -663,7 +672,8 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   g_object_class_install_property (gobject_class, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "What was decoded so far: segment, frames, render-seconds, fps, "
-          "device, model, parameters, network-bytes, concealed, peak-bytes",
+          "device, model, parameters, network-bytes, concealed, peak-bytes, "
+          "readbacks",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   nerv_decoder_settings_clear (&d);
 
@@ -680,6 +690,8 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   decoder_class->handle_frame = GST_DEBUG_FUNCPTR (gst_nerv_dec_handle_frame);
   decoder_class->finish = GST_DEBUG_FUNCPTR (gst_nerv_dec_finish);
   decoder_class->flush = GST_DEBUG_FUNCPTR (gst_nerv_dec_flush);
+  decoder_class->src_query = GST_DEBUG_FUNCPTR (gst_nerv_dec_src_query);
+  decoder_class->sink_query = GST_DEBUG_FUNCPTR (gst_nerv_dec_sink_query);
   decoder_class->decide_allocation =
       GST_DEBUG_FUNCPTR (gst_nerv_dec_decide_allocation);
 }

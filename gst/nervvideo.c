@@ -39,6 +39,13 @@ gst_nerv_format_to_gst (gint32 format)
   return GST_VIDEO_FORMAT_UNKNOWN;
 }
 
+static GstVideoFormat
+opaque (GstVideoFormat format)
+{
+  return format == GST_VIDEO_FORMAT_RGBA ? GST_VIDEO_FORMAT_RGBx
+      : format == GST_VIDEO_FORMAT_BGRA ? GST_VIDEO_FORMAT_BGRx : format;
+}
+
 gboolean
 gst_nerv_pixels_from_info (const GstVideoInfo * info, NervPixels * pixels)
 {
@@ -48,7 +55,7 @@ gst_nerv_pixels_from_info (const GstVideoInfo * info, NervPixels * pixels)
 
   memset (pixels, 0, sizeof (*pixels));
   for (i = 0; i < G_N_ELEMENTS (formats); i++)
-    if (formats[i].gst == GST_VIDEO_INFO_FORMAT (info))
+    if (formats[i].gst == opaque (GST_VIDEO_INFO_FORMAT (info)))
       break;
   if (i == G_N_ELEMENTS (formats))
     return FALSE;
@@ -122,8 +129,8 @@ gst_nerv_video_info_from_sequence (const NervSequence * seq,
   nerv->par_d = seq->par_d;
 }
 
-GstVideoFormat
-gst_nerv_nearest_format (GstCaps * allowed, GstVideoFormat source)
+static GstVideoFormat
+nearest_format (GstCaps * allowed, GstVideoFormat source)
 {
   const GstVideoFormatInfo *own = gst_video_format_get_info (source);
   GstVideoFormat first = GST_VIDEO_FORMAT_UNKNOWN;
@@ -269,6 +276,86 @@ make_sentence (const gchar * message)
       : g_strconcat (text, ".", NULL);
   g_free (text);
   return sentence;
+}
+
+/* Tested against the input's segment, as there is none of the output before the
+ * first frame is out. */
+gboolean
+gst_nerv_in_segment (const GstSegment * segment,
+    const GstVideoCodecFrame * frame)
+{
+  if (segment->format != GST_FORMAT_TIME
+      || !GST_CLOCK_TIME_IS_VALID (frame->pts))
+    return TRUE;
+  /* Without a duration it would be cut to the segment's start and shown */
+  if (!GST_CLOCK_TIME_IS_VALID (frame->duration))
+    return frame->pts >= segment->start;
+  return gst_segment_clip (segment, GST_FORMAT_TIME, frame->pts,
+      frame->pts + frame->duration, NULL, NULL);
+}
+
+GstStructure *
+gst_nerv_decoder_stats (const NervDecoderStats * s)
+{
+  return gst_structure_new ("nervdec-stats",
+      "segment", G_TYPE_UINT, s->segment_id,
+      "frames", G_TYPE_UINT64, (guint64) s->frames,
+      "render-seconds", G_TYPE_DOUBLE, s->render_seconds,
+      "fps", G_TYPE_DOUBLE,
+      s->render_seconds > 0 ? s->frames / s->render_seconds : 0.0,
+      "device", G_TYPE_STRING, s->device,
+      "model", G_TYPE_STRING, s->model,
+      "parameters", G_TYPE_INT64, (gint64) s->parameters,
+      "network-bytes", G_TYPE_UINT64, (guint64) s->network_bytes,
+      "concealed", G_TYPE_UINT64, (guint64) s->concealed,
+      "peak-bytes", G_TYPE_UINT64, (guint64) s->peak_bytes,
+      "readbacks", G_TYPE_UINT64, (guint64) s->readbacks, NULL);
+}
+
+GstVideoFormat
+gst_nerv_choose_format (GstPad * pad, GstVideoFormat source)
+{
+  /* without a filter, as that would impose this element's order */
+  GstCaps *peer = gst_pad_peer_query_caps (pad, NULL);
+  GstCaps *template = gst_pad_get_pad_template_caps (pad);
+  GstCaps *allowed =
+      gst_caps_intersect_full (peer, template, GST_CAPS_INTERSECT_FIRST);
+  GstCaps *own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
+      gst_video_format_to_string (source), NULL);
+  GstVideoFormat format;
+
+  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own))
+    format = source;
+  else
+    format = nearest_format (allowed, source);
+  gst_caps_unref (own);
+  gst_caps_unref (allowed);
+  gst_caps_unref (template);
+  gst_caps_unref (peer);
+  return format;
+}
+
+gboolean
+gst_nerv_request_video_meta (GstBufferPool * pool, GstCaps * caps, guint size,
+    guint min, guint max)
+{
+  GstStructure *config = gst_buffer_pool_get_config (pool);
+  GstStructure *agreed = gst_structure_copy (config);
+  gboolean ok;
+
+  gst_buffer_pool_config_add_option (config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+  ok = gst_buffer_pool_set_config (pool, config);
+  if (!ok) {
+    config = gst_buffer_pool_get_config (pool);
+    if (gst_buffer_pool_config_validate_params (config, caps, size, min, max))
+      ok = gst_buffer_pool_set_config (pool, config);
+    else
+      gst_structure_free (config);
+  }
+  if (!ok)
+    return gst_buffer_pool_set_config (pool, agreed);
+  gst_structure_free (agreed);
+  return TRUE;
 }
 
 void

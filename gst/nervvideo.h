@@ -23,7 +23,8 @@
 
 GST_DEBUG_CATEGORY_EXTERN (gst_nerv_debug);
 
-/* FALSE if the format is none of the five. */
+/* FALSE if the format is none of the five; RGBA and BGRA are those with an x, since
+ * all that this codec has is opaque. */
 gboolean gst_nerv_pixels_from_info (const GstVideoInfo * info,
     NervPixels * pixels);
 gboolean gst_nerv_video_info_from_gst (const GstVideoInfo * info,
@@ -32,10 +33,17 @@ gboolean gst_nerv_video_info_from_gst (const GstVideoInfo * info,
 /* GST_VIDEO_FORMAT_UNKNOWN for a value that is no NervPixelFormat. */
 GstVideoFormat gst_nerv_format_to_gst (gint32 format);
 
-/* The first of downstream's formats, or the first of the stream's own colour model
- * if there is one: another model costs a conversion that loses something. */
-GstVideoFormat gst_nerv_nearest_format (GstCaps * allowed,
-    GstVideoFormat source);
+/* The stream's own format if the pad's peer takes it, else the first that it takes of
+ * those of the stream's colour model, since another one costs a conversion that loses
+ * something, else the first of all. UNKNOWN if nothing fits. */
+GstVideoFormat gst_nerv_choose_format (GstPad * pad, GstVideoFormat source);
+
+/* Whether anyone will see this frame. */
+gboolean gst_nerv_in_segment (const GstSegment * segment,
+    const GstVideoCodecFrame * frame);
+
+/* nervdec's property of that name. */
+GstStructure *gst_nerv_decoder_stats (const NervDecoderStats * s);
 
 /* Frame rate, pixel aspect ratio, colorimetry and chroma siting of a stream,
  * written to an info whose format and size are set already. If the info's
@@ -57,6 +65,12 @@ void gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv);
 
 /* Complete video/x-nerv caps. */
 GstCaps *gst_nerv_caps_from_sequence (const NervSequence * seq);
+
+/* Asks a pool for rows and planes wherever downstream likes them. One that changes
+ * what it is asked for gets another chance, and one that can't do it stays with what
+ * it had. */
+gboolean gst_nerv_request_video_meta (GstBufferPool * pool, GstCaps * caps,
+    guint size, guint min, guint max);
 
 /* Posts an error message. `error` is libnerv's (its sentence is for people);
  * `doing` says for the debug text what the element was at. */

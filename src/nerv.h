@@ -245,6 +245,7 @@ typedef struct {
     uint64_t networks;          /* read so far; one that is sent again while it is here is not read again */
     uint64_t
         plans; /* made so far: one serves all networks of one configuration in succession, in one layout */
+    uint64_t readbacks; /* copies from a Vulkan device to memory of the host; 0 on a CPU */
     char device[128];
     char model[256];
 } NervDecoderStats;

@@ -145,7 +145,39 @@ bool nerv_exec_read(NervExec *exec, const NervTensor *output, void *dst, GError 
                     output->name ? output->name : "(unnamed)");
         return false;
     }
+    if (exec->keeps_outputs) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "outputs are kept on the device");
+        return false;
+    }
     return exec->be->klass->exec_read(exec, output, dst, error);
+}
+
+bool nerv_exec_keep_outputs(NervExec *exec, GError **error)
+{
+    if (exec->keeps_outputs)
+        return true;
+    if (!exec->be->klass->exec_keep_outputs) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED, "%s has no images", exec->be->description);
+        return false;
+    }
+    return exec->keeps_outputs = exec->be->klass->exec_keep_outputs(exec, error);
+}
+
+bool nerv_exec_export(NervExec *exec, const NervTensor *output, size_t offset, const void *target,
+                      GError **error)
+{
+    if (!output->is_output || !exec->keeps_outputs || offset >= nerv_tensor_bytes(output)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "tensor %s is no output that is kept, or ends before byte %zu",
+                    output->name ? output->name : "(unnamed)", offset);
+        return false;
+    }
+    return exec->be->klass->exec_export(exec, output, offset, target, error);
+}
+
+bool nerv_exec_export_wait(NervExec *exec, GError **error)
+{
+    return !exec->keeps_outputs || exec->be->klass->exec_export_wait(exec, error);
 }
 
 bool nerv_exec_set_slots(NervExec *exec, uint32_t n_slots, GError **error)

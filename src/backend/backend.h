@@ -32,6 +32,11 @@ typedef struct {
     bool (*exec_wait)(NervExec *exec, GError **error);
     bool (*exec_set_slots)(NervExec *exec, uint32_t n_slots, GError **error);
     bool (*exec_profile)(NervExec *exec, bool on, GError **error);
+    /* See nerv_exec_keep_outputs(). NULL: outputs can only be read. */
+    bool (*exec_keep_outputs)(NervExec *exec, GError **error);
+    bool (*exec_export)(NervExec *exec, const NervTensor *output, size_t offset, const void *target,
+                        GError **error);
+    bool (*exec_export_wait)(NervExec *exec, GError **error);
     /* See nerv_backend_lane_new(). NULL: runs of one exec overlap in its slots instead. */
     NervBackend *(*lane_new)(NervBackend *be, uint32_t n_threads, GError **error);
 } NervBackendClass;
@@ -44,6 +49,7 @@ typedef struct {
     uint64_t recordings;  /* of command buffers */
     uint64_t descriptors; /* sets written */
     uint64_t pipelines;   /* made */
+    uint64_t readbacks;   /* copies from the device to memory of the host */
 } NervBackendStats;
 
 /* Common heads; backends embed them as their first member. */
@@ -67,6 +73,7 @@ struct NervExec {
     NervBackend *be;
     NervPlan *plan;
     uint32_t n_slots, slot; /* how many there are, and the one in use */
+    bool keeps_outputs;
 };
 
 /* For backends: accounts `bytes` more as live, or fails with NERV_ERROR_MEMORY over the limit; and gives them
@@ -133,6 +140,15 @@ bool nerv_exec_read(NervExec *exec, const NervTensor *output, void *dst, GError 
  * and changes nothing if it fails. The CPU backend runs at once, in nerv_exec_run(). */
 bool nerv_exec_set_slots(NervExec *exec, uint32_t n_slots, GError **error);
 void nerv_exec_use_slot(NervExec *exec, uint32_t slot);
+
+/* For who shows outputs on the device that makes them. From here on outputs stay there: nerv_exec_read() is refused, and
+ * nerv_exec_export() starts a copy of the part of an output that begins at byte `offset` to `target`, behind the slot's last run, for which it need not be waited. What a target is the backend says:
+ * Vulkan: NervVulkanFrame, see nerv_vulkan.h. One copy is under way at most, a second call waits for the first; export_wait waits until it is
+ * done, and not for runs that were started behind it. keep_outputs waits for all runs. NERV_ERROR_UNSUPPORTED on the CPU, whose outputs are there for all to read. */
+bool nerv_exec_keep_outputs(NervExec *exec, GError **error);
+bool nerv_exec_export(NervExec *exec, const NervTensor *output, size_t offset, const void *target,
+                      GError **error);
+bool nerv_exec_export_wait(NervExec *exec, GError **error);
 
 /* Clears the plan's profile and starts to time its steps, or stops to; waits for all runs first. Each step of a timed run is
  * done before the next begins, so a run may take longer than one that is not timed. A run's times are in exec->plan->profile

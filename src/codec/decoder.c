@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/decoder.h"
 #include "codec/renderer.h"
 #include "codec/delta.h"
 #include "codec/residual.h"
@@ -40,6 +41,7 @@ struct NervDecoder {
         image; /* room for the next one's weights as they lie in `params`: fresh memory would cost a tenth of a parse */
     NervRenderer *renderer; /* in the layout `rendered`; NULL until the first render */
     NervPixels rendered;
+    bool exports; /* the renderer's frames stay on the device */
 
     NervPixels output;
     bool output_chosen;
@@ -61,14 +63,15 @@ void nerv_decoder_settings_clear(NervDecoderSettings *s)
     g_clear_pointer(&s->init_location, g_free);
 }
 
-NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **error)
+NervDecoder *nerv_decoder_new_on(const NervDecoderSettings *settings, NervBackend *be, GError **error)
 {
     g_autoptr(NervInit) init = NULL;
-    if (settings->init_location && !(init = nerv_init_load(settings->init_location, error)))
-        return NULL;
-    NervBackend *be = nerv_backend_open(settings->device, settings->threads, error);
     if (!be)
         return NULL;
+    if (settings->init_location && !(init = nerv_init_load(settings->init_location, error))) {
+        nerv_backend_free(be);
+        return NULL;
+    }
     NervDecoder *dec = g_new0(NervDecoder, 1);
     dec->be = be;
     dec->settings = *settings;
@@ -84,6 +87,12 @@ NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **erro
     g_mutex_init(&dec->lock);
     g_strlcpy(dec->stats.device, be->description, sizeof(dec->stats.device));
     return dec;
+}
+
+NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **error)
+{
+    return nerv_decoder_new_on(settings, nerv_backend_open(settings->device, settings->threads, error),
+                               error);
 }
 
 static void forget_unit(NervDecoder *dec)
@@ -520,18 +529,21 @@ static void default_output(NervDecoder *dec)
 }
 
 /* In the present layout. */
-static bool make_renderer(NervDecoder *dec, GError **error)
+static bool make_renderer(NervDecoder *dec, bool exports, GError **error)
 {
-    if (dec->renderer && !memcmp(&dec->rendered, &dec->output, sizeof(dec->output)))
+    NervRenderer *(*make)(NervBackend *, NervParams *, NervKeyring *, const NervPixels *, GError **) =
+        exports ? nerv_renderer_new_exporting : nerv_renderer_new;
+    if (dec->renderer && dec->exports == exports &&
+        !memcmp(&dec->rendered, &dec->output, sizeof(dec->output)))
         return true;
     g_clear_pointer(&dec->renderer, nerv_renderer_free);
     dec->rendered = dec->output;
+    dec->exports = exports;
     const bool is_spare = dec->unit || dec->image;
-    dec->renderer =
-        nerv_renderer_new(dec->be, dec->params, dec->keyring, &dec->output, is_spare ? NULL : error);
+    dec->renderer = make(dec->be, dec->params, dec->keyring, &dec->output, is_spare ? NULL : error);
     if (!dec->renderer && is_spare) {
         drop_spare(dec); /* its memory may be what is missing */
-        dec->renderer = nerv_renderer_new(dec->be, dec->params, dec->keyring, &dec->output, error);
+        dec->renderer = make(dec->be, dec->params, dec->keyring, &dec->output, error);
     }
     if (!dec->renderer)
         return false;
@@ -541,7 +553,15 @@ static bool make_renderer(NervDecoder *dec, GError **error)
     return true;
 }
 
-bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error)
+const NervPixels *nerv_decoder_output(NervDecoder *dec)
+{
+    if (!dec->output_chosen)
+        default_output(dec);
+    return &dec->output;
+}
+
+/* To the planes of `frame`, or to `target`. */
+static bool render(NervDecoder *dec, const NervFrame *frame, const void *target, GError **error)
 {
     const gint64 start_us = g_get_monotonic_time();
     if (!dec->is_synced || !dec->frame_valid) {
@@ -550,16 +570,29 @@ bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **erro
     }
     if (!dec->output_chosen)
         default_output(dec);
-    if (!make_renderer(dec, error) ||
-        !nerv_renderer_get(dec->renderer, (int32_t)dec->frame.index, frame, error))
+    const int32_t index = (int32_t)dec->frame.index;
+    if (!make_renderer(dec, target != NULL, error) ||
+        !(target ? nerv_renderer_export(dec->renderer, index, target, error)
+                 : nerv_renderer_get(dec->renderer, index, frame, error)))
         return false;
     g_mutex_lock(&dec->lock);
     dec->stats.frames++;
     dec->stats.render_seconds += (double)(g_get_monotonic_time() - start_us) * 1e-6;
     dec->stats.peak_bytes = dec->be->peak_bytes;
+    dec->stats.readbacks = dec->be->stats.readbacks;
     dec->stats.concealed = nerv_keyring_concealed(dec->keyring, &dec->stats.network_concealed);
     g_mutex_unlock(&dec->lock);
     return true;
+}
+
+bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error)
+{
+    return render(dec, frame, NULL, error);
+}
+
+bool nerv_decoder_export(NervDecoder *dec, const void *target, GError **error)
+{
+    return render(dec, NULL, target, error);
 }
 
 void nerv_decoder_get_stats(NervDecoder *dec, NervDecoderStats *stats)

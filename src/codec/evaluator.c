@@ -92,3 +92,8 @@ bool nerv_evaluator_read(NervEvaluator *ev, uint8_t *dst, GError **error)
 {
     return nerv_exec_read(ev->exec, ev->pixels, dst, error);
 }
+
+bool nerv_evaluator_export(NervEvaluator *ev, int32_t at, const void *target, GError **error)
+{
+    return nerv_exec_export(ev->exec, ev->pixels, (size_t)at * ev->frame_bytes, target, error);
+}

@@ -34,3 +34,5 @@ bool nerv_evaluator_start(NervEvaluator *ev, int32_t run, GError **error);
 /* The same for times between frames (nerv_model_input_at()). */
 bool nerv_evaluator_start_at(NervEvaluator *ev, int32_t run, double later, GError **error);
 bool nerv_evaluator_read(NervEvaluator *ev, uint8_t *dst, GError **error);
+/* Instead, once the exec keeps its outputs: starts a copy of the run's frame `at` to a target of nerv_exec_export(). */
+bool nerv_evaluator_export(NervEvaluator *ev, int32_t at, const void *target, GError **error);

@@ -38,7 +38,7 @@ struct NervRenderer {
     int32_t last, difference; /* the last run asked for, NONE; from the one before to it, 0: unknown */
     int32_t stride;
     bool is_first;    /* nothing was asked for yet, or since a seek */
-    uint8_t *picture; /* the frames of run `shown`, or NONE */
+    uint8_t *picture; /* the frames of run `shown`, or NONE; NULL: they stay in their place on the device */
     int32_t shown;
     NervRendererStats stats;
 };
@@ -48,8 +48,8 @@ static uint32_t number(const NervRenderer *r, const Place *place)
     return (uint32_t)(place - r->places);
 }
 
-NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, NervKeyring *keyring,
-                                const NervPixels *output, GError **error)
+static NervRenderer *renderer_new(NervBackend *be, NervParams *params, NervKeyring *keyring,
+                                  const NervPixels *output, GError **error)
 {
     NervRenderer *r = g_new0(NervRenderer, 1);
     r->be = be;
@@ -60,16 +60,22 @@ NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, NervKeyring
     r->stride = 1;
     r->is_first = true;
     r->ev = nerv_evaluator_new(be, params, keyring, output, error);
-    if (!r->ev)
-        goto error;
-    r->picture = g_try_malloc(r->ev->run_bytes);
-    if (!r->picture) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a frame");
-        goto error;
-    }
-    return r;
+    if (r->ev)
+        return r;
+    nerv_renderer_free(r);
+    return NULL;
+}
 
-error:
+NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, NervKeyring *keyring,
+                                const NervPixels *output, GError **error)
+{
+    NervRenderer *r = renderer_new(be, params, keyring, output, error);
+    if (!r)
+        return NULL;
+    r->picture = g_try_malloc(r->ev->run_bytes);
+    if (r->picture)
+        return r;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a frame");
     nerv_renderer_free(r);
     return NULL;
 }
@@ -344,13 +350,20 @@ static void copy_planes(const NervRenderer *r, int32_t at, const NervFrame *dst)
                    picture + plane[i].offset + (size_t)y * plane[i].stride, plane[i].row_bytes);
 }
 
+static bool is_frame(const NervRenderer *r, int32_t frame, GError **error)
+{
+    const int32_t n = r->params->model->clip.n_frames;
+    if (frame >= 0 && frame < n)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "frame %d of %d", frame, n);
+    return false;
+}
+
 bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error)
 {
     const NervModel *model = r->params->model;
-    if (frame < 0 || frame >= model->clip.n_frames) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "frame %d of %d", frame, model->clip.n_frames);
+    if (!is_frame(r, frame, error))
         return false;
-    }
     const int32_t run = nerv_model_run_of(model, frame);
     if (run != r->last || model->run_frames == 1)
         predict(r, run);
@@ -366,6 +379,71 @@ bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GEr
     if (make || (r->places_made && model->run_frames > 1))
         look_ahead(r, NULL);
     return true;
+}
+
+/* --- frames that stay on the device --- */
+
+NervRenderer *nerv_renderer_new_exporting(NervBackend *be, NervParams *params, NervKeyring *keyring,
+                                          const NervPixels *output, GError **error)
+{
+    NervRenderer *r = renderer_new(be, params, keyring, output, error);
+    if (!r)
+        return NULL;
+    if (!nerv_exec_keep_outputs(r->ev->exec, error)) {
+        nerv_renderer_free(r);
+        return NULL;
+    }
+    r->n_places = 1; /* a run is in a place even where none is computed ahead */
+    r->places[0].run = NONE;
+    return r;
+}
+
+/* With the first frame behind a seek on its way. */
+static void make_slots_ahead(NervRenderer *r)
+{
+    GError *error = NULL;
+    r->places_made = true;
+    if (make_slots(r, &error)) {
+        for (uint32_t i = 1; i < N_SLOTS; i++)
+            r->places[i].run = NONE;
+        r->n_places = N_SLOTS;
+    }
+    if (error)
+        g_debug("nothing is computed ahead: %s", error->message);
+    g_clear_error(&error);
+}
+
+/* The copy is in line behind its run and before the next one, which the device goes on with while this frame is shown. A run stays in its place
+ * for its other frames. */
+bool nerv_renderer_export(NervRenderer *r, int32_t frame, const void *target, GError **error)
+{
+    const NervModel *model = r->params->model;
+    if (!is_frame(r, frame, error))
+        return false;
+    const int32_t run = nerv_model_run_of(model, frame);
+    if (run != r->last || model->run_frames == 1)
+        predict(r, run);
+    if (!r->is_first && !r->places_made && is_run(r, run + r->stride))
+        make_slots_ahead(r);
+    Place *place = find(r, run);
+    r->stats.n_foreseen += place != NULL;
+    r->stats.n_at_once += place == NULL;
+    if (!place) {
+        place = free_place(r, NULL);
+        if (!place)
+            place = &r->places[0];
+        start(r, place, run);
+    }
+    nerv_exec_use_slot(r->ev->exec, number(r, place));
+    bool ok = !place->error;
+    if (!ok)
+        g_propagate_error(error, g_steal_pointer(&place->error));
+    ok = ok && nerv_evaluator_export(r->ev, frame - nerv_model_run(model, run).first, target, error);
+    if (!ok)
+        place->run = NONE;
+    look_ahead(r, place);
+    r->is_first = false;
+    return ok && nerv_exec_export_wait(r->ev->exec, error);
 }
 
 void nerv_renderer_get_stats(const NervRenderer *r, NervRendererStats *stats)

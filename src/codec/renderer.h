@@ -18,6 +18,10 @@ typedef struct NervRenderer NervRenderer;
 
 NervRenderer *nerv_renderer_new(NervBackend *be, NervParams *params, NervKeyring *keyring,
                                 const NervPixels *output, GError **error);
+/* One whose frames stay on the device that makes them: for nerv_renderer_export(), not for nerv_renderer_get(). NERV_ERROR_UNSUPPORTED where
+ * nerv_exec_keep_outputs() is. */
+NervRenderer *nerv_renderer_new_exporting(NervBackend *be, NervParams *params, NervKeyring *keyring,
+                                          const NervPixels *output, GError **error);
 /* Gives up what is being computed and returns within some milliseconds on a CPU; a GPU ends the frame that it has begun. */
 void nerv_renderer_free(NervRenderer *r);
 
@@ -25,6 +29,9 @@ void nerv_renderer_free(NervRenderer *r);
  * for and on however many threads. Where it was not foreseen it is computed at once, on all threads. An error is this frame's;
  * others can still be had. */
 bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error);
+
+/* The same to a target of nerv_exec_export(), whose frame is there when this returns. */
+bool nerv_renderer_export(NervRenderer *r, int32_t frame, const void *target, GError **error);
 
 /* After a seek: drops what is computed ahead, at once, and takes the next frame for a first one, which pays for no other. */
 void nerv_renderer_restart(NervRenderer *r);

@@ -61,7 +61,12 @@ bool nerv_vk_submit(NervVk *vk, VkCommandBuffer cmd, VkFence fence, GError **err
     if (!nerv_vk_alive(vk, error))
         return false;
     vk->base.stats.submissions++;
-    return nerv_vk_check(vk, vkQueueSubmit(vk->queue, 1, &submit, fence), "submit work", error);
+    if (vk->wrapped.lock)
+        vk->wrapped.lock(vk->wrapped.user);
+    const VkResult result = vkQueueSubmit(vk->queue, 1, &submit, fence);
+    if (vk->wrapped.unlock)
+        vk->wrapped.unlock(vk->wrapped.user);
+    return nerv_vk_check(vk, result, "submit work", error);
 }
 
 bool nerv_vk_fence_wait(NervVk *vk, VkFence fence, GError **error)

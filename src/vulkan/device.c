@@ -395,8 +395,36 @@ bool nerv_vk_device_init(NervVk *vk, int index, GError **error)
     return true;
 }
 
+/* 16-bit floats would be a feature that its owner had to enable. */
+bool nerv_vk_device_wrap(NervVk *vk, const NervVulkanDevice *device, GError **error)
+{
+    uint32_t n = 0;
+    vk->wrapped = *device;
+    vk->instance = device->instance;
+    vk->physical = device->physical;
+    vk->device = device->device;
+    vk->queue_family = device->queue_family;
+    vk->queue = device->queue;
+    if (!read_limits(vk, error))
+        return false;
+    vkGetPhysicalDeviceQueueFamilyProperties(vk->physical, &n, NULL);
+    VkQueueFamilyProperties *families = g_new0(VkQueueFamilyProperties, n);
+    vkGetPhysicalDeviceQueueFamilyProperties(vk->physical, &n, families);
+    const bool computes =
+        vk->queue_family < n && families[vk->queue_family].queueFlags & VK_QUEUE_COMPUTE_BIT;
+    g_free(families);
+    if (!computes)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DEVICE, "%s: the queue is none for compute",
+                    vk->base.description);
+    return computes;
+}
+
 void nerv_vk_device_clear(NervVk *vk)
 {
+    if (vk->wrapped.device) {
+        vk->device = VK_NULL_HANDLE;
+        vk->instance = VK_NULL_HANDLE;
+    }
     if (vk->device)
         vkDestroyDevice(vk->device, NULL);
     if (vk->messenger) {

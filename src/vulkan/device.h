@@ -9,6 +9,7 @@
 #include <vulkan/vulkan.h>
 
 #include "backend/backend.h"
+#include "nerv_vulkan.h"
 #include "vulkan/cache.h"
 
 typedef struct NervVkBuffer NervVkBuffer;
@@ -24,7 +25,8 @@ typedef struct {
     VkDevice device;
     uint32_t queue_family;
     VkQueue queue;
-    uint64_t timestamp_mask; /* of the bits that the queue's timestamps have; 0: it has none */
+    NervVulkanDevice wrapped; /* the caller's, zeroed where instance and device are this object's own */
+    uint64_t timestamp_mask;  /* of the bits that the queue's timestamps have; 0: it has none */
     VkPhysicalDeviceLimits limits;
     NervVkIdentity identity;
     VkDeviceSize max_allocation_bytes;
@@ -48,6 +50,8 @@ typedef struct {
 /* Opens device `index` of the driver's list, or the best hardware GPU for -1, into a zeroed `vk`. On failure
  * leaves what nerv_vk_device_clear() can free. */
 bool nerv_vk_device_init(NervVk *vk, int index, GError **error);
+/* Uses a device that somebody else has opened. */
+bool nerv_vk_device_wrap(NervVk *vk, const NervVulkanDevice *device, GError **error);
 void nerv_vk_device_clear(NervVk *vk);
 
 /* True for VK_SUCCESS; otherwise sets the error: NERV_ERROR_MEMORY where memory ran out, else

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vulkan/command.h"
+#include "vulkan/export.h"
 #include "vulkan/halves.h"
 #include "vulkan/memory.h"
 #include "vulkan/pipeline.h"
@@ -253,7 +254,8 @@ static bool slot_init(NervVkExec *exec, NervVkSlot *slot, GError **error)
         !(slot->inputs = nerv_vk_buffer_new(vk, NERV_VK_INPUT, exec->input_bytes, error)))
         return false;
     if (exec->output_bytes &&
-        !(slot->readback = nerv_vk_buffer_new(vk, NERV_VK_READBACK, exec->output_bytes, error)))
+        !(slot->readback = nerv_vk_buffer_new(
+              vk, exec->base.keeps_outputs ? NERV_VK_DEVICE : NERV_VK_READBACK, exec->output_bytes, error)))
         return false;
     slot->cmd = nerv_vk_command_new(vk, error);
     if (!slot->cmd)
@@ -279,7 +281,7 @@ static void slot_clear(NervVkExec *exec, NervVkSlot *slot)
 bool nerv_vk_slot_exec_set_slots(NervExec *base, uint32_t n_slots, GError **error)
 {
     NervVkExec *exec = (NervVkExec *)base;
-    if (!nerv_vk_exec_wait_all(exec, error))
+    if (!nerv_vk_exec_wait_all(exec, error) || !nerv_vk_slot_exec_export_wait(base, error))
         return false;
     for (uint32_t i = base->n_slots; i < n_slots; i++) {
         if (!slot_init(exec, &exec->slots[i], error)) {
@@ -329,6 +331,7 @@ void nerv_vk_slot_exec_free(NervExec *base)
 {
     NervVkExec *exec = (NervVkExec *)base;
     nerv_vk_exec_wait_all(exec, NULL);
+    nerv_vk_export_clear(exec);
     for (uint32_t i = 0; i < NERV_MAX_SLOTS; i++)
         slot_clear(exec, &exec->slots[i]);
     nerv_vk_buffer_free(exec->consts);

@@ -26,7 +26,8 @@ typedef struct {
 
 /* What runs in flight must not share. */
 typedef struct {
-    NervVkBuffer *inputs, *readback;
+    NervVkBuffer *inputs;
+    NervVkBuffer *readback; /* outputs; on the device if the exec keeps them there */
     VkDescriptorPool pool;
     VkDescriptorSet *sets; /* by dispatch */
     VkCommandBuffer cmd;
@@ -52,6 +53,10 @@ typedef struct {
     NervVkBuffer *consts;
     size_t spare_offset;
     NervVkSlot slots[NERV_MAX_SLOTS];
+    /* export.c */
+    VkCommandBuffer export_cmd;
+    VkFence export_fence;
+    bool is_exporting;
     bool is_profiled;
     bool *is_half; /* by id of a tensor that is no view: it is kept as 16-bit floats */
 } NervVkExec;

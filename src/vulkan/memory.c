@@ -165,6 +165,7 @@ bool nerv_vk_slot_download(NervBuffer *buf, size_t offset, void *dst, size_t byt
         if (!copy(vk, from->handle, offset + done, vk->staging->handle, 0, part, error))
             return false;
         memcpy((char *)dst + done, vk->staging->mapped, part);
+        vk->base.stats.readbacks++;
     }
     return true;
 }

@@ -107,7 +107,8 @@ static void record_outputs(const NervVkExec *exec, const NervVkSlot *slot)
         VkBufferCopy region = { .srcOffset = at.offset, .dstOffset = exec->output[i], .size = place->bytes };
         vkCmdCopyBuffer(slot->cmd, at.buf->handle, slot->readback->handle, 1, &region);
     }
-    nerv_vk_barrier_to_host(slot->cmd);
+    if (!exec->base.keeps_outputs) /* else who copies them on has a barrier */
+        nerv_vk_barrier_to_host(slot->cmd);
 }
 
 /* An output may be a parameter that no step reads. */
@@ -246,6 +247,7 @@ bool nerv_vk_slot_exec_run(NervExec *base, GError **error)
     if (!nerv_vk_submit(exec->vk, slot->cmd, slot->fence, error))
         return false;
     slot->is_pending = true;
+    base->be->stats.readbacks += slot->readback && !base->keeps_outputs;
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * playbin shows a .nerv file in a window: the screen is read back and must have the decoded picture on it. Runs under Xvfb
- * (display.sh); skipped (77) without a display or without ximagesink and ximagesrc.
+ * (display.sh); skipped (77) without a display or without ximagesink and ximagesrc. The same by vulkansink, which takes the images of a Vulkan device.
  */
 #include <glib/gstdio.h>
 #include <string.h>
@@ -68,12 +68,81 @@ GST_START_TEST(test_playbin)
 }
 GST_END_TEST;
 
+/* Evaluated and shown on one Vulkan device: nothing is read back, and the first picture is on the screen. */
+GST_START_TEST(test_vulkansink)
+{
+    GstVideoInfo info;
+    video_info(&info, GST_VIDEO_FORMAT_RGB, 320, 240, 25,
+               1); /* as large as a window of vulkansink at first */
+    GBytes *stream = make_stream_of(&info, 2, 2, NULL);
+    GPtrArray *reference = decode(stream);
+    char *path = write_temp(stream);
+    char *text = g_strdup_printf(
+        "filesrc location=%s ! nervparse ! nervdec name=dec device=vulkan:0 ! vulkansink", path);
+    GstElement *pipeline = gst_parse_launch(text, NULL), *dec = gst_bin_get_by_name(GST_BIN(pipeline), "dec");
+    GstStructure *stats;
+    GstBuffer *screen;
+    guint64 readbacks = 0, frames = 0;
+    double error;
+
+    gst_element_set_state(pipeline, GST_STATE_PAUSED);
+    fail_unless_equals_int(gst_element_get_state(pipeline, NULL, NULL, 60 * GST_SECOND),
+                           GST_STATE_CHANGE_SUCCESS);
+    screen = grab(&info);
+    error = picture_error(&info, screen, g_ptr_array_index(reference, 0));
+    fail_unless(error < .02, "the screen does not show the first frame: error %.3f", error);
+    g_object_get(dec, "stats", &stats, NULL);
+    fail_unless(gst_structure_get(stats, "readbacks", G_TYPE_UINT64, &readbacks, "frames", G_TYPE_UINT64,
+                                  &frames, NULL));
+    fail_unless(frames > 0 && readbacks == 0,
+                "%" G_GUINT64_FORMAT " read-backs for %" G_GUINT64_FORMAT " frames", readbacks, frames);
+    gst_structure_free(stats);
+    gst_buffer_unref(screen);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(dec);
+    gst_object_unref(pipeline);
+    g_unlink(path);
+    g_free(text);
+    g_free(path);
+    g_ptr_array_unref(reference);
+    g_bytes_unref(stream);
+}
+GST_END_TEST;
+
 static bool have(const char *name)
 {
     GstElementFactory *factory = gst_element_factory_find(name);
     const bool found = factory != NULL;
     g_clear_object(&factory);
     return found;
+}
+
+/* Whether nervdec knows images, and there is a device: told by a process of its own, which drivers want. */
+static bool have_vulkan(void)
+{
+    const char *argv[] = { "gst-launch-1.0",
+                           "-q",
+                           "videotestsrc",
+                           "num-buffers=1",
+                           "!",
+                           "video/x-raw,format=BGRA",
+                           "!",
+                           "vulkanupload",
+                           "!",
+                           "vulkandownload",
+                           "!",
+                           "fakesink",
+                           NULL };
+    GstElementFactory *dec = gst_element_factory_find("nervdec");
+    GstCaps *images = gst_caps_from_string("video/x-raw(memory:VulkanImage),format=BGRA");
+    gint status = 1;
+    const bool known = gst_element_factory_can_src_any_caps(dec, images);
+    gst_caps_unref(images);
+    gst_object_unref(dec);
+    return known && have("vulkansink") &&
+           g_spawn_sync(NULL, (gchar **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
+                        NULL) &&
+           g_spawn_check_wait_status(status, NULL);
 }
 
 static Suite *display_suite(void)
@@ -83,6 +152,8 @@ static Suite *display_suite(void)
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_playbin);
+    if (have_vulkan())
+        tcase_add_test(tc, test_vulkansink);
     return s;
 }
 

@@ -3,6 +3,7 @@
  * The elements on a Vulkan device, the one in NERV_CHECKOP_DEVICE, else vulkan:0: they run there, say so, and decode the
  * pictures that the CPU decodes. Skipped (77) where there is no such device.
  */
+#include <glib/gstdio.h>
 #include <stdlib.h>
 
 #include "common.h"
@@ -133,6 +134,192 @@ GST_START_TEST(test_device_is_told)
 }
 GST_END_TEST;
 
+/* --- output as images --- */
+
+/* A file of three segments. */
+static char *make_file(const char *model)
+{
+    GBytes *nothing = g_bytes_new(NULL, 0);
+    char *path = write_temp(nothing);
+    char *text = g_strdup_printf(
+        "videotestsrc num-buffers=21 pattern=ball ! video/x-raw,width=80,height=64,"
+        "framerate=25/1 ! nervenc device=cpu epochs=2 tune=psnr segment-frames=8 %s ! filesink location=%s",
+        model, path);
+    RunResult r;
+    run_pipeline(text, 60, NULL, NULL, NULL, &r);
+    fail_unless(r.eos && !r.error, "%s", r.error ? r.error->message : "");
+    run_result_clear(&r);
+    g_free(text);
+    g_bytes_unref(nothing);
+    return path;
+}
+
+typedef struct {
+    GPtrArray *frames;
+    double rate; /* 0: no seek */
+    guint64 readbacks, rendered;
+} Played;
+
+static void start_played(GstElement *pipeline, gpointer user)
+{
+    Played *p = user;
+    p->frames = new_frames();
+    if (p->rate != 0) {
+        const gint64 from = 170 * GST_MSECOND, to = 610 * GST_MSECOND;
+        gst_element_set_state(pipeline, GST_STATE_PAUSED);
+        fail_unless(gst_element_get_state(pipeline, NULL, NULL, 60 * GST_SECOND) == GST_STATE_CHANGE_SUCCESS);
+        fail_unless(gst_element_seek(pipeline, p->rate, GST_FORMAT_TIME,
+                                     GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE, GST_SEEK_TYPE_SET, from,
+                                     GST_SEEK_TYPE_SET, to));
+        gst_element_get_state(pipeline, NULL, NULL, 60 * GST_SECOND);
+    }
+    collect_frames(pipeline, p->frames);
+}
+
+static void end_played(GstElement *pipeline, gpointer user)
+{
+    Played *p = user;
+    GstElement *dec = gst_bin_get_by_name(GST_BIN(pipeline), "dec");
+    GstStructure *stats;
+    g_object_get(dec, "stats", &stats, NULL);
+    fail_unless(gst_structure_get(stats, "readbacks", G_TYPE_UINT64, &p->readbacks, "frames", G_TYPE_UINT64,
+                                  &p->rendered, NULL));
+    gst_structure_free(stats);
+    gst_object_unref(dec);
+}
+
+static void play(const char *path, const char *where, const char *then, Played *p)
+{
+    char *text =
+        g_strdup_printf("filesrc location=%s ! nervparse ! nervdec name=dec device=%s ! %s ! fakesink "
+                        "name=sink sync=false",
+                        path, where, then);
+    RunResult r;
+    run_pipeline(text, 120, start_played, end_played, p, &r);
+    fail_unless(r.eos && !r.error, "%s: %s, %s", text, r.error ? r.error->message : "no end", r.debug);
+    run_result_clear(&r);
+    g_free(text);
+}
+
+#define IMAGES "video/x-raw(memory:VulkanImage),format=%s ! vulkandownload"
+
+static void expect_same(Played *a, Played *b, int most)
+{
+    fail_unless(a->frames->len > 0);
+    fail_unless_equals_int(a->frames->len, b->frames->len);
+    for (guint i = 0; i < a->frames->len; i++) {
+        GstBuffer *x = g_ptr_array_index(a->frames, i), *y = g_ptr_array_index(b->frames, i);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(x), GST_BUFFER_PTS(y));
+        fail_unless(largest_difference(x, y) <= most, "frame %u differs by %d", i, largest_difference(x, y));
+    }
+    g_ptr_array_unref(b->frames);
+}
+
+/* The same pictures as through system memory, and nothing but who displays them reads them back. */
+GST_START_TEST(test_images)
+{
+    static const char *const models[] = { "model=nerv-mlp",
+                                          "model=dnerv model-options=\"o,clip-frames=4,"
+                                          "keyframe-interval=8,widths=<12,8>,strides=<4,2>\"" };
+    static const double rates[] = { 0, 1, -1 };
+    static const char *const formats[][2] = { { "BGRA", "BGRx" }, { "RGBA", "RGBx" } };
+    for (guint m = 0; m < G_N_ELEMENTS(models); m++) {
+        char *path = make_file(models[m]);
+        for (guint i = 0; i < G_N_ELEMENTS(rates); i++) {
+            const char *const *format = formats[i % 2];
+            char *system = g_strdup_printf("video/x-raw,format=%s", format[1]);
+            char *images = g_strdup_printf(IMAGES, format[0]);
+            Played a = { .rate = rates[i] }, b = { .rate = rates[i] }, c = { .rate = rates[i] };
+            play(path, device, images, &a);
+            play(path, device, system, &b);
+            play(path, "cpu", system, &c);
+            fail_unless_equals_uint64(a.readbacks, 0);
+            fail_unless(b.readbacks > 0, "what goes to system memory is not counted");
+            fail_unless_equals_uint64(a.rendered, b.rendered);
+            expect_same(&a, &b, 0);
+            expect_same(&a, &c, 1);
+            g_ptr_array_unref(a.frames);
+            g_free(images);
+            g_free(system);
+        }
+        g_unlink(path);
+        g_free(path);
+    }
+}
+GST_END_TEST;
+
+/* Where the decoder may not compute on the pipeline's device, an uploader serves; where there is none, it is an error. */
+GST_START_TEST(test_images_of_another_device)
+{
+    char *path = make_file("model=nerv-mlp");
+    Played a = { 0 }, b = { 0 };
+    RunResult r;
+    char *text = g_strdup_printf(
+        "filesrc location=%s ! nervparse ! nervdec device=cpu ! video/x-raw(memory:VulkanImage) ! fakesink",
+        path);
+    play(path, "cpu", "vulkanupload ! vulkandownload ! video/x-raw,format=BGRx", &a);
+    play(path, "cpu", "video/x-raw,format=BGRx", &b);
+    expect_same(&a, &b, 0);
+    g_ptr_array_unref(a.frames);
+    run_pipeline(text, 30, NULL, NULL, NULL, &r);
+    fail_unless(r.error != NULL);
+    run_result_clear(&r);
+    g_free(text);
+    g_unlink(path);
+    g_free(path);
+}
+GST_END_TEST;
+
+/* Linked when it has been started, as decodebin does. */
+GST_START_TEST(test_images_linked_late)
+{
+    char *path = make_file("model=nerv-mlp");
+    GstElement *pipeline = gst_pipeline_new(NULL), *sink, *dec;
+    char *text = g_strdup_printf("filesrc location=%s ! nervparse ! queue name=queue", path);
+    char *images = g_strdup_printf(IMAGES " ! fakesink name=sink", "BGRA");
+    GstElement *source = gst_parse_bin_from_description(text, TRUE, NULL);
+    GstMessage *message;
+    GstBus *bus;
+    Played p = { 0 };
+
+    sink = gst_parse_bin_from_description(images, TRUE, NULL);
+    dec = gst_element_factory_make("nervdec", "dec");
+    g_object_set(dec, "device", device, NULL);
+    gst_bin_add_many(GST_BIN(pipeline), source, dec, sink, NULL);
+    gst_element_set_state(dec, GST_STATE_PAUSED);
+    fail_unless(gst_element_link_many(source, dec, sink, NULL));
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    bus = gst_element_get_bus(pipeline);
+    message = gst_bus_timed_pop_filtered(bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+    gst_object_unref(bus);
+    fail_unless(message && GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS);
+    gst_message_unref(message);
+    end_played(pipeline, &p);
+    fail_unless_equals_uint64(p.readbacks, 0);
+    fail_unless_equals_uint64(p.rendered, 21);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+    g_free(images);
+    g_free(text);
+    g_unlink(path);
+    g_free(path);
+}
+GST_END_TEST;
+
+static bool have_images(void)
+{
+    GstElementFactory *download = gst_element_factory_find("vulkandownload");
+    GstElement *dec = gst_element_factory_make("nervdec", NULL);
+    GstPad *pad = gst_element_get_static_pad(dec, "src");
+    GstCaps *caps = gst_pad_get_pad_template_caps(pad);
+    const bool have = download && gst_caps_get_size(caps) > 1;
+    gst_caps_unref(caps);
+    gst_object_unref(pad);
+    gst_object_unref(dec);
+    g_clear_object(&download);
+    return have;
+}
+
 static Suite *vulkan_suite(void)
 {
     Suite *s = suite_create("vulkan");
@@ -142,6 +329,11 @@ static Suite *vulkan_suite(void)
     tcase_add_test(tc, test_agrees_with_cpu);
     tcase_add_test(tc, test_round_trip);
     tcase_add_test(tc, test_device_is_told);
+    if (have_images()) {
+        tcase_add_test(tc, test_images);
+        tcase_add_test(tc, test_images_of_another_device);
+        tcase_add_test(tc, test_images_linked_late);
+    }
     return s;
 }
 
