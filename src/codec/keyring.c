@@ -66,6 +66,19 @@ static bool reserve(NervKeyring *k, size_t bytes, GError **error)
     return true;
 }
 
+bool nerv_keyring_move(NervKeyring *k, NervBackend *be, GError **error)
+{
+    g_mutex_lock(&k->lock);
+    const bool ok = nerv_backend_reserve(be, k->reserved_bytes, error);
+    if (ok)
+        nerv_backend_release(k->be, k->reserved_bytes);
+    else
+        clear(k);
+    k->be = be;
+    g_mutex_unlock(&k->lock);
+    return ok;
+}
+
 bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error)
 {
     bool ok = true;

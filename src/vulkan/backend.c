@@ -10,7 +10,8 @@
 static void destroy(NervBackend *be)
 {
     NervVk *vk = (NervVk *)be;
-    if (vk->device)
+    /* A lost device may hang, and this would wait without a bound. */
+    if (vk->device && !vk->is_lost)
         vkDeviceWaitIdle(vk->device);
     nerv_vk_buffer_free(vk->staging);
     nerv_vk_pipelines_clear(vk);
