@@ -14,7 +14,7 @@ typedef struct NervKeyring NervKeyring;
 /* Memory for pictures, coded and decoded, is the backend's, which must outlive the keyring. */
 NervKeyring *nerv_keyring_new(NervBackend *be);
 void nerv_keyring_free(NervKeyring *k);
-/* From now on memory is counted as `be`'s, and the one before may go. On failure, NERV_ERROR_MEMORY, it is empty. */
+/* From now on memory is counted as `be`'s, and the one before may go. On failure, NERV_ERROR_MEMORY, nothing changes. */
 bool nerv_keyring_move(NervKeyring *k, NervBackend *be, GError **error);
 /* Makes it empty, for a network's keyframes, in the layout `pixels`. */
 bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error);
