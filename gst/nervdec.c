@@ -219,6 +219,7 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   }
   ok = nerv_decoder_send (self->dec, map.data, map.size, info, &error);
   gst_buffer_unmap (frame->input_buffer, &map);
+  gst_nerv_report_device (self, self->dec);
   if (ok) {
     note_losses (self, FALSE);
     *handled = FALSE;
@@ -289,6 +290,7 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
   else
     ok = fill_buffer (self, frame->output_buffer, &error);
   note_losses (self, TRUE);
+  gst_nerv_report_device (self, self->dec);
   if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
     self->lost++;
     GST_DEBUG_OBJECT (self, "%s", error->message);
@@ -299,10 +301,16 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
     return ret;
   }
   if (!ok) {
-    GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
+    if (g_error_matches (error, NERV_ERROR, NERV_ERROR_NEED_SYNC)) {
+      gst_video_decoder_request_sync_point (decoder, frame,
+          GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    } else {
+      GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
+      ret = GST_FLOW_ERROR;
+    }
     g_clear_error (&error);
     gst_video_decoder_release_frame (decoder, frame);
-    return GST_FLOW_ERROR;
+    return ret;
   }
   return gst_video_decoder_finish_frame (decoder, frame);
 }

@@ -401,3 +401,13 @@ gst_nerv_element_error (gpointer element, const GError * error,
           error ? g_quark_to_string (error->domain) : "no error code",
           error ? error->code : 0), file, function, line);
 }
+
+void
+gst_nerv_report_device (gpointer element, const NervDecoder * dec)
+{
+  const gchar *warning = nerv_decoder_warning (dec);
+
+  if (warning)
+    GST_ELEMENT_WARNING (element, RESOURCE, FAILED,
+        ("The GPU failed; the CPU decodes the rest."), ("%s", warning));
+}

@@ -78,3 +78,7 @@ void gst_nerv_element_error (gpointer element, const GError * error,
     const gchar * doing, const gchar * file, const gchar * function, gint line);
 #define GST_NERV_ELEMENT_ERROR(el, error, doing) \
     gst_nerv_element_error (el, error, doing, __FILE__, GST_FUNCTION, __LINE__)
+
+/* After a send or a render: posts a warning if the device failed and the CPU goes
+ * on. */
+void gst_nerv_report_device (gpointer element, const NervDecoder * dec);

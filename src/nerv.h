@@ -266,6 +266,9 @@ bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError 
 /* Evaluates the frame of the last send and writes it to `frame`. Frames that are likely to be asked for next are computed on
  * other threads or on the device meanwhile and until the next call; the bytes do not depend on it. */
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error);
+/* What the last send or render did in spite of a failure, a sentence; NULL if there was none. Valid until the next of them. With the device "auto" that is: the GPU was
+ * lost or its memory ran out, and the CPU goes on with the same frame, or where the network is in memory only once, as the GPU had it, with the next sync point. */
+const char *nerv_decoder_warning(const NervDecoder *dec);
 /* Forgets the network: the next frame must be a sync point. */
 void nerv_decoder_reset(NervDecoder *dec);
 /* Any thread. */

@@ -62,6 +62,7 @@ struct NervBackend {
     const gint *cancel; /* if set and not 0 (atomic), a run stops early with NERV_ERROR_CANCELLED */
     NervBackendStats stats;
     bool is_software;     /* CPU, or a Vulkan driver that runs on one */
+    bool has_failed;      /* its driver refused something or lost the device: another device may do better */
     uint32_t n_threads;   /* that a run is spread over by this library; 0 where it is not */
     NervBackend *lane_of; /* the backend that this one is a lane of, or NULL */
 };

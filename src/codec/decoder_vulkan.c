@@ -4,13 +4,18 @@
  */
 #include "nerv_vulkan.h"
 
-#include "codec/decoder.h"
+#include "codec/decoder_internal.h"
 #include "vulkan/wrap.h"
 
 NervDecoder *nerv_decoder_new_vulkan(const NervDecoderSettings *settings, const NervVulkanDevice *device,
                                      GError **error)
 {
-    return nerv_decoder_new_on(settings, nerv_vulkan_backend_wrap(device, error), error);
+    NervDecoder *dec = nerv_decoder_new_on(settings, nerv_vulkan_backend_wrap(device, error), error);
+    if (dec) { /* the device is the caller's choice: losing it is an error */
+        g_free(dec->settings.device);
+        dec->settings.device = g_strdup("vulkan");
+    }
+    return dec;
 }
 
 bool nerv_decoder_render_vulkan(NervDecoder *dec, const NervVulkanFrame *frame, GError **error)

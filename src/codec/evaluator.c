@@ -14,7 +14,9 @@ static NervTensor *build_keys(NervEvaluator *ev, const NervModel *model)
         nerv_tape_leaf(ev->tape, NERV_TENSOR_INPUT, NERV_U8, nerv_shape(2, 1, 1, (int32_t)bytes), "keys");
     ev->key_index =
         nerv_tape_leaf(ev->tape, NERV_TENSOR_INPUT, NERV_I32, nerv_shape(2, 1, 1, 1), "key-index");
-    ev->key_data = g_malloc0(2 * bytes);
+    ev->key_data = g_try_malloc0(2 * bytes);
+    if (!ev->key_data)
+        nerv_tape_fail(ev->tape, NERV_ERROR_MEMORY, "no memory for two keyframes");
     return nerv_from_pixels(ev->tape, ev->key_store, ev->key_index, nerv_keyring_pixels(ev->keyring));
 }
 
@@ -48,7 +50,9 @@ NervEvaluator *nerv_evaluator_new(NervBackend *be, NervParams *params, NervKeyri
     ev->params = params;
     ev->keyring = keyring;
     ev->tape = nerv_tape_new();
-    ev->encoding = g_new0(float, (gsize)params->model->run_frames *(gsize)params->model->input_floats);
+    ev->encoding = g_try_new0(float, (gsize)params->model->run_frames *(gsize)params->model->input_floats);
+    if (!ev->encoding)
+        nerv_tape_fail(ev->tape, NERV_ERROR_MEMORY, "no memory for a network's input");
     if (!make_exec(ev, be, params, output, error)) {
         nerv_evaluator_free(ev);
         return NULL;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "codec/quant.h"
@@ -215,9 +216,12 @@ static bool take_start(NervInit *init, const float *weights, GError **error)
         start += n_start;
     }
     g_autofree float *again = g_try_new(float, (gsize)m->n_weights);
-    if (again)
-        nerv_start_expand(m, init->start, NULL, again);
-    if (!again || memcmp(again, weights, (size_t)m->n_weights * sizeof(*again)) != 0)
+    if (!again) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "init: no memory for the weights");
+        return false;
+    }
+    nerv_start_expand(m, init->start, NULL, again);
+    if (memcmp(again, weights, (size_t)m->n_weights * sizeof(*again)) != 0)
         return damaged("its weights are no start: a grid has more than one value in a channel", error);
     return true;
 }
@@ -279,31 +283,37 @@ NervInit *nerv_init_read(const uint8_t *data, size_t bytes, GError **error)
     return init;
 }
 
-/* A file's bytes, or one more than an init has at most. Pipes and devices may never end, or never begin. */
-static GByteArray *read_bounded(const char *path, GError **error)
+/* A file's bytes, or one more than an init has at most. Pipes and devices may never end, or never begin. Free with g_free(). */
+static uint8_t *read_bounded(const char *path, size_t *bytes, GError **error)
 {
+    uint8_t *data = NULL;
     if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "this is no regular file");
         return NULL;
     }
     FILE *file = g_fopen(path, "rb");
-    int failed = file ? 0 : errno;
-    GByteArray *bytes = g_byte_array_new();
-    while (file && !failed && bytes->len <= NERV_INIT_MAX_BYTES) {
-        uint8_t chunk[16384];
-        const size_t n = fread(chunk, 1, sizeof(chunk), file);
-        if (n == 0) {
-            failed = ferror(file) ? errno : 0;
-            break;
-        }
-        g_byte_array_append(bytes, chunk, (guint)n);
+    GStatBuf info;
+    int failed = 0;
+    *bytes = 0;
+    if (!file || fstat(fileno(file), &info) != 0) {
+        failed = errno;
+    } else {
+        const size_t most = (size_t)CLAMP(info.st_size, 0, NERV_INIT_MAX_BYTES + 1);
+        setvbuf(file, NULL, _IONBF, 0);
+        data = g_try_malloc(MAX(most, 1));
+        if (data)
+            *bytes = fread(data, 1, most, file);
+        failed = !data ? ENOMEM : ferror(file) ? errno : 0;
     }
     if (file)
         fclose(file);
     if (!failed)
-        return bytes;
-    g_set_error_literal(error, G_FILE_ERROR, (gint)g_file_error_from_errno(failed), g_strerror(failed));
-    g_byte_array_unref(bytes);
+        return data;
+    if (failed == ENOMEM)
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory to read it");
+    else
+        g_set_error_literal(error, G_FILE_ERROR, (gint)g_file_error_from_errno(failed), g_strerror(failed));
+    g_free(data);
     return NULL;
 }
 
@@ -311,12 +321,14 @@ NervInit *nerv_init_load(const char *path, GError **error)
 {
     GError *why = NULL;
     NervInit *init = NULL;
-    g_autoptr(GByteArray) file = read_bounded(path, &why);
+    size_t bytes;
+    g_autofree uint8_t *file = read_bounded(path, &bytes, &why);
     if (file)
-        init = nerv_init_read(file->data, file->len, &why);
+        init = nerv_init_read(file, bytes, &why);
     if (!init) {
-        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s: %s", *path ? path : "a file without a name",
-                    why->message);
+        const bool is_short = g_error_matches(why, NERV_ERROR, NERV_ERROR_MEMORY);
+        g_set_error(error, NERV_ERROR, is_short ? NERV_ERROR_MEMORY : NERV_ERROR_INVALID, "%s: %s",
+                    *path ? path : "a file without a name", why->message);
         g_error_free(why);
     }
     return init;

@@ -66,6 +66,35 @@ static bool reserve(NervKeyring *k, size_t bytes, GError **error)
     return true;
 }
 
+bool nerv_keyring_move(NervKeyring *k, NervBackend *be, GError **error)
+{
+    g_mutex_lock(&k->lock);
+    const bool ok = nerv_backend_reserve(be, k->reserved_bytes, error);
+    if (ok) {
+        nerv_backend_release(k->be, k->reserved_bytes);
+        k->be = be;
+    }
+    g_mutex_unlock(&k->lock);
+    return ok;
+}
+
+static bool set_no_memory(GError **error)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for keyframes");
+    return false;
+}
+
+static bool make_places(NervKeyring *k, const NervModel *model, GError **error)
+{
+    k->frames = g_try_new(int32_t, (gsize)model->n_keys);
+    k->coded = g_try_new0(GBytes *, (gsize)model->n_keys);
+    if (!k->frames || !k->coded)
+        return set_no_memory(error);
+    memcpy(k->frames, model->keys, (size_t)model->n_keys * sizeof(*model->keys));
+    k->n = model->n_keys;
+    return true;
+}
+
 bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error)
 {
     bool ok = true;
@@ -75,10 +104,8 @@ bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels
     k->pixels = *pixels;
     k->picture_bytes = (nerv_pixels_bytes(pixels) + 3) / 4 * 4;
     if (model->n_keys > 0) {
-        ok = reserve(k, N_DECODED * k->picture_bytes + nerv_keyframe_decode_bytes(pixels), error);
-        k->frames = g_memdup2(model->keys, (gsize)model->n_keys * sizeof(*model->keys));
-        k->coded = g_new0(GBytes *, model->n_keys);
-        k->n = model->n_keys;
+        ok = reserve(k, N_DECODED * k->picture_bytes + nerv_keyframe_decode_bytes(pixels), error) &&
+             make_places(k, model, error);
     }
     g_mutex_unlock(&k->lock);
     return ok;
@@ -108,8 +135,13 @@ bool nerv_keyring_put(NervKeyring *k, int32_t frame, const uint8_t *data, size_t
     const bool same =
         old && g_bytes_get_size(old) == bytes && !memcmp(g_bytes_get_data(old, NULL), data, bytes);
     if (place >= 0 && !same && (ok = reserve(k, bytes, error))) {
+        uint8_t *copy = g_try_malloc(MAX(bytes, 1));
+        ok = copy || set_no_memory(error);
         g_clear_pointer(&k->coded[place], g_bytes_unref);
-        k->coded[place] = g_bytes_new(data, bytes);
+        if (ok) {
+            memcpy(copy, data, bytes);
+            k->coded[place] = g_bytes_new_take(copy, bytes);
+        }
         for (int i = 0; i < N_DECODED; i++)
             if (k->decoded[i].place == place)
                 k->decoded[i].place = -1;
@@ -192,25 +224,38 @@ static bool get_one(NervKeyring *k, int32_t place, uint8_t *dst, GError **error)
     return ok;
 }
 
+/* The keyframe is there: another picture in its place would be a wrong one. */
+static bool is_short(const GError *error)
+{
+    return g_error_matches(error, NERV_ERROR, NERV_ERROR_MEMORY);
+}
+
 bool nerv_keyring_get(NervKeyring *k, const NervRun *run, uint8_t *dst, GError **error)
 {
     uint8_t *end = dst + k->picture_bytes;
-    GError *missing = NULL;
+    GError *no_start = NULL, *no_end = NULL;
     if (run->keys[1] == run->keys[0]) {
         if (!get_one(k, run->keys[0], dst, error))
             return false;
         memcpy(end, dst, k->picture_bytes);
         return true;
     }
-    const bool has_start = get_one(k, run->keys[0], dst, NULL),
-               has_end = get_one(k, run->keys[1], end, &missing);
+    const bool has_start = get_one(k, run->keys[0], dst, &no_start),
+               has_end = get_one(k, run->keys[1], end, &no_end);
+    if (is_short(no_start) || is_short(no_end)) {
+        g_propagate_error(error, g_error_copy(is_short(no_start) ? no_start : no_end));
+        g_clear_error(&no_start);
+        g_clear_error(&no_end);
+        return false;
+    }
+    g_clear_error(&no_start);
     if (!has_start && !has_end) {
-        g_propagate_prefixed_error(error, missing,
+        g_propagate_prefixed_error(error, no_end,
                                    "neither keyframe of frames %d to %d can be had: ", run->first,
                                    run->first + run->n - 1);
         return false;
     }
-    g_clear_error(&missing);
+    g_clear_error(&no_end);
     if (!has_end)
         memcpy(end, dst, k->picture_bytes);
     if (!has_start)

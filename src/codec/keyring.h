@@ -14,6 +14,8 @@ typedef struct NervKeyring NervKeyring;
 /* Memory for pictures, coded and decoded, is the backend's, which must outlive the keyring. */
 NervKeyring *nerv_keyring_new(NervBackend *be);
 void nerv_keyring_free(NervKeyring *k);
+/* From now on memory is counted as `be`'s, and the one before may go. On failure, NERV_ERROR_MEMORY, nothing changes. */
+bool nerv_keyring_move(NervKeyring *k, NervBackend *be, GError **error);
 /* Makes it empty, for a network's keyframes, in the layout `pixels`. */
 bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error);
 /* Takes a copy of the coded picture of a frame of the segment; one that is no keyframe of the network is ignored. NERV_ERROR_MEMORY. */

@@ -22,6 +22,16 @@ bool nerv_tensors_check_steps(const NervModel *model, const uint16_t *steps, GEr
     return true;
 }
 
+static NervContext *context_new(GError **error)
+{
+    NervContext *c = g_try_new(NervContext, 1);
+    if (c)
+        nerv_context_init(c);
+    else
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory to code weights");
+    return c;
+}
+
 /* Where n scalars of one row lie: `runs` of them, `pitch` apart. */
 typedef struct {
     int64_t start, runs, run, pitch;
@@ -97,12 +107,13 @@ static bool write_tensor(NervContext *c, NervRangeEncoder *e, const NervParam *p
 bool nerv_tensors_write(const NervModel *model, const float *params, const uint16_t *steps,
                         NervPredictions *predictions, const gint *cancel, NervRangeEncoder *e, GError **error)
 {
-    g_autofree NervContext *c = g_new(NervContext, 1);
+    g_autofree NervContext *c = context_new(error);
     const bool known = predictions && predictions->known;
     NervPrediction own;
+    if (!c)
+        return false;
     if (predictions && !predictions->of)
         predictions->of = g_new(NervPrediction, model->n_params);
-    nerv_context_init(c);
     for (uint32_t i = 0; i < model->n_params; i++) {
         const NervParam *p = &model->params[i];
         if (!write_tensor(c, e, p, params, steps, predictions ? &predictions->of[i] : &own, known, cancel,
@@ -145,9 +156,10 @@ static bool read_tensor(NervContext *c, NervRangeDecoder *d, const NervParam *pa
 bool nerv_tensors_read(const NervModel *model, NervRangeDecoder *d, void *dst, const size_t *offset,
                        GError **error)
 {
-    g_autofree NervContext *c = g_new(NervContext, 1);
+    g_autofree NervContext *c = context_new(error);
     float *x = dst;
-    nerv_context_init(c);
+    if (!c)
+        return false;
     for (uint32_t i = 0; i < model->n_params; i++) {
         if (offset)
             x = (float *)(void *)((uint8_t *)dst + offset[i]);

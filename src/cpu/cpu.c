@@ -154,8 +154,12 @@ static NervExec *cpu_exec_new(NervBackend *be, NervTape *tape, GError **error)
     exec->head.plan = nerv_plan_new(tape, scratch_bytes, &cpu->cpu, error);
     if (!exec->head.plan)
         goto error;
-    exec->leaf = g_new0(uint8_t *, tape->tensors->len);
-    exec->args = g_new0(NervArgs, exec->head.plan->n_steps);
+    exec->leaf = g_try_new0(uint8_t *, tape->tensors->len);
+    exec->args = g_try_new0(NervArgs, exec->head.plan->n_steps);
+    if (!exec->leaf || !exec->args) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a network's evaluation");
+        goto error;
+    }
     exec->arena = memory_new(be, exec->head.plan->arena_bytes, error);
     if (!exec->arena || !place_owned_leaves(exec, tape, error))
         goto error;

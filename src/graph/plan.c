@@ -18,19 +18,38 @@ typedef struct {
 } Region;
 
 typedef struct {
+    Region region;
+    uint32_t index;
+} Sortable;
+
+typedef struct {
     NervTape *tape;
     guint n_tensors, n_nodes;
     bool *node_live;
     bool *tensor_live;  /* somebody reads it, or it is an output */
     uint32_t *last_use; /* by root tensor id: last step that touches it */
     uint32_t *root;     /* by tensor id: the tensor whose memory it shares */
-    GArray *regions;    /* Region */
-    int32_t *region_of; /* by root tensor id; -1: none */
+    Region *regions;    /* one for each tensor and each node's scratch at most */
+    uint32_t n_regions;
+    int32_t *region_of;      /* by root tensor id; -1: none */
+    int32_t *scratch_region; /* by node; -1: none */
+    size_t *scratch_bytes;
+    /* by tensor; for one function at a time */
+    uint32_t *uses;
+    const NervNode **writer;
+    /* by region */
+    Sortable *order;
+    Region **overlap;
 } Planner;
 
 static size_t round_up(size_t bytes)
 {
     return (bytes + NERV_PLAN_ALIGN - 1) / NERV_PLAN_ALIGN * NERV_PLAN_ALIGN;
+}
+
+static void set_no_memory(GError **error)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory to plan a network's evaluation");
 }
 
 static bool has_alias(const NervOp *op)
@@ -62,7 +81,7 @@ static void mark_live(Planner *p)
 /* Lets nodes take in what feeds them; what they took in is dead then. */
 static void fuse_nodes(Planner *p)
 {
-    uint32_t *uses = g_new0(uint32_t, p->n_tensors);
+    uint32_t *uses = p->uses;
     bool changed = false;
 
     for (guint i = 0; i < p->n_nodes; i++) {
@@ -79,7 +98,6 @@ static void fuse_nodes(Planner *p)
         if (p->node_live[i] && node->op->fuse)
             changed |= node->op->fuse(node, uses);
     }
-    g_free(uses);
     if (!changed)
         return;
     memset(p->node_live, 0, p->n_nodes * sizeof *p->node_live);
@@ -114,7 +132,7 @@ static const NervTensor *through_views(const NervTensor *t)
  */
 static bool check_aliases(const Planner *p, GError **error)
 {
-    const NervNode **writer = g_new0(const NervNode *, p->n_tensors);
+    const NervNode **writer = p->writer;
     bool ok = true;
     for (guint i = 0; ok && i < p->n_nodes; i++) {
         const NervNode *node = g_ptr_array_index(p->tape->nodes, i);
@@ -141,15 +159,13 @@ static bool check_aliases(const Planner *p, GError **error)
             writer[base->id] = node;
         }
     }
-    g_free(writer);
     return ok;
 }
 
 static int32_t region_add(Planner *p, size_t bytes, uint32_t first, uint32_t last)
 {
-    const Region r = { round_up(bytes), 0, first, last };
-    g_array_append_val(p->regions, r);
-    return (int32_t)p->regions->len - 1;
+    p->regions[p->n_regions] = (Region){ round_up(bytes), 0, first, last };
+    return (int32_t)p->n_regions++;
 }
 
 static int by_size(const void *a, const void *b)
@@ -159,11 +175,6 @@ static int by_size(const void *a, const void *b)
         return ra->bytes > rb->bytes ? -1 : 1;
     return ra->first < rb->first ? -1 : ra->first > rb->first;
 }
-
-typedef struct {
-    Region region;
-    uint32_t index;
-} Sortable;
 
 static int by_offset(const void *a, const void *b)
 {
@@ -186,12 +197,9 @@ static size_t lowest_gap(const Region *r, Region *const *placed, uint32_t n)
 /* Gives every region its offset; returns the arena's size. */
 static size_t place_regions(Planner *p)
 {
-    const uint32_t n = p->regions->len;
-    Region *regions = (Region *)(void *)p->regions->data;
-    if (n == 0)
-        return 0;
-    Sortable *order = g_new(Sortable, n);
-    Region **overlap = g_new(Region *, n);
+    const uint32_t n = p->n_regions;
+    Region *regions = p->regions, **overlap = p->overlap;
+    Sortable *order = p->order;
     size_t arena = 0;
     for (uint32_t i = 0; i < n; i++)
         order[i] = (Sortable){ regions[i], i };
@@ -208,8 +216,6 @@ static size_t place_regions(Planner *p)
         r->offset = lowest_gap(r, overlap, n_overlap);
         arena = MAX(arena, r->offset + r->bytes);
     }
-    g_free(order);
-    g_free(overlap);
     return arena;
 }
 
@@ -240,13 +246,12 @@ static void find_lives(Planner *p)
 }
 
 /* Creates a region for each value that is computed and each scratch; returns the number of steps. */
-static uint32_t make_regions(Planner *p, NervScratchFunc scratch, void *user, int32_t *scratch_region,
-                             size_t *scratch_bytes)
+static uint32_t make_regions(Planner *p, NervScratchFunc scratch, void *user)
 {
     uint32_t step = 0;
     for (guint i = 0; i < p->n_nodes; i++) {
         const NervNode *node = g_ptr_array_index(p->tape->nodes, i);
-        scratch_region[i] = -1;
+        p->scratch_region[i] = -1;
         if (!p->node_live[i] || node->op->is_view)
             continue;
         for (uint32_t j = 0; j < node->op->n_out; j++) {
@@ -254,9 +259,9 @@ static uint32_t make_regions(Planner *p, NervScratchFunc scratch, void *user, in
             if (p->tensor_live[t->id] && p->root[t->id] == t->id)
                 p->region_of[t->id] = region_add(p, nerv_tensor_bytes(t), step, p->last_use[t->id]);
         }
-        scratch_bytes[i] = scratch ? scratch(node, user) : 0;
-        if (scratch_bytes[i])
-            scratch_region[i] = region_add(p, scratch_bytes[i], step, step);
+        p->scratch_bytes[i] = scratch ? scratch(node, user) : 0;
+        if (p->scratch_bytes[i])
+            p->scratch_region[i] = region_add(p, p->scratch_bytes[i], step, step);
         step++;
     }
     return step;
@@ -269,7 +274,7 @@ static NervPlace place_of(const Planner *p, const NervTensor *t)
         return (NervPlace){ NERV_PLACE_NONE, 0, 0, NULL };
     if (is_leaf(root))
         return (NervPlace){ NERV_PLACE_LEAF, 0, nerv_tensor_bytes(t), root };
-    const Region *r = &g_array_index(p->regions, Region, p->region_of[root->id]);
+    const Region *r = &p->regions[p->region_of[root->id]];
     return (NervPlace){ NERV_PLACE_ARENA, r->offset, nerv_tensor_bytes(t), NULL };
 }
 
@@ -283,48 +288,57 @@ static bool touches(const NervPlace *a, const NervPlace *b)
     return a->offset < b->offset + round_up(b->bytes) && b->offset < a->offset + round_up(a->bytes);
 }
 
-static bool touches_any(const NervPlace *a, const GArray *list)
+static bool read_by(const NervStep *s, const NervPlace *a)
 {
-    for (guint i = 0; i < list->len; i++)
-        if (touches(a, &g_array_index(list, NervPlace, i)))
+    for (uint32_t j = 0; j < s->node->n_in; j++)
+        if (touches(a, &s->in[j]))
             return true;
     return false;
 }
 
-/* A barrier is due where a step reads what was written, or writes what was read or written, since the last
- * one. */
-static void mark_barriers(NervPlan *plan)
+static bool written_by(const NervStep *s, const NervPlace *a)
 {
-    GArray *reads = g_array_new(false, false, sizeof(NervPlace));
-    GArray *writes = g_array_new(false, false, sizeof(NervPlace));
-    for (uint32_t i = 0; i < plan->n_steps; i++) {
-        NervStep *s = &plan->steps[i];
-        bool hazard = touches_any(&s->scratch, reads) || touches_any(&s->scratch, writes);
-        for (uint32_t j = 0; j < s->node->n_in; j++)
-            hazard |= touches_any(&s->in[j], writes);
-        for (uint32_t j = 0; j < s->node->op->n_out; j++)
-            hazard |= touches_any(&s->out[j], reads) || touches_any(&s->out[j], writes);
-        if (hazard) {
-            s->barrier_before = true;
-            g_array_set_size(reads, 0);
-            g_array_set_size(writes, 0);
-        }
-        g_array_append_vals(reads, s->in, s->node->n_in);
-        g_array_append_vals(writes, s->out, s->node->op->n_out);
-        g_array_append_val(writes, s->scratch);
-    }
-    g_array_unref(reads);
-    g_array_unref(writes);
+    for (uint32_t j = 0; j < s->node->op->n_out; j++)
+        if (touches(a, &s->out[j]))
+            return true;
+    return touches(a, &s->scratch);
 }
 
-static NervPlan *emit(Planner *p, uint32_t n_steps, const int32_t *scratch_region,
-                      const size_t *scratch_bytes)
+/* Whether a step reads what an earlier one wrote, or writes what that read or wrote. */
+static bool is_hazard(const NervStep *earlier, const NervStep *s)
+{
+    bool hazard = read_by(earlier, &s->scratch) || written_by(earlier, &s->scratch);
+    for (uint32_t j = 0; j < s->node->n_in && !hazard; j++)
+        hazard = written_by(earlier, &s->in[j]);
+    for (uint32_t j = 0; j < s->node->op->n_out && !hazard; j++)
+        hazard = read_by(earlier, &s->out[j]) || written_by(earlier, &s->out[j]);
+    return hazard;
+}
+
+/* A barrier is due where there is a hazard with a step since the last one. */
+static void mark_barriers(NervPlan *plan)
+{
+    for (uint32_t i = 0, first = 0; i < plan->n_steps; i++) {
+        NervStep *s = &plan->steps[i];
+        for (uint32_t j = first; j < i && !s->barrier_before; j++)
+            s->barrier_before = is_hazard(&plan->steps[j], s);
+        if (s->barrier_before)
+            first = i;
+    }
+}
+
+static NervPlan *emit(Planner *p, uint32_t n_steps, GError **error)
 {
     NervPlan *plan = g_new0(NervPlan, 1);
     plan->tape = p->tape;
     plan->arena_bytes = place_regions(p);
-    plan->steps = g_new0(NervStep, n_steps);
-    plan->place = g_new0(NervPlace, p->n_tensors);
+    plan->steps = g_try_new0(NervStep, n_steps);
+    plan->place = g_try_new0(NervPlace, p->n_tensors);
+    if (!plan->steps || !plan->place) {
+        nerv_plan_free(plan);
+        set_no_memory(error);
+        return NULL;
+    }
     for (guint i = 0; i < p->n_tensors; i++)
         plan->place[i] = place_of(p, g_ptr_array_index(p->tape->tensors, i));
     for (guint i = 0; i < p->n_nodes; i++) {
@@ -337,32 +351,65 @@ static NervPlan *emit(Planner *p, uint32_t n_steps, const int32_t *scratch_regio
             s->in[j] = plan->place[node->in[j]->id];
         for (uint32_t j = 0; j < node->op->n_out; j++)
             s->out[j] = plan->place[node->out[j]->id];
-        if (scratch_region[i] >= 0) {
-            const Region *r = &g_array_index(p->regions, Region, scratch_region[i]);
-            s->scratch = (NervPlace){ NERV_PLACE_ARENA, r->offset, scratch_bytes[i], NULL };
+        if (p->scratch_region[i] >= 0) {
+            const Region *r = &p->regions[p->scratch_region[i]];
+            s->scratch = (NervPlace){ NERV_PLACE_ARENA, r->offset, p->scratch_bytes[i], NULL };
         }
     }
     mark_barriers(plan);
     return plan;
 }
 
+static bool planner_init(Planner *p, NervTape *tape, GError **error)
+{
+    const guint nt = tape->tensors->len, nn = tape->nodes->len, n = MAX(nt + nn, 1), n_nodes = MAX(nn, 1),
+                n_tensors = MAX(nt, 1);
+    *p = (Planner){ .tape = tape, .n_tensors = nt, .n_nodes = nn };
+    p->node_live = g_try_new0(bool, n_nodes);
+    p->tensor_live = g_try_new0(bool, n_tensors);
+    p->last_use = g_try_new0(uint32_t, n_tensors);
+    p->root = g_try_new0(uint32_t, n_tensors);
+    p->region_of = g_try_new(int32_t, n_tensors);
+    p->uses = g_try_new0(uint32_t, n_tensors);
+    p->writer = g_try_new0(const NervNode *, n_tensors);
+    p->scratch_region = g_try_new(int32_t, n_nodes);
+    p->scratch_bytes = g_try_new0(size_t, n_nodes);
+    p->regions = g_try_new(Region, n);
+    p->order = g_try_new(Sortable, n);
+    p->overlap = g_try_new(Region *, n);
+    for (guint i = 0; p->region_of && i < nt; i++)
+        p->region_of[i] = -1;
+    if (p->node_live && p->tensor_live && p->last_use && p->root && p->region_of && p->uses && p->writer &&
+        p->scratch_region && p->scratch_bytes && p->regions && p->order && p->overlap)
+        return true;
+    set_no_memory(error);
+    return false;
+}
+
+static void planner_clear(Planner *p)
+{
+    g_free(p->node_live);
+    g_free(p->tensor_live);
+    g_free(p->last_use);
+    g_free(p->root);
+    g_free(p->region_of);
+    g_free(p->uses);
+    g_free(p->writer);
+    g_free(p->scratch_region);
+    g_free(p->scratch_bytes);
+    g_free(p->regions);
+    g_free(p->order);
+    g_free(p->overlap);
+}
+
 NervPlan *nerv_plan_new(NervTape *tape, NervScratchFunc scratch, void *user, GError **error)
 {
+    Planner p;
+    NervPlan *plan = NULL;
     if (!nerv_tape_check(tape, error))
         return NULL;
-    const guint nt = tape->tensors->len, nn = tape->nodes->len;
-    Planner p = { .tape = tape, .n_tensors = nt, .n_nodes = nn };
-    p.node_live = g_new0(bool, nn);
-    p.tensor_live = g_new0(bool, nt);
-    p.last_use = g_new0(uint32_t, nt);
-    p.root = g_new0(uint32_t, nt);
-    p.region_of = g_new(int32_t, nt);
-    p.regions = g_array_new(false, false, sizeof(Region));
-    int32_t *scratch_region = g_new(int32_t, nn);
-    size_t *scratch_bytes = g_new0(size_t, nn);
-    NervPlan *plan = NULL;
-    for (guint i = 0; i < nt; i++)
-        p.region_of[i] = -1;
+    if (!planner_init(&p, tape, error))
+        goto done;
 
     mark_live(&p);
     fuse_nodes(&p);
@@ -370,22 +417,15 @@ NervPlan *nerv_plan_new(NervTape *tape, NervScratchFunc scratch, void *user, GEr
     if (!check_aliases(&p, error))
         goto done;
     find_lives(&p);
-    const uint32_t n_steps = make_regions(&p, scratch, user, scratch_region, scratch_bytes);
+    const uint32_t n_steps = make_regions(&p, scratch, user);
     if (n_steps == 0) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "a tape without outputs has nothing to run");
         goto done;
     }
-    plan = emit(&p, n_steps, scratch_region, scratch_bytes);
+    plan = emit(&p, n_steps, error);
 
 done:
-    g_free(p.node_live);
-    g_free(p.tensor_live);
-    g_free(p.last_use);
-    g_free(p.root);
-    g_free(p.region_of);
-    g_array_unref(p.regions);
-    g_free(scratch_region);
-    g_free(scratch_bytes);
+    planner_clear(&p);
     return plan;
 }
 

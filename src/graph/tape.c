@@ -83,7 +83,12 @@ NervTensor *nerv_tape_const(NervTape *tape, NervShape shape, const float *data)
     if (!t)
         return NULL;
     t->no_grad = true;
-    t->const_data = g_memdup2(data, nerv_tensor_bytes(t));
+    t->const_data = g_try_malloc(nerv_tensor_bytes(t));
+    if (!t->const_data) {
+        nerv_tape_fail(tape, NERV_ERROR_MEMORY, "no memory for a network's constants");
+        return NULL;
+    }
+    memcpy(t->const_data, data, nerv_tensor_bytes(t));
     return t;
 }
 

@@ -564,8 +564,10 @@ static NervModel *dnerv_read(NervBitReader *r, const NervClip *clip, GError **er
         n_videos = (uint32_t)nerv_read_range(r, 1, (uint64_t)clip->n_frames);
         valid = !r->failed && n_videos <= r->size - r->pos; /* a byte each at least */
     }
-    if (valid)
-        videos = g_new(int32_t, n_videos);
+    if (valid && !(videos = g_try_new(int32_t, n_videos))) {
+        nerv_model_no_memory(error);
+        return NULL;
+    }
     for (uint32_t i = 0; valid && i < n_videos; i++)
         videos[i] = (int32_t)nerv_read_range(r, 1, (uint64_t)clip->n_frames);
     if (!valid || r->failed) {

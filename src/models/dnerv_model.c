@@ -29,6 +29,8 @@
 #define QUIET_BOUND                                                                                          \
     1e-3f /* of what begins as nothing: flows, and what the refinement adds to the keyframes */
 
+static const char no_memory[] = "no memory for its tables";
+
 /* --- videos and runs --- */
 
 int32_t nerv_dnerv_rows(int32_t frames, int32_t row_frames)
@@ -98,9 +100,20 @@ static void cut_video(NervDnerv *m, uint32_t number, int32_t video, int32_t fram
     m->n_middle += middles;
 }
 
-/* False if they are not the clip's frames. */
-static bool cut_videos(NervDnerv *m, const int32_t *videos, uint32_t n_videos)
+/* Tables that have a place for each frame or video. */
+static bool make_tables(NervDnerv *m, uint32_t n_videos)
 {
+    const gsize n = (gsize)m->head.clip.n_frames;
+    m->videos = g_try_new(int32_t, n_videos);
+    m->runs = g_try_new0(NervDnervRun, n); /* at most one a frame; so are keyframes */
+    m->head.keys = g_try_new0(int32_t, n);
+    return m->videos && m->runs && m->head.keys;
+}
+
+/* NULL, or why not. */
+static const char *cut_videos(NervDnerv *m, const int32_t *videos, uint32_t n_videos)
+{
+    static const char not_the_frames[] = "the videos are not the segment's frames";
     const int32_t n = m->head.clip.n_frames, one[] = { n };
     int32_t at = 0;
     if (n_videos == 0) {
@@ -109,19 +122,19 @@ static bool cut_videos(NervDnerv *m, const int32_t *videos, uint32_t n_videos)
     }
     for (uint32_t i = 0; i < n_videos; i++) {
         if (videos[i] < 1 || videos[i] > n - at)
-            return false;
+            return not_the_frames;
         at += videos[i];
     }
     if (at != n)
-        return false;
-    m->videos = g_memdup2(videos, n_videos * sizeof(*videos));
+        return not_the_frames;
+    if (!make_tables(m, n_videos))
+        return no_memory;
+    memcpy(m->videos, videos, n_videos * sizeof(*videos));
     m->head.n_videos = n_videos;
-    m->runs = g_new0(NervDnervRun, n); /* at most one a frame; so are keyframes */
-    m->head.keys = g_new0(int32_t, n);
     at = 0;
     for (uint32_t i = 0; i < n_videos; at += videos[i++])
         cut_video(m, i, at, videos[i]);
-    return true;
+    return NULL;
 }
 
 NervRun nerv_dnerv_run(const NervModel *model, int32_t run)
@@ -311,22 +324,25 @@ static void add_refinement(NervDnerv *m, int32_t channels)
         quieten(&m->head, QUIET_BOUND);
 }
 
-static bool add_params(NervDnerv *m)
+static const char *add_params(NervDnerv *m)
 {
+    static const char too_many[] = "it has too many weights";
     const NervDnervConfig *c = &m->config;
     const bool features = !nerv_dnerv_has(c, NERV_DNERV_GRIDS);
     int32_t channels = c->base_channels + (features ? c->content : 0);
     /* content, stem, up to eleven of a stage and a grid, flow and refinement */
-    m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 1) + 4 + 12 * (size_t)c->n_blocks + 8);
+    m->head.params = g_try_new0(NervParam, 2 * (size_t)(c->n_blocks + 1) + 4 + 12 * (size_t)c->n_blocks + 8);
+    if (!m->head.params)
+        return no_memory;
     if ((features && !add_content(m)) || !add_stem(m))
-        return false;
+        return too_many;
     for (int32_t i = 0; i < c->n_blocks; i++) {
         if (!add_stage(m, i, channels))
-            return false;
+            return too_many;
         channels = c->width[i];
     }
     add_refinement(m, channels);
-    return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS;
+    return m->head.n_weights <= NERV_MODEL_MAX_WEIGHTS ? NULL : too_many;
 }
 
 NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const int32_t *videos,
@@ -349,18 +365,16 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
         m->config.width[i] = m->config.stride[i] = 0;
     m->grid_h = nerv_blocks_cells(clip->height, scale);
     m->grid_w = nerv_blocks_cells(clip->width, scale);
-    const char *why = NULL;
-    if (!cut_videos(m, videos, n_videos))
-        why = "the videos are not the segment's frames";
-    else if (!add_params(m))
-        why = "it has too many weights";
-    if (grids) {
+    const char *why = cut_videos(m, videos, n_videos);
+    if (!why)
+        why = add_params(m);
+    if (!why && grids) {
         m->head.learning_rate = GRIDS_RATE * sqrt(fmin(RATE_RUNS / m->head.n_runs, 1.));
         m->head.beta2 = 1. - 1. / fmax(PASS_MEMORY * m->head.n_runs, LEAST_MEMORY);
     }
     if (!why)
         return &m->head;
-    g_set_error(error, NERV_ERROR, code, "model dnerv: %s", why);
+    g_set_error(error, NERV_ERROR, why == no_memory ? NERV_ERROR_MEMORY : code, "model dnerv: %s", why);
     nerv_dnerv_free(&m->head);
     return NULL;
 }

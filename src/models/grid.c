@@ -436,7 +436,12 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
         m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;
     m->grid_h = nerv_blocks_cells(clip->height, scale);
     m->grid_w = nerv_blocks_cells(clip->width, scale);
-    m->head.params = g_new0(NervParam, 1 + (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
+    m->head.params = g_try_new0(NervParam, 1 + (size_t)c->n_grids + 2 * (size_t)(c->n_blocks + 1));
+    if (!m->head.params) {
+        nerv_model_no_memory(error);
+        grid_free(&m->head);
+        return NULL;
+    }
     if (c->flow_rows &&
         !add_grid(m, "flow", (NervShape){ c->flow_rows, 2 * n_moved, m->grid_h, m->grid_w }, FLOW_BOUND, 0)) {
         g_set_error(error, NERV_ERROR, code, "model nerv-grid: the flow has too many weights");

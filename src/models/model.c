@@ -56,6 +56,11 @@ void nerv_model_free(NervModel *model)
         model->klass->free(model);
 }
 
+void nerv_model_no_memory(GError **error)
+{
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a network's tables");
+}
+
 bool nerv_param_is_of_its_time(const NervParam *param)
 {
     return param->role == NERV_PARAM_GRID && param->shape.n > 1;
@@ -199,7 +204,7 @@ double nerv_model_macs_per_pixel(const NervModel *model)
     if ((int64_t)model->run_frames * clip->width * clip->height > INT32_MAX / 4) /* bytes of pixels */
         return INFINITY;
     NervTape *t = nerv_tape_new();
-    g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params);
+    g_autofree NervTensor **leaves = g_new0(NervTensor *, model->n_params); /* a hundred or two at most */
     nerv_params_leaves(model, t, "", leaves);
     NervTensor *input = nerv_tape_leaf(t, NERV_TENSOR_INPUT, NERV_F32,
                                        nerv_shape(model->run_frames, model->input_floats, 1, 1), "input");

@@ -124,6 +124,8 @@ struct NervModel {
     uint32_t n_videos; /* that it tells apart; 0: they are one to it */
 };
 
+/* For model classes: NERV_ERROR_MEMORY. */
+void nerv_model_no_memory(GError **error);
 /* Whether it is a grid with rows in time: what it holds is of the segment's frames alone. */
 bool nerv_param_is_of_its_time(const NervParam *param);
 /* Quantiser steps of a parameter by its role: N of a weight, 1 of a bias, C of a grid. */

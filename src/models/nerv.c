@@ -184,7 +184,12 @@ static NervModel *model_from_config(const NervNervConfig *c, const NervClip *cli
         m->config.width[i] = m->config.stride[i] = m->config.kernel[i] = 0;
     m->grid_h = nerv_blocks_cells(clip->height, scale);
     m->grid_w = nerv_blocks_cells(clip->width, scale);
-    m->head.params = g_new0(NervParam, 2 * (size_t)(c->n_blocks + 3));
+    m->head.params = g_try_new0(NervParam, 2 * (size_t)(c->n_blocks + 3));
+    if (!m->head.params) {
+        nerv_model_no_memory(error);
+        nerv_free(&m->head);
+        return NULL;
+    }
 
     const int64_t rows = (int64_t)m->grid_h * m->grid_w * c->base_channels;
     int64_t widest = rows * c->stem;

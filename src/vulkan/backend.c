@@ -12,7 +12,8 @@
 static void destroy(NervBackend *be)
 {
     NervVk *vk = (NervVk *)be;
-    if (vk->device && !vk->wrapped.device) /* what was submitted to another's queue has been waited for */
+    /* What was submitted to another's queue has been waited for; a lost device may hang, and this would wait without a bound. */
+    if (vk->device && !vk->wrapped.device && !vk->is_lost)
         vkDeviceWaitIdle(vk->device);
     nerv_vk_buffer_free(vk->staging);
     nerv_vk_pipelines_clear(vk);

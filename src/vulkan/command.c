@@ -69,11 +69,18 @@ bool nerv_vk_submit(NervVk *vk, VkCommandBuffer cmd, VkFence fence, GError **err
     return nerv_vk_check(vk, result, "submit work", error);
 }
 
+/* The bound is for a device that hangs without its driver's noticing, most of which takes ten seconds. It is far from what one submission's work takes, which
+ * is a step or a frame; software may be slow without hanging. */
+static uint64_t longest_wait_ns(const NervVk *vk)
+{
+    return (vk->base.is_software ? UINT64_C(3600) : UINT64_C(120)) * 1000000000;
+}
+
 bool nerv_vk_fence_wait(NervVk *vk, VkFence fence, GError **error)
 {
     return nerv_vk_alive(vk, error) &&
-           nerv_vk_check(vk, vkWaitForFences(vk->device, 1, &fence, VK_TRUE, UINT64_MAX), "wait for work",
-                         error) &&
+           nerv_vk_check(vk, vkWaitForFences(vk->device, 1, &fence, VK_TRUE, longest_wait_ns(vk)),
+                         "wait for work", error) &&
            nerv_vk_check(vk, vkResetFences(vk->device, 1, &fence), "reset a fence", error);
 }
 

@@ -55,7 +55,7 @@ static const char *result_name(VkResult result)
     case VK_ERROR_OUT_OF_POOL_MEMORY:
         return "out of pool memory";
     case VK_TIMEOUT:
-        return "timed out";
+        return "the device does not answer";
     default:
         return NULL;
     }
@@ -68,7 +68,8 @@ bool nerv_vk_check(NervVk *vk, VkResult result, const char *what, GError **error
     bool is_memory = result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY ||
                      result == VK_ERROR_OUT_OF_POOL_MEMORY || result == VK_ERROR_FRAGMENTED_POOL ||
                      result == VK_ERROR_TOO_MANY_OBJECTS;
-    if (result == VK_ERROR_DEVICE_LOST)
+    vk->base.has_failed = true;
+    if (result == VK_ERROR_DEVICE_LOST || result == VK_TIMEOUT)
         vk->is_lost = true;
     const char *name = result_name(result);
     int code = is_memory ? NERV_ERROR_MEMORY : NERV_ERROR_DEVICE;

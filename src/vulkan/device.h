@@ -34,7 +34,7 @@ typedef struct {
     NervVkCaps caps;
     bool adds_in_subgroups; /* take the shaders' variant "subgroup" */
     bool uses_halves;       /* NERV_VULKAN_FP16=1: plans that train nothing keep values as 16-bit floats */
-    bool is_lost;           /* after VK_ERROR_DEVICE_LOST nothing is submitted any more */
+    bool is_lost; /* nothing is submitted any more: VK_ERROR_DEVICE_LOST, or a wait that took too long */
     /* command.c */
     VkCommandPool pool;
     VkCommandBuffer once;
