@@ -23,7 +23,10 @@
 #endif
 
 #include "nervdec.h"
+#include "nervlosses.h"
 #include "nervoptions.h"
+#include "nervpool.h"
+#include "nervreverse.h"
 #include "nervvideo.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_nerv_dec_debug);
@@ -44,12 +47,8 @@ struct _GstNervDec
   /* streaming thread */
   GstVideoCodecState *input_state, *output_state;
   gsize pixel_bytes;            /* of an output frame, without padding */
-
-  /* Of the network in use: what its segment is short of, for report_losses(). */
-  guint64 networks;             /* its number */
-  guint segment_id;
-  guint64 concealed, lost;      /* clips made from one keyframe; frames without any */
-  guint64 reported;             /* of such clips, already */
+  GstNervReverse *reverse;      /* what was sent of a segment played backwards */
+  GstNervLosses losses;
 };
 
 enum
@@ -80,32 +79,6 @@ GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
 
 /* --- output format -------------------------------------------------------- */
 
-/* The stream's own format if downstream takes it, else the nearest. UNKNOWN if
- * nothing fits. */
-static GstVideoFormat
-choose_format (GstNervDec * self, GstVideoFormat source)
-{
-  GstPad *pad = GST_VIDEO_DECODER_SRC_PAD (self);
-  /* without a filter, as that would impose this element's order */
-  GstCaps *peer = gst_pad_peer_query_caps (pad, NULL);
-  GstCaps *template = gst_pad_get_pad_template_caps (pad);
-  GstCaps *allowed =
-      gst_caps_intersect_full (peer, template, GST_CAPS_INTERSECT_FIRST);
-  GstCaps *own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
-      gst_video_format_to_string (source), NULL);
-  GstVideoFormat format;
-
-  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own))
-    format = source;
-  else
-    format = gst_nerv_nearest_format (allowed, source);
-  gst_caps_unref (own);
-  gst_caps_unref (allowed);
-  gst_caps_unref (template);
-  gst_caps_unref (peer);
-  return format;
-}
-
 static GstFlowReturn
 update_output (GstNervDec * self)
 {
@@ -116,7 +89,8 @@ update_output (GstNervDec * self)
   GError *error = NULL;
 
   nerv_decoder_get_info (self->dec, &info);
-  format = choose_format (self, gst_nerv_format_to_gst (info.pixels.format));
+  format = gst_nerv_choose_format (GST_VIDEO_DECODER_SRC_PAD (self),
+      gst_nerv_format_to_gst (info.pixels.format));
   if (format == GST_VIDEO_FORMAT_UNKNOWN)
     return GST_FLOW_NOT_NEGOTIATED;
 
@@ -183,52 +157,6 @@ skip_frame (GstNervDec * self, GstVideoCodecFrame * frame)
   return gst_video_decoder_finish_frame (decoder, frame);
 }
 
-/* --- lost keyframes ------------------------------------------------------- */
-
-/* Once for a segment, when nothing more comes of it. */
-static void
-report_losses (GstNervDec * self)
-{
-  if (self->concealed > 0 || self->lost > 0)
-    GST_ELEMENT_WARNING_WITH_DETAILS (self, STREAM, DECODE,
-        ("Keyframes are lost or damaged; some of the pictures are worse, or are "
-            "missing."), ("segment %u: %" G_GUINT64_FORMAT " clips were made "
-            "from one keyframe instead of two, %" G_GUINT64_FORMAT " frames "
-            "had none", self->segment_id, self->concealed, self->lost),
-        ("segment", G_TYPE_UINT, self->segment_id,
-            "concealed", G_TYPE_UINT64, self->concealed,
-            "lost-frames", G_TYPE_UINT64, self->lost, NULL));
-  self->reported += self->concealed;
-  self->concealed = self->lost = 0;
-}
-
-/* After each access unit, which may have brought another network, and after each
- * picture. */
-static void
-note_losses (GstNervDec * self, gboolean rendered)
-{
-  NervDecoderStats stats;
-
-  nerv_decoder_get_stats (self->dec, &stats);
-  if (stats.networks != self->networks) {
-    report_losses (self);
-    self->networks = stats.networks;
-    self->segment_id = stats.segment_id;
-    self->reported = 0;
-  } else if (rendered) {
-    self->concealed = stats.network_concealed - self->reported;
-  }
-}
-
-static GstFlowReturn
-gst_nerv_dec_finish (GstVideoDecoder * decoder)
-{
-  report_losses (GST_NERV_DEC (decoder));
-  return GST_FLOW_OK;
-}
-
-/* --- frames --------------------------------------------------------------- */
-
 /* Takes the access unit's headers and network. `handled` tells that the frame
  * ended here. */
 static GstFlowReturn
@@ -251,7 +179,7 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   ok = nerv_decoder_send (self->dec, map.data, map.size, info, &error);
   gst_buffer_unmap (frame->input_buffer, &map);
   if (ok) {
-    note_losses (self, FALSE);
+    gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, FALSE);
     *handled = FALSE;
     return GST_FLOW_OK;
   }
@@ -278,8 +206,9 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   return ret;
 }
 
-static GstFlowReturn
-render (GstNervDec * self, GstVideoCodecFrame * frame)
+/* Computes a frame's picture. FALSE: there is none, and the frame ended here. */
+static gboolean
+render (GstNervDec * self, GstVideoCodecFrame * frame, GstFlowReturn * flow)
 {
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
   GstFlowReturn ret = gst_video_decoder_allocate_output_frame (decoder, frame);
@@ -288,10 +217,12 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
   GError *error = NULL;
   gboolean ok;
 
+  *flow = ret;
   if (ret != GST_FLOW_OK) {
     gst_video_decoder_release_frame (decoder, frame);
-    return ret;
+    return FALSE;
   }
+  *flow = GST_FLOW_ERROR;
   /* Rows and planes of odd sizes have padding: what was in memory before must not
    * go out with the pictures. */
   if (gst_buffer_get_size (frame->output_buffer) > self->pixel_bytes)
@@ -303,29 +234,98 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
         ("gst_video_frame_map() failed on %" GST_PTR_FORMAT,
             frame->output_buffer));
     gst_video_decoder_release_frame (decoder, frame);
-    return GST_FLOW_ERROR;
+    return FALSE;
   }
   gst_nerv_frame_from_gst (&vframe, &nframe);
   ok = nerv_decoder_render (self->dec, &nframe, &error);
   gst_video_frame_unmap (&vframe);
-  note_losses (self, TRUE);
+  gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, TRUE);
   if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
-    self->lost++;
+    self->losses.lost++;
     GST_DEBUG_OBJECT (self, "%s", error->message);
     GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
         ("The stream is damaged."), ("%s", error->message), ret);
     g_clear_error (&error);
     gst_video_decoder_release_frame (decoder, frame);
-    return ret;
+    *flow = ret;
+    return FALSE;
   }
   if (!ok) {
     GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
     g_clear_error (&error);
     gst_video_decoder_release_frame (decoder, frame);
-    return GST_FLOW_ERROR;
+    return FALSE;
   }
-  return gst_video_decoder_finish_frame (decoder, frame);
+  *flow = GST_FLOW_OK;
+  return TRUE;
 }
+
+static gboolean
+is_late (GstNervDec * self, GstVideoCodecFrame * frame)
+{
+  return gst_video_decoder_get_max_decode_time (GST_VIDEO_DECODER (self),
+      frame) < 0;
+}
+
+/* --- backwards ------------------------------------------------------------ */
+
+static gboolean
+feed_again (GstVideoDecoder * decoder, GstBuffer * unit)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  NervDecodedInfo info;
+  GstMapInfo map;
+  gboolean ok;
+
+  if (!gst_buffer_map (unit, &map, GST_MAP_READ))
+    return FALSE;
+  ok = nerv_decoder_send (self->dec, map.data, map.size, &info, NULL);
+  gst_buffer_unmap (unit, &map);
+  gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, FALSE);
+  return ok;
+}
+
+static GstFlowReturn
+show_backwards (GstVideoDecoder * decoder, GstVideoCodecFrame * frame,
+    gboolean is_last)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  GstFlowReturn ret;
+
+  if (is_late (self, frame)) {
+    /* which the base class need not put in order */
+    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
+    return gst_video_decoder_drop_frame (decoder, frame);
+  }
+  if (!render (self, frame, &ret))
+    return ret;
+  return is_last ? gst_video_decoder_finish_frame (decoder, frame)
+      : gst_nerv_reverse_push (decoder, frame);
+}
+
+static GstFlowReturn
+gst_nerv_dec_finish (GstVideoDecoder * decoder)
+{
+  gst_nerv_losses_report (&GST_NERV_DEC (decoder)->losses,
+      GST_ELEMENT (decoder));
+  return GST_FLOW_OK;
+}
+
+/* All of a segment is here if it is played backwards. */
+static GstFlowReturn
+gst_nerv_dec_drain (GstVideoDecoder * decoder)
+{
+  static const GstNervReverseFuncs funcs = { feed_again, show_backwards };
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  GstFlowReturn ret = gst_nerv_reverse_play (self->reverse, decoder, &funcs);
+
+  if (decoder->input_segment.rate < 0.0)
+    gst_nerv_losses_report (&self->losses, GST_ELEMENT (self));
+  return ret;
+}
+
+/* --- frames --------------------------------------------------------------- */
+
 
 /* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
  * on all there is. */
@@ -343,12 +343,16 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
 {
   GstNervDec *self = GST_NERV_DEC (decoder);
   NervDecodedInfo info;
+  const gboolean backwards = decoder->input_segment.rate < 0.0;
   GstFlowReturn ret;
   gboolean handled;
 
   ret = send_unit (self, frame, &info, &handled);
   if (handled)
     return ret;
+  if (backwards)
+    gst_nerv_reverse_keep (self->reverse, frame->input_buffer,
+        self->losses.networks);
   if (is_unwanted (self, frame)) {
     GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
     return gst_video_decoder_finish_frame (decoder, frame);
@@ -373,12 +377,17 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
         (guint64) info.frame);
     return skip_frame (self, frame);
   }
-  if (gst_video_decoder_get_max_decode_time (decoder, frame) < 0) {
+  if (backwards) {
+    gst_nerv_reverse_want (self->reverse, frame);
+    return GST_FLOW_OK;
+  }
+  if (is_late (self, frame)) {
     GST_DEBUG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is too late",
         (guint64) info.frame);
     return gst_video_decoder_drop_frame (decoder, frame);
   }
-  return render (self, frame);
+  return render (self, frame, &ret) ?
+      gst_video_decoder_finish_frame (decoder, frame) : ret;
 }
 
 /* --- GstVideoDecoder ------------------------------------------------------ */
@@ -407,7 +416,7 @@ gst_nerv_dec_start (GstVideoDecoder * decoder)
   g_mutex_lock (&self->lock);
   self->dec = dec;
   g_mutex_unlock (&self->lock);
-  self->networks = self->concealed = self->lost = self->reported = 0;
+  memset (&self->losses, 0, sizeof (self->losses));
   return TRUE;
 }
 
@@ -424,6 +433,7 @@ gst_nerv_dec_stop (GstVideoDecoder * decoder)
   self->dec = NULL;
   g_mutex_unlock (&self->lock);
   nerv_decoder_free (dec);
+  gst_nerv_reverse_clear (self->reverse, decoder);
   g_clear_pointer (&self->input_state, gst_video_codec_state_unref);
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
   return TRUE;
@@ -450,34 +460,9 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
 {
   GstNervDec *self = GST_NERV_DEC (decoder);
 
+  gst_nerv_reverse_clear (self->reverse, decoder);
   if (self->dec)
     nerv_decoder_reset (self->dec);
-  return TRUE;
-}
-
-/* Asks for rows and planes wherever downstream likes them. A pool that changes what
- * it is asked for gets another chance, and one that can't do it stays with what the
- * base class and it agreed on. */
-static gboolean
-request_video_meta (GstBufferPool * pool, GstCaps * caps, guint size,
-    guint min, guint max)
-{
-  GstStructure *config = gst_buffer_pool_get_config (pool);
-  GstStructure *agreed = gst_structure_copy (config);
-  gboolean ok;
-
-  gst_buffer_pool_config_add_option (config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-  ok = gst_buffer_pool_set_config (pool, config);
-  if (!ok) {
-    config = gst_buffer_pool_get_config (pool);
-    if (gst_buffer_pool_config_validate_params (config, caps, size, min, max))
-      ok = gst_buffer_pool_set_config (pool, config);
-    else
-      gst_structure_free (config);
-  }
-  if (!ok)
-    return gst_buffer_pool_set_config (pool, agreed);
-  gst_structure_free (agreed);
   return TRUE;
 }
 
@@ -500,7 +485,7 @@ gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
   gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
   if (!pool)
     return TRUE;
-  ok = request_video_meta (pool, caps, size, min, max);
+  ok = gst_nerv_pool_request_video_meta (pool, caps, size, min, max);
   if (!ok)
     GST_WARNING_OBJECT (decoder, "%" GST_PTR_FORMAT " can't be configured",
         pool);
@@ -607,6 +592,7 @@ gst_nerv_dec_finalize (GObject * object)
   GstNervDec *self = GST_NERV_DEC (object);
 
   nerv_decoder_free (self->dec);
+  gst_nerv_reverse_free (self->reverse);
   nerv_decoder_settings_clear (&self->settings);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -618,6 +604,7 @@ gst_nerv_dec_init (GstNervDec * self)
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
 
   g_mutex_init (&self->lock);
+  self->reverse = gst_nerv_reverse_new ();
   nerv_decoder_settings_init (&self->settings);
   gst_video_decoder_set_packetized (decoder, TRUE);
   gst_video_decoder_set_needs_format (decoder, TRUE);
@@ -679,6 +666,7 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   decoder_class->set_format = GST_DEBUG_FUNCPTR (gst_nerv_dec_set_format);
   decoder_class->handle_frame = GST_DEBUG_FUNCPTR (gst_nerv_dec_handle_frame);
   decoder_class->finish = GST_DEBUG_FUNCPTR (gst_nerv_dec_finish);
+  decoder_class->drain = GST_DEBUG_FUNCPTR (gst_nerv_dec_drain);
   decoder_class->flush = GST_DEBUG_FUNCPTR (gst_nerv_dec_flush);
   decoder_class->decide_allocation =
       GST_DEBUG_FUNCPTR (gst_nerv_dec_decide_allocation);

@@ -152,6 +152,29 @@ gst_nerv_nearest_format (GstCaps * allowed, GstVideoFormat source)
   return first;
 }
 
+GstVideoFormat
+gst_nerv_choose_format (GstPad * pad, GstVideoFormat source)
+{
+  /* without a filter, as that would impose this element's order */
+  GstCaps *peer = gst_pad_peer_query_caps (pad, NULL);
+  GstCaps *template = gst_pad_get_pad_template_caps (pad);
+  GstCaps *allowed =
+      gst_caps_intersect_full (peer, template, GST_CAPS_INTERSECT_FIRST);
+  GstCaps *own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
+      gst_video_format_to_string (source), NULL);
+  GstVideoFormat format;
+
+  if (gst_caps_is_any (peer) || gst_caps_can_intersect (allowed, own))
+    format = source;
+  else
+    format = gst_nerv_nearest_format (allowed, source);
+  gst_caps_unref (own);
+  gst_caps_unref (allowed);
+  gst_caps_unref (template);
+  gst_caps_unref (peer);
+  return format;
+}
+
 void
 gst_nerv_video_info_apply (const NervVideoInfo * nerv, GstVideoInfo * info)
 {

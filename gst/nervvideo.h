@@ -37,6 +37,10 @@ GstVideoFormat gst_nerv_format_to_gst (gint32 format);
 GstVideoFormat gst_nerv_nearest_format (GstCaps * allowed,
     GstVideoFormat source);
 
+/* The stream's own format if the pad's peer takes it, else the nearest. UNKNOWN if
+ * nothing fits. */
+GstVideoFormat gst_nerv_choose_format (GstPad * pad, GstVideoFormat source);
+
 /* Frame rate, pixel aspect ratio, colorimetry and chroma siting of a stream,
  * written to an info whose format and size are set already. If the info's
  * format is of another colour model than the stream's, its own default matrix
