@@ -326,7 +326,6 @@ gst_nerv_dec_drain (GstVideoDecoder * decoder)
 
 /* --- frames --------------------------------------------------------------- */
 
-
 /* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
  * on all there is. */
 static gboolean
