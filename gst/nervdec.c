@@ -23,7 +23,10 @@
 #endif
 
 #include "nervdec.h"
+#include "nervlosses.h"
 #include "nervoptions.h"
+#include "nervpool.h"
+#include "nervreverse.h"
 #include "nervvideo.h"
 #include "nervvulkan.h"
 
@@ -48,12 +51,8 @@ struct _GstNervDec
   GstNervVulkan *vulkan;
   gboolean asked;               /* for a device to share, in vain */
   gboolean images;              /* frames are Vulkan images */
-
-  /* Of the network in use: what its segment is short of, for report_losses(). */
-  guint64 networks;             /* its number */
-  guint segment_id;
-  guint64 concealed, lost;      /* clips made from one keyframe; frames without any */
-  guint64 reported;             /* of such clips, already */
+  GstNervReverse *reverse;      /* what was sent of a segment played backwards */
+  GstNervLosses losses;
 };
 
 enum
@@ -152,52 +151,6 @@ skip_frame (GstNervDec * self, GstVideoCodecFrame * frame)
   return gst_video_decoder_finish_frame (decoder, frame);
 }
 
-/* --- lost keyframes ------------------------------------------------------- */
-
-/* Once for a segment, when nothing more comes of it. */
-static void
-report_losses (GstNervDec * self)
-{
-  if (self->concealed > 0 || self->lost > 0)
-    GST_ELEMENT_WARNING_WITH_DETAILS (self, STREAM, DECODE,
-        ("Keyframes are lost or damaged; some of the pictures are worse, or are "
-            "missing."), ("segment %u: %" G_GUINT64_FORMAT " clips were made "
-            "from one keyframe instead of two, %" G_GUINT64_FORMAT " frames "
-            "had none", self->segment_id, self->concealed, self->lost),
-        ("segment", G_TYPE_UINT, self->segment_id,
-            "concealed", G_TYPE_UINT64, self->concealed,
-            "lost-frames", G_TYPE_UINT64, self->lost, NULL));
-  self->reported += self->concealed;
-  self->concealed = self->lost = 0;
-}
-
-/* After each access unit, which may have brought another network, and after each
- * picture. */
-static void
-note_losses (GstNervDec * self, gboolean rendered)
-{
-  NervDecoderStats stats;
-
-  nerv_decoder_get_stats (self->dec, &stats);
-  if (stats.networks != self->networks) {
-    report_losses (self);
-    self->networks = stats.networks;
-    self->segment_id = stats.segment_id;
-    self->reported = 0;
-  } else if (rendered) {
-    self->concealed = stats.network_concealed - self->reported;
-  }
-}
-
-static GstFlowReturn
-gst_nerv_dec_finish (GstVideoDecoder * decoder)
-{
-  report_losses (GST_NERV_DEC (decoder));
-  return GST_FLOW_OK;
-}
-
-/* --- frames --------------------------------------------------------------- */
-
 /* Takes the access unit's headers and network. `handled` tells that the frame
  * ended here. */
 static GstFlowReturn
@@ -221,7 +174,7 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   gst_buffer_unmap (frame->input_buffer, &map);
   gst_nerv_report_device (self, self->dec);
   if (ok) {
-    note_losses (self, FALSE);
+    gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, FALSE);
     *handled = FALSE;
     return GST_FLOW_OK;
   }
@@ -248,57 +201,37 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   return ret;
 }
 
-/* Evaluates the frame into a buffer of system memory. */
+/* Computes a frame's picture. FALSE: there is none, and the frame ended here. */
 static gboolean
-fill_buffer (GstNervDec * self, GstBuffer * buffer, GError ** error)
-{
-  GstVideoFrame vframe;
-  NervFrame nframe;
-  gboolean ok;
-
-  /* Rows and planes of odd sizes have padding: what was in memory before must not
-   * go out with the pictures. */
-  if (gst_buffer_get_size (buffer) > self->pixel_bytes)
-    gst_buffer_memset (buffer, 0, 0, -1);
-  if (!gst_video_frame_map (&vframe, &self->output_state->info, buffer,
-          GST_MAP_WRITE)) {
-    g_set_error (error, NERV_ERROR, NERV_ERROR_DEVICE,
-        "a video frame can't be written");
-    return FALSE;
-  }
-  gst_nerv_frame_from_gst (&vframe, &nframe);
-  ok = nerv_decoder_render (self->dec, &nframe, error);
-  gst_video_frame_unmap (&vframe);
-  return ok;
-}
-
-static GstFlowReturn
-render (GstNervDec * self, GstVideoCodecFrame * frame)
+render (GstNervDec * self, GstVideoCodecFrame * frame, GstFlowReturn * flow)
 {
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
   GstFlowReturn ret = gst_video_decoder_allocate_output_frame (decoder, frame);
   GError *error = NULL;
   gboolean ok;
 
+  *flow = ret;
   if (ret != GST_FLOW_OK) {
     gst_video_decoder_release_frame (decoder, frame);
-    return ret;
+    return FALSE;
   }
   if (self->images)
     ok = gst_nerv_vulkan_render (self->vulkan, self->dec, frame->output_buffer,
         &self->output_state->info, &error);
   else
-    ok = fill_buffer (self, frame->output_buffer, &error);
-  note_losses (self, TRUE);
+    ok = gst_nerv_pool_fill (self->dec, &self->output_state->info,
+        self->pixel_bytes, frame->output_buffer, &error);
+  gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, TRUE);
   gst_nerv_report_device (self, self->dec);
   if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
-    self->lost++;
+    self->losses.lost++;
     GST_DEBUG_OBJECT (self, "%s", error->message);
     GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
         ("The stream is damaged."), ("%s", error->message), ret);
     g_clear_error (&error);
     gst_video_decoder_release_frame (decoder, frame);
-    return ret;
+    *flow = ret;
+    return FALSE;
   }
   if (!ok) {
     if (g_error_matches (error, NERV_ERROR, NERV_ERROR_NEED_SYNC)) {
@@ -310,9 +243,75 @@ render (GstNervDec * self, GstVideoCodecFrame * frame)
     }
     g_clear_error (&error);
     gst_video_decoder_release_frame (decoder, frame);
-    return ret;
+    *flow = ret;
+    return FALSE;
   }
-  return gst_video_decoder_finish_frame (decoder, frame);
+  *flow = GST_FLOW_OK;
+  return TRUE;
+}
+
+static gboolean
+is_late (GstNervDec * self, GstVideoCodecFrame * frame)
+{
+  return gst_video_decoder_get_max_decode_time (GST_VIDEO_DECODER (self),
+      frame) < 0;
+}
+
+/* --- backwards ------------------------------------------------------------ */
+
+static gboolean
+feed_again (GstVideoDecoder * decoder, GstBuffer * unit)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  NervDecodedInfo info;
+  GstMapInfo map;
+  gboolean ok;
+
+  if (!gst_buffer_map (unit, &map, GST_MAP_READ))
+    return FALSE;
+  ok = nerv_decoder_send (self->dec, map.data, map.size, &info, NULL);
+  gst_buffer_unmap (unit, &map);
+  gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, FALSE);
+  return ok;
+}
+
+static GstFlowReturn
+show_backwards (GstVideoDecoder * decoder, GstVideoCodecFrame * frame,
+    gboolean is_last)
+{
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  GstFlowReturn ret;
+
+  if (is_late (self, frame)) {
+    /* which the base class need not put in order */
+    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
+    return gst_video_decoder_drop_frame (decoder, frame);
+  }
+  if (!render (self, frame, &ret))
+    return ret;
+  return is_last ? gst_video_decoder_finish_frame (decoder, frame)
+      : gst_nerv_reverse_push (decoder, frame);
+}
+
+static GstFlowReturn
+gst_nerv_dec_finish (GstVideoDecoder * decoder)
+{
+  gst_nerv_losses_report (&GST_NERV_DEC (decoder)->losses,
+      GST_ELEMENT (decoder));
+  return GST_FLOW_OK;
+}
+
+/* All of a segment is here if it is played backwards. */
+static GstFlowReturn
+gst_nerv_dec_drain (GstVideoDecoder * decoder)
+{
+  static const GstNervReverseFuncs funcs = { feed_again, show_backwards };
+  GstNervDec *self = GST_NERV_DEC (decoder);
+  GstFlowReturn ret = gst_nerv_reverse_play (self->reverse, decoder, &funcs);
+
+  if (decoder->input_segment.rate < 0.0)
+    gst_nerv_losses_report (&self->losses, GST_ELEMENT (self));
+  return ret;
 }
 
 /* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
@@ -365,7 +364,7 @@ use_decoder (GstNervDec * self, NervDecoder * dec)
   self->dec = dec;
   g_mutex_unlock (&self->lock);
   nerv_decoder_free (old);
-  self->networks = self->concealed = self->lost = self->reported = 0;
+  memset (&self->losses, 0, sizeof (self->losses));
 }
 
 /* Who takes images may have come after start(). A decoder on its device takes over
@@ -390,6 +389,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
 {
   GstNervDec *self = GST_NERV_DEC (decoder);
   NervDecodedInfo info;
+  const gboolean backwards = decoder->input_segment.rate < 0.0;
   GstFlowReturn ret;
   gboolean handled;
 
@@ -397,6 +397,9 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   ret = send_unit (self, frame, &info, &handled);
   if (handled)
     return ret;
+  if (backwards)
+    gst_nerv_reverse_keep (self->reverse, frame->input_buffer,
+        self->losses.networks);
   if (is_unwanted (self, frame)) {
     GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
     return gst_video_decoder_finish_frame (decoder, frame);
@@ -421,12 +424,17 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
         (guint64) info.frame);
     return skip_frame (self, frame);
   }
-  if (gst_video_decoder_get_max_decode_time (decoder, frame) < 0) {
+  if (backwards) {
+    gst_nerv_reverse_want (self->reverse, frame);
+    return GST_FLOW_OK;
+  }
+  if (is_late (self, frame)) {
     GST_DEBUG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is too late",
         (guint64) info.frame);
     return gst_video_decoder_drop_frame (decoder, frame);
   }
-  return render (self, frame);
+  return render (self, frame, &ret) ?
+      gst_video_decoder_finish_frame (decoder, frame) : ret;
 }
 
 /* --- GstVideoDecoder ------------------------------------------------------ */
@@ -451,6 +459,7 @@ gst_nerv_dec_stop (GstVideoDecoder * decoder)
 
   use_decoder (self, NULL);
   gst_nerv_vulkan_close (self->vulkan);
+  gst_nerv_reverse_clear (self->reverse, decoder);
   g_clear_pointer (&self->input_state, gst_video_codec_state_unref);
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
   return TRUE;
@@ -477,6 +486,7 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
 {
   GstNervDec *self = GST_NERV_DEC (decoder);
 
+  gst_nerv_reverse_clear (self->reverse, decoder);
   if (self->dec)
     nerv_decoder_reset (self->dec);
   return TRUE;
@@ -506,31 +516,12 @@ gst_nerv_dec_set_context (GstElement * element, GstContext * context)
 static gboolean
 gst_nerv_dec_decide_allocation (GstVideoDecoder * decoder, GstQuery * query)
 {
-  GstBufferPool *pool = NULL;
-  GstCaps *caps;
-  guint size, min, max;
-  gboolean ok;
+  GstNervDec *self = GST_NERV_DEC (decoder);
 
-  if (GST_NERV_DEC (decoder)->images)
-    return gst_nerv_vulkan_decide_allocation (GST_NERV_DEC (decoder)->vulkan,
-        query);
-  if (!GST_VIDEO_DECODER_CLASS (parent_class)->decide_allocation (decoder,
-          query))
-    return FALSE;
-  if (!gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL)
-      || gst_query_get_n_allocation_pools (query) == 0)
-    return TRUE;
-
-  gst_query_parse_allocation (query, &caps, NULL);
-  gst_query_parse_nth_allocation_pool (query, 0, &pool, &size, &min, &max);
-  if (!pool)
-    return TRUE;
-  ok = gst_nerv_request_video_meta (pool, caps, size, min, max);
-  if (!ok)
-    GST_WARNING_OBJECT (decoder, "%" GST_PTR_FORMAT " can't be configured",
-        pool);
-  gst_object_unref (pool);
-  return ok;
+  if (self->images)
+    return gst_nerv_vulkan_decide_allocation (self->vulkan, query);
+  return GST_VIDEO_DECODER_CLASS (parent_class)->decide_allocation (decoder,
+      query) && gst_nerv_pool_request_video_meta (query);
 }
 
 /* --- properties ----------------------------------------------------------- */
@@ -622,6 +613,7 @@ gst_nerv_dec_finalize (GObject * object)
 
   nerv_decoder_free (self->dec);
   gst_nerv_vulkan_free (self->vulkan);
+  gst_nerv_reverse_free (self->reverse);
   nerv_decoder_settings_clear (&self->settings);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -634,6 +626,7 @@ gst_nerv_dec_init (GstNervDec * self)
 
   g_mutex_init (&self->lock);
   self->vulkan = gst_nerv_vulkan_new (GST_ELEMENT (self));
+  self->reverse = gst_nerv_reverse_new ();
   nerv_decoder_settings_init (&self->settings);
   gst_video_decoder_set_packetized (decoder, TRUE);
   gst_video_decoder_set_needs_format (decoder, TRUE);
@@ -697,6 +690,7 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   decoder_class->set_format = GST_DEBUG_FUNCPTR (gst_nerv_dec_set_format);
   decoder_class->handle_frame = GST_DEBUG_FUNCPTR (gst_nerv_dec_handle_frame);
   decoder_class->finish = GST_DEBUG_FUNCPTR (gst_nerv_dec_finish);
+  decoder_class->drain = GST_DEBUG_FUNCPTR (gst_nerv_dec_drain);
   decoder_class->flush = GST_DEBUG_FUNCPTR (gst_nerv_dec_flush);
   decoder_class->src_query = GST_DEBUG_FUNCPTR (gst_nerv_dec_src_query);
   decoder_class->sink_query = GST_DEBUG_FUNCPTR (gst_nerv_dec_sink_query);

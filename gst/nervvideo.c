@@ -335,29 +335,6 @@ gst_nerv_choose_format (GstPad * pad, GstVideoFormat source)
   return format;
 }
 
-gboolean
-gst_nerv_request_video_meta (GstBufferPool * pool, GstCaps * caps, guint size,
-    guint min, guint max)
-{
-  GstStructure *config = gst_buffer_pool_get_config (pool);
-  GstStructure *agreed = gst_structure_copy (config);
-  gboolean ok;
-
-  gst_buffer_pool_config_add_option (config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-  ok = gst_buffer_pool_set_config (pool, config);
-  if (!ok) {
-    config = gst_buffer_pool_get_config (pool);
-    if (gst_buffer_pool_config_validate_params (config, caps, size, min, max))
-      ok = gst_buffer_pool_set_config (pool, config);
-    else
-      gst_structure_free (config);
-  }
-  if (!ok)
-    return gst_buffer_pool_set_config (pool, agreed);
-  gst_structure_free (agreed);
-  return TRUE;
-}
-
 void
 gst_nerv_element_error (gpointer element, const GError * error,
     const gchar * doing, const gchar * file, const gchar * function, gint line)

@@ -66,12 +66,6 @@ void gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv);
 /* Complete video/x-nerv caps. */
 GstCaps *gst_nerv_caps_from_sequence (const NervSequence * seq);
 
-/* Asks a pool for rows and planes wherever downstream likes them. One that changes
- * what it is asked for gets another chance, and one that can't do it stays with what
- * it had. */
-gboolean gst_nerv_request_video_meta (GstBufferPool * pool, GstCaps * caps,
-    guint size, guint min, guint max);
-
 /* Posts an error message. `error` is libnerv's (its sentence is for people);
  * `doing` says for the debug text what the element was at. */
 void gst_nerv_element_error (gpointer element, const GError * error,

@@ -52,7 +52,8 @@ NervDecoder *nerv_decoder_new_on(const NervDecoderSettings *settings, NervBacken
 
 NervDecoder *nerv_decoder_new(const NervDecoderSettings *settings, GError **error)
 {
-    return nerv_decoder_new_on(settings, nerv_backend_open(settings->device, settings->threads, error), error);
+    return nerv_decoder_new_on(settings, nerv_backend_open(settings->device, settings->threads, error),
+                               error);
 }
 
 void nerv_decoder_free(NervDecoder *dec)
@@ -228,7 +229,8 @@ static bool make_renderer(NervDecoder *dec, bool exports, GError **error)
 {
     NervRenderer *(*make)(NervBackend *, NervParams *, NervKeyring *, const NervPixels *, GError **) =
         exports ? nerv_renderer_new_exporting : nerv_renderer_new;
-    if (dec->renderer && dec->exports == exports && !memcmp(&dec->rendered, &dec->output, sizeof(dec->output)))
+    if (dec->renderer && dec->exports == exports &&
+        !memcmp(&dec->rendered, &dec->output, sizeof(dec->output)))
         return true;
     g_clear_pointer(&dec->renderer, nerv_renderer_free);
     dec->rendered = dec->output;
