@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gst.h"
 #include "nervparse.h"
 #include "nervtrailer.h"
 #include "nervvideo.h"
 #include "output.h"
-
-GST_DEBUG_CATEGORY(gst_nerv_debug); /* the plugin's, which is not here */
 
 void fuzz_check(bool condition, const char *file, int line, const char *text)
 {
@@ -19,27 +18,6 @@ void fuzz_check(bool condition, const char *file, int line, const char *text)
         return;
     g_printerr("%s:%d: does not hold: %s\n", file, line, text);
     abort();
-}
-
-static void log_message(const char *domain, GLogLevelFlags level, const char *message, gpointer user)
-{
-    g_printerr("%s: %s\n", domain ? domain : "", message);
-    if (level & (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING | G_LOG_LEVEL_ERROR))
-        abort();
-}
-
-/* No plugins are needed: none are looked for. */
-static void initialise(void)
-{
-    if (gst_is_initialized())
-        return;
-    g_setenv("GST_REGISTRY_1_0", "/dev/null", TRUE);
-    g_setenv("GST_PLUGIN_SYSTEM_PATH_1_0", "", TRUE);
-    g_setenv("GST_PLUGIN_PATH_1_0", "", TRUE);
-    gst_registry_fork_set_enabled(FALSE);
-    gst_init(NULL, NULL);
-    g_log_set_default_handler(log_message, NULL);
-    GST_DEBUG_CATEGORY_INIT(gst_nerv_debug, "nerv", 0, "neural video");
 }
 
 /* --- the element --- */
@@ -63,7 +41,7 @@ static gboolean answer(GstPad *pad, GstObject *parent, GstQuery *query)
 
 void fuzz_output_init(FuzzOutput *out, const uint8_t *data, size_t size)
 {
-    initialise();
+    fuzz_init_gst();
     memset(out, 0, sizeof *out);
     out->data = data;
     out->size = size;

@@ -2,7 +2,7 @@
  *
  * The element nervparse and what it puts out, checked: what the targets parse-push and parse-pull share. Every buffer is one access unit that the
  * unit parser takes, lies in the input behind the one before it, and has times and flags as its headers say; caps and a segment come first, nothing
- * after the end. GLib's criticals and warnings abort. A new element is made for each input: nothing of one input is in the next.
+ * after the end. A new element is made for each input: nothing of one input is in the next.
  */
 #pragma once
 
