@@ -488,7 +488,9 @@ static void parse_seeds(void)
                    { "ok-without-times", { 0x02, 15, 0, 0, 32 } },
                    { "flush", { 0x48, 6, 1, 9 } },
                    { "seek-accurate", { 0x74, 6, 1, 20, 0, 90, 3 } },
-                   { "seek-key-unit", { 0x70, 6, 1, 20, 0, 170, 0x85, 0x10 } },
+                   { "seek-key-unit", { 0x70, 7, 1, 18, 0, 90, 5 } },
+                   { "seek-snap-after", { 0x70, 7, 1, 18, 0, 90, 0x85, 0x10 } },
+                   { "seek-snap-nearest", { 0x70, 7, 1, 18, 0, 130, 0xc5 } },
                    { "seek-from-end", { 0x70, 7, 1, 9, 0, 90, 1, 0x08 } },
                    { "seek-without-flush", { 0x70, 7, 1, 9, 0, 90, 2 } } };
     static const struct {
@@ -507,7 +509,7 @@ static void parse_seeds(void)
                    { "seek-twice", { 0x24, 0, 1, 8, 90, 0, 0, 0, 9, 3, 0, 0, 0, 2 } } };
     GByteArray *a = g_byte_array_new();
     for (uint32_t i = 0; i < 4; i++) {
-        append_sync(a, TINY, 4, i, 2, 25);
+        append_sync(a, TINY, 4, i, 2, 30000);
         append_frame(a, i, 0, 0);
         append_frame(a, i, 1, 0);
     }
