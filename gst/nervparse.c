@@ -29,6 +29,7 @@
 
 #include "nervindex.h"
 #include "nervparse.h"
+#include "nervseek.h"
 #include "nervtrailer.h"
 #include "nervvideo.h"
 
@@ -56,6 +57,7 @@ struct _GstNervParse
   GstTagList *codec_tags;
   gboolean have_tags;           /* the base class has a file's beside them */
   gsize probed;                 /* bytes of an unfinished unit searched already */
+  guint64 next_offset;          /* behind what was taken or left out */
 
   GstClockTime unit_pts;        /* of the unit on its way out */
   GstClockTime unit_duration;
@@ -186,88 +188,6 @@ gst_nerv_parse_convert (GstBaseParse * parse, GstFormat src_format,
 
 /* --- seeking -------------------------------------------------------------- */
 
-/* Where a seek for key units should start. */
-static gint64
-snap (GstNervParse * self, gint64 time, GstSeekFlags flags)
-{
-  const GstSeekFlags nearest = flags & GST_SEEK_FLAG_SNAP_NEAREST;
-  GstClockTime before, after;
-
-  GST_OBJECT_LOCK (self);
-  gst_nerv_index_around (&self->index, time, &before, &after);
-  GST_OBJECT_UNLOCK (self);
-
-  if (!GST_CLOCK_TIME_IS_VALID (after))
-    return GST_CLOCK_TIME_IS_VALID (before) ? (gint64) before : time;
-  if (!GST_CLOCK_TIME_IS_VALID (before))
-    return flags & GST_SEEK_FLAG_SNAP_AFTER ? (gint64) after : time;
-  if (nearest == GST_SEEK_FLAG_SNAP_AFTER
-      || (nearest == GST_SEEK_FLAG_SNAP_NEAREST
-          && after - time < time - before))
-    return after;
-  return before;
-}
-
-/* The base class takes absolute positions only: one counted from the end becomes
- * that, and "as it is" becomes the present one. FALSE if that is not known. */
-static gboolean
-make_absolute (GstNervParse * self, gboolean is_stop, gdouble rate,
-    GstSeekType * type, gint64 * position)
-{
-  const GstSegment *segment = &GST_BASE_PARSE (self)->segment;
-  GstPad *pad = GST_BASE_PARSE_SRC_PAD (self);
-  gint64 duration;
-
-  if (*type == GST_SEEK_TYPE_END) {
-    if (!gst_pad_query_duration (pad, GST_FORMAT_TIME, &duration))
-      return FALSE;
-    *position = MAX (0, duration + CLAMP (*position, -duration, G_MAXINT64
-            - duration));
-  } else if (*type == GST_SEEK_TYPE_SET) {
-    /* backwards from the end, which the base class does not know */
-    if (is_stop && rate < 0 && *position < 0
-        && gst_pad_query_duration (pad, GST_FORMAT_TIME, &duration))
-      *position = duration;
-  } else if (is_stop == (rate < 0)) {
-    /* where playing goes on */
-    if (!gst_pad_query_position (pad, GST_FORMAT_TIME, position))
-      return FALSE;
-  } else {
-    *position = is_stop ? segment->stop : segment->start;
-  }
-  *type = GST_SEEK_TYPE_SET;
-  return TRUE;
-}
-
-/* The base class's quick seek takes bytes and time as proportional, which they
- * are not at all here. Its accurate one goes by the index. */
-static GstEvent *
-make_exact (GstNervParse * self, GstEvent * event)
-{
-  gdouble rate;
-  GstFormat format;
-  GstSeekFlags flags;
-  GstSeekType start_type, stop_type;
-  gint64 start, stop;
-  GstEvent *exact;
-
-  gst_event_parse_seek (event, &rate, &format, &flags, &start_type, &start,
-      &stop_type, &stop);
-  if (format != GST_FORMAT_TIME
-      || !make_absolute (self, FALSE, rate, &start_type, &start)
-      || !make_absolute (self, TRUE, rate, &stop_type, &stop))
-    return event;
-
-  if ((flags & GST_SEEK_FLAG_KEY_UNIT) && !(flags & GST_SEEK_FLAG_ACCURATE)
-      && rate > 0)
-    start = snap (self, start, flags);
-  exact = gst_event_new_seek (rate, format, flags | GST_SEEK_FLAG_ACCURATE,
-      start_type, start, stop_type, stop);
-  gst_event_set_seqnum (exact, gst_event_get_seqnum (event));
-  gst_event_unref (event);
-  return exact;
-}
-
 static gboolean
 gst_nerv_parse_src_event (GstBaseParse * parse, GstEvent * event)
 {
@@ -285,14 +205,26 @@ gst_nerv_parse_src_event (GstBaseParse * parse, GstEvent * event)
   before = g_atomic_int_get (&self->pushed_key_units);
   g_atomic_int_set (&self->pushed_key_units, !is_pull (self)
       && (flags & GST_SEEK_FLAG_TRICKMODE_KEY_UNITS));
-  ret = GST_BASE_PARSE_CLASS (parent_class)->src_event (parse,
-      make_exact (self, event));
+  event = gst_nerv_seek_exact (parse, &self->index, event);
+  ret = event && GST_BASE_PARSE_CLASS (parent_class)->src_event (parse, event);
   if (!ret)
     g_atomic_int_set (&self->pushed_key_units, before);
   return ret;
 }
 
 /* --- units ---------------------------------------------------------------- */
+
+/* What comes now need not go on from what was. */
+static void
+forget_position (GstNervParse * self)
+{
+  self->have_sequence = FALSE;
+  self->waiting = FALSE;
+  self->probed = 0;
+  self->have_shift = FALSE;
+  gst_base_parse_set_min_frame_size (GST_BASE_PARSE (self),
+      NERV_UNIT_MIN_BYTES);
+}
 
 /* Leaves bytes out. Forward this goes without the base class's skipping, which
  * gives up after 2 MiB: less than a damaged network may have. */
@@ -302,6 +234,7 @@ leave_out (GstNervParse * self, GstBaseParseFrame * frame, gsize bytes,
 {
   GstBaseParse *parse = GST_BASE_PARSE (self);
 
+  self->next_offset = frame->offset + bytes;
   self->probed = 0;
   gst_base_parse_set_min_frame_size (parse, NERV_UNIT_MIN_BYTES);
   if (parse->segment.rate < 0.0) {
@@ -438,6 +371,7 @@ push_unit (GstNervParse * self, GstBaseParseFrame * frame,
     place_unit (self, frame->offset, au, header);
   self->last_index = header->index;
   self->damaged = self->waiting = FALSE;
+  self->next_offset = frame->offset + au->bytes;
   self->probed = 0;
   gst_base_parse_set_min_frame_size (parse, NERV_UNIT_MIN_BYTES);
 
@@ -503,6 +437,11 @@ gst_nerv_parse_handle_frame (GstBaseParse * parse, GstBaseParseFrame * frame,
   GstMapInfo map;
   gsize need, index_bytes, inner = 0;
 
+  /* a seek, which nothing else tells of where the element pulls */
+  if (is_pull (self) && frame->offset != self->next_offset) {
+    forget_position (self);
+    self->next_offset = frame->offset;
+  }
   if (!self->walked) {
     self->walked = TRUE;
     if (is_pull (self) && (ret = walk_file (self)) != GST_FLOW_OK)
@@ -604,17 +543,6 @@ gst_nerv_parse_pre_push_frame (GstBaseParse * parse, GstBaseParseFrame * frame)
   return GST_FLOW_OK;
 }
 
-static void
-forget_position (GstNervParse * self)
-{
-  self->have_sequence = FALSE;
-  self->waiting = FALSE;
-  self->probed = 0;
-  self->have_shift = FALSE;
-  gst_base_parse_set_min_frame_size (GST_BASE_PARSE (self),
-      NERV_UNIT_MIN_BYTES);
-}
-
 static gboolean
 gst_nerv_parse_sink_event (GstBaseParse * parse, GstEvent * event)
 {
@@ -652,6 +580,7 @@ gst_nerv_parse_start (GstBaseParse * parse)
   self->have_tags = FALSE;
   self->damaged = FALSE;
   self->discont = FALSE;
+  self->next_offset = 0;
   forget_position (self);
   gst_base_parse_set_pts_interpolation (parse, FALSE);
   gst_base_parse_set_infer_ts (parse, FALSE);

@@ -383,8 +383,8 @@ gst_nerv_trailer_bytes (const guint8 * data, gsize size)
   NervUnit unit;
   gsize need, at = 0;
 
-  while (nerv_unit_scan (data + at, size - at, &unit, &need) == NERV_SCAN_OK
-      && unit.type == NERV_UNIT_INDEX)
+  while (at < size && nerv_unit_scan (data + at, size - at, &unit, &need)
+      == NERV_SCAN_OK && unit.type == NERV_UNIT_INDEX)
     at += unit.unit_bytes;
   return at;
 }
@@ -418,7 +418,7 @@ gst_nerv_tags_read (const guint8 * data, gsize size)
   NervUnit unit;
   gsize need, at;
 
-  for (at = 0; nerv_unit_scan (data + at, size - at, &unit, &need)
+  for (at = 0; at < size && nerv_unit_scan (data + at, size - at, &unit, &need)
       == NERV_SCAN_OK && unit.type >= NERV_UNIT_SKIPPABLE;
       at += unit.unit_bytes) {
     GstTagList *tags = unit.type == NERV_UNIT_TAGS

@@ -214,15 +214,15 @@ static void sum_far_values(const NervField *f, const int8_t *coefficients, size_
     const int16_t *restrict earlier = f->value[2] + f->first_cell;
     const int16_t *restrict beside = f->beside_value + (f->first_cell - f->beside);
     const size_t up = f->stride;
+    const int16_t *restrict left = before - 1, *restrict above = before - up;
     int16_t w[NERV_NEAR_VALUES];
     for (int i = 0; i < NERV_NEAR_VALUES; i++)
         w[i] = coefficients[i];
     for (size_t i = 0; i < n; i += NERV_FIELD_LANES)
         for (size_t j = i; j < i + NERV_FIELD_LANES; j++)
-            out[j] =
-                8 * (w[4] * before[j] + w[5] * before[j - 1] + w[6] * before[j + 1] + w[7] * before[j - up] +
-                     w[8] * before[j + up] + w[9] * earlier[j] + w[11] * beside[j]) +
-                w[10] * mean[j];
+            out[j] = 8 * (w[4] * before[j] + w[5] * left[j] + w[6] * before[j + 1] + w[7] * above[j] +
+                          w[8] * before[j + up] + w[9] * earlier[j] + w[11] * beside[j]) +
+                     w[10] * mean[j];
 }
 
 /* All that is known of a plane before its first cell. */

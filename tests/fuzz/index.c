@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "gst.h"
 #include "nervtrailer.h"
 
 #define MOST_READ 64 /* times the file's size */
@@ -97,8 +98,7 @@ static void look_for_index(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!gst_is_initialized())
-        gst_init(NULL, NULL);
+    fuzz_init_gst();
     look_for_index(data, size);
     GByteArray *repaired = fuzz_repair(data, size);
     look_for_index(repaired->data, repaired->len);

@@ -20,13 +20,13 @@
 #define MAX_MS      1000.
 
 static unsigned n_inputs;
-static double slowest_ms; /* of this thread's processor: other work does not count */
+static double slowest_ms; /* of this process's threads: other work does not count */
 static GPtrArray *files;  /* of GBytes */
 
 static double cpu_ms(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 

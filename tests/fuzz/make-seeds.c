@@ -433,6 +433,28 @@ static void delta_seeds(void)
     nerv_model_free(other);
 }
 
+/* --- for the element --- */
+
+#define PUSH_BYTES 8 /* tests/fuzz/parse-push.c */
+#define PULL_BYTES 14
+
+static void save_behind(const char *target, const char *name, const uint8_t *control, guint n,
+                        const GByteArray *data)
+{
+    GByteArray *a = g_byte_array_new();
+    g_byte_array_append(a, control, n);
+    g_byte_array_append(a, data->data, data->len);
+    save(target, name, a);
+    g_byte_array_unref(a);
+}
+
+static void save_parse(const char *name, const GByteArray *data)
+{
+    static const uint8_t push[PUSH_BYTES] = { 1, 7 }, pull[PULL_BYTES] = { 1 | 1 << 2 };
+    save_behind("parse-push", name, push, PUSH_BYTES, data);
+    save_behind("parse-pull", name, pull, PULL_BYTES, data);
+}
+
 /* Two networks that go on from the one before, and one whose base is not there. */
 static void residual_seeds(void)
 {
@@ -447,11 +469,58 @@ static void residual_seeds(void)
     }
     save("decoder", "ok-residual", a);
     save("units", "ok-residual", a);
+    save_parse("ok-residual", a);
     append_segment(a, GRIDS, STEPS, 3, 2, 25, crc + 1);
     append_frame(a, 3, 0, 0);
     save("decoder", "residual-without-base", a);
     g_byte_array_unref(a);
 }
+
+/* Four segments in the ways that the targets know: see their read_plan(). */
+static void parse_seeds(void)
+{
+    static const struct {
+        const char *name;
+        uint8_t control[PUSH_BYTES];
+    } pushed[] = { { "ok-whole", { 0x45 } },
+                   { "ok-by-bytes", { 0x40, 3, 5 } },
+                   { "ok-in-time", { 0x02, 9, 2, 0, 4 } },
+                   { "ok-without-times", { 0x02, 15, 0, 0, 32 } },
+                   { "flush", { 0x48, 6, 1, 9 } },
+                   { "seek-accurate", { 0x74, 6, 1, 20, 0, 90, 3 } },
+                   { "seek-key-unit", { 0x70, 7, 1, 18, 0, 90, 5 } },
+                   { "seek-snap-after", { 0x70, 7, 1, 18, 0, 90, 0x85, 0x10 } },
+                   { "seek-snap-nearest", { 0x70, 7, 1, 18, 0, 130, 0xc5 } },
+                   { "seek-from-end", { 0x70, 7, 1, 9, 0, 90, 1, 0x08 } },
+                   { "seek-without-flush", { 0x70, 7, 1, 9, 0, 90, 2 } } };
+    static const struct {
+        const char *name;
+        uint8_t control[PULL_BYTES];
+    } pulled[] = { { "ok-again", { 0x06 } },
+                   { "ok-length-unknown", { 0x00 } },
+                   { "length-half", { 0x08 } },
+                   { "read-error", { 0x04, 3 } },
+                   { "seek-accurate", { 0x14, 0, 3, 0, 90, 0, 0, 2 } },
+                   { "seek-key-unit", { 0x14, 0, 5, 0, 170, 0, 0, 3 } },
+                   { "seek-snap-after", { 0x14, 0, 0x85, 0x10, 100, 0, 10, 0 } },
+                   { "seek-backwards", { 0x14, 0, 3, 2, 0, 0, 0, 1 } },
+                   { "seek-segment-backwards", { 0x14, 0, 0x23, 0x12, 50, 0, 20, 0 } },
+                   { "seek-without-flush", { 0x24, 0, 2, 0, 170, 0, 0, 2, 0x12, 0x14, 90, 0, 20, 1 } },
+                   { "seek-twice", { 0x24, 0, 1, 8, 90, 0, 0, 0, 9, 3, 0, 0, 0, 2 } } };
+    GByteArray *a = g_byte_array_new();
+    for (uint32_t i = 0; i < 4; i++) {
+        append_sync(a, TINY, 4, i, 2, 30000);
+        append_frame(a, i, 0, 0);
+        append_frame(a, i, 1, 0);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(pushed); i++)
+        save_behind("parse-push", pushed[i].name, pushed[i].control, PUSH_BYTES, a);
+    for (size_t i = 0; i < G_N_ELEMENTS(pulled); i++)
+        save_behind("parse-pull", pulled[i].name, pulled[i].control, PULL_BYTES, a);
+    g_byte_array_unref(a);
+}
+
+/* --- streams --- */
 
 static void stream_seeds(void)
 {
@@ -464,14 +533,17 @@ static void stream_seeds(void)
     append_frame(a, 1, 1, 0);
     save("decoder", "ok-two-segments", a);
     save("units", "ok-two-segments", a);
+    save_parse("ok-two-segments", a);
     a->data[60] ^= 0xff;
     save("decoder", "damaged", a);
     save("units", "damaged", a);
+    save_parse("damaged", a);
     g_byte_array_set_size(a, 0);
     append_sync(a, WIDE, 4, 0, 2, 0);
     append_frame(a, 0, 1, -5);
     append_frame(a, 0, 0, 12345678);
     save("decoder", "ok-variable-rate", a);
+    save_parse("ok-variable-rate", a);
     g_byte_array_set_size(a, 0);
     append_sync(a, WIDE, STEPS, 0, 2, 25);
     append_frame(a, 0, 0, 0);
@@ -504,6 +576,7 @@ static void stream_seeds(void)
     append_frame(a, 0, 1, 0);
     save("decoder", "ok-keyframes", a);
     save("units", "ok-keyframes", a);
+    save_parse("ok-keyframes", a);
     g_byte_array_set_size(a, 0);
     append_sync(a, CLIPS, STEPS, 0, 5, 25);
     for (uint32_t i = 0; i < 5; i++) {
@@ -522,9 +595,11 @@ static void stream_seeds(void)
     append_frame(a, 200, 2, 0);
     save("units", "ok-skippable", a);
     save("decoder", "no-sync-point", a);
+    save_parse("no-sync-point", a);
     nerv_unit_write(a, 7, "must understand", 15);
     append_frame(a, 200, 3, 0);
     save("units", "reserved", a);
+    save_parse("reserved", a);
     g_byte_array_unref(a);
 }
 
@@ -540,6 +615,7 @@ int main(int argc, char **argv)
     tensor_seeds();
     config_seeds();
     stream_seeds();
+    parse_seeds();
     residual_seeds();
     delta_seeds();
     keyframe_seeds();

@@ -23,7 +23,7 @@ words='\b(TO''DO|FIX''ME|XX''X|HA''CK)\b|not impl''emented'
 
 # shellcheck disable=SC2086
 {
-    grep -L 'SPDX-License-Identifier: LGPL-2.1-or-later' $code tools/demo tools/test tools/setup tools/format tools/nerv-encode \
+    grep -L 'SPDX-License-Identifier: LGPL-2.1-or-later' $code tools/demo tools/test tools/setup tools/format tools/fuzz tools/nerv-encode \
         tools/gst-indent | offend 'no SPDX line'
     grep -nE "$words" $code | offend 'unfinished work'
     grep -nE '\b(printf|puts|abort|exit|g_error|assert|g_assert[a-z_]*|system)[[:space:]]*\(' $libraries |
