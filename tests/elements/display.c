@@ -86,8 +86,12 @@ GST_START_TEST(test_vulkansink)
     double error;
 
     gst_element_set_state(pipeline, GST_STATE_PAUSED);
-    fail_unless_equals_int(gst_element_get_state(pipeline, NULL, NULL, 60 * GST_SECOND),
-                           GST_STATE_CHANGE_SUCCESS);
+    if (gst_element_get_state(pipeline, NULL, NULL, 60 * GST_SECOND) != GST_STATE_CHANGE_SUCCESS) {
+        GstBus *bus = gst_element_get_bus(pipeline);
+        GstMessage *message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+        const GstStructure *s = message ? gst_message_get_structure(message) : NULL;
+        fail("no picture: %s", s ? gst_structure_to_string(s) : "no error either");
+    }
     screen = grab(&info);
     error = picture_error(&info, screen, g_ptr_array_index(reference, 0));
     fail_unless(error < .02, "the screen does not show the first frame: error %.3f", error);
