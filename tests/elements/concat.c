@@ -19,8 +19,8 @@ typedef struct {
     guint n;
 } Chain;
 
-/* 64x48 RGB 25/1, 33x17 I420 10/1, and one segment only: no header tells two of those apart. */
-static GBytes *large, *small, *whole;
+/* 64x48 RGB 25/1; 33x17 I420 10/1; the first one's size and format at 10/1; and one segment only: no header tells two of those apart. */
+static GBytes *large, *small, *slow, *whole;
 
 static void setup(void)
 {
@@ -29,6 +29,8 @@ static void setup(void)
     whole = make_stream(4, 4, NULL);
     video_info(&info, GST_VIDEO_FORMAT_I420, 33, 17, 10, 1);
     small = make_stream_of(&info, 5, 2, NULL);
+    video_info(&info, GST_VIDEO_FORMAT_RGB, 64, 48, 10, 1);
+    slow = make_stream_of(&info, 5, 2, NULL);
 }
 
 static void teardown(void)
@@ -36,6 +38,7 @@ static void teardown(void)
     g_bytes_unref(large);
     g_bytes_unref(whole);
     g_bytes_unref(small);
+    g_bytes_unref(slow);
 }
 
 static void append(Chain *c, GBytes *stream)
@@ -58,7 +61,7 @@ static void begin(Chain *c, const char *which)
 {
     *c = (Chain){ .bytes = g_byte_array_new(), .pictures = new_frames() };
     for (; *which; which++)
-        append(c, *which == 'l' ? large : *which == 's' ? small : whole);
+        append(c, *which == 'l' ? large : *which == 's' ? small : *which == 'r' ? slow : whole);
     GBytes *bytes = g_bytes_new(c->bytes->data, c->bytes->len);
     c->path = write_temp(bytes);
     g_bytes_unref(bytes);
@@ -88,7 +91,7 @@ static void expect(const Chain *c, GPtrArray *frames, guint from, guint to)
     }
 }
 
-static const char *const chains[] = { "ll", "ls", "sl", "ww", "wwww", "wl", "lsw" };
+static const char *const chains[] = { "ll", "ls", "sl", "ww", "wwww", "wl", "lsw", "lr" };
 
 static const char *const players[] = {
     "filesrc location=%s ! nervparse ! nervdec ! fakesink name=sink",
@@ -282,6 +285,52 @@ GST_START_TEST(test_variable_rate)
 }
 GST_END_TEST;
 
+/* --- in containers --- */
+
+static const struct {
+    const char *mux, *demux, *chain;
+    bool plays; /* else nothing is written that is wrong: the muxer refuses */
+} changes[] = {
+    { "nervfilemux", "nervparse", "ls", true },
+    { "nervfilemux", "nervparse", "lr", true },
+    { "nervmp4mux", "qtdemux ! nervparse", "lr", true },
+    { "nervmp4mux", NULL, "ls", false },
+    { "nervmp4mux fragment-duration=200", NULL, "ls", false },
+    { "nervmkvmux", NULL, "ls", false },
+    { "nervmkvmux", NULL, "lr", false },
+};
+
+/* Size, format and rate change in mid-stream where the container can say so. */
+GST_START_TEST(test_containers)
+{
+    Chain c;
+    RunResult r;
+    begin(&c, changes[__i__].chain);
+    char *file = g_strconcat(c.path, ".muxed", NULL);
+    char *text = g_strdup_printf("filesrc location=%s ! nervparse ! %s ! filesink location=%s", c.path,
+                                 changes[__i__].mux, file);
+    run_pipeline(text, 60, NULL, NULL, NULL, &r);
+    fail_unless(r.eos == changes[__i__].plays && !r.error == changes[__i__].plays, "%s: %s", text,
+                r.error ? r.error->message : "no error");
+    run_result_clear(&r);
+    g_free(text);
+    if (changes[__i__].plays) {
+        GPtrArray *frames = new_frames();
+        text = g_strdup_printf("filesrc location=%s ! %s ! nervdec ! fakesink name=sink", file,
+                               changes[__i__].demux);
+        run_pipeline(text, 60, collect_frames, NULL, frames, &r);
+        fail_unless(r.eos && !r.error, "%s: %s", text, r.error ? r.error->message : "no end");
+        expect(&c, frames, 0, c.n - 1);
+        g_ptr_array_unref(frames);
+        run_result_clear(&r);
+        g_free(text);
+    }
+    unlink(file);
+    g_free(file);
+    end(&c);
+}
+GST_END_TEST;
+
 static Suite *concat_suite(void)
 {
     Suite *s = suite_create("concat");
@@ -296,6 +345,7 @@ static Suite *concat_suite(void)
     tcase_add_loop_test(tc, test_reverse, 0, G_N_ELEMENTS(chains));
     tcase_add_test(tc, test_cut_first);
     tcase_add_test(tc, test_variable_rate);
+    tcase_add_loop_test(tc, test_containers, 0, G_N_ELEMENTS(changes));
     return s;
 }
 
