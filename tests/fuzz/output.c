@@ -160,6 +160,7 @@ void fuzz_output_event(FuzzOutput *out, GstEvent *event)
         gst_event_parse_segment(event, &segment);
         fuzz_require(segment->format == GST_FORMAT_TIME);
         out->have_segment = true;
+        out->ended = false; /* a seek after a segment's end need not flush */
         break;
     case GST_EVENT_FLUSH_START:
         out->flushing = true;
