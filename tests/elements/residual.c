@@ -111,6 +111,28 @@ GST_START_TEST(test_seek)
 }
 GST_END_TEST;
 
+/* Backwards several networks lie between sync points: each is read again for its frames. */
+GST_START_TEST(test_reverse)
+{
+    static const guint ranges[][2] = { { 19, 0 }, { 14, 6 }, { 9, 9 }, { 3, 1 } };
+    g_autofree char *text =
+        g_strdup_printf("filesrc location=%s ! nervparse ! nervdec ! fakesink name=sink", raw);
+    for (guint r = 0; r < G_N_ELEMENTS(ranges); r++) {
+        const guint from = ranges[r][0], to = ranges[r][1];
+        const SeekCall call = { -1.,        GST_SEEK_FLAG_ACCURATE, GST_SEEK_TYPE_SET,
+                                to * FRAME, GST_SEEK_TYPE_SET,      (from + 1) * FRAME };
+        GPtrArray *frames = play_from_seek(text, &call);
+        fail_unless_equals_int(frames->len, from - to + 1);
+        for (guint k = 0; k < frames->len; k++) {
+            GstBuffer *buffer = g_ptr_array_index(frames, k);
+            fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), (from - k) * FRAME);
+            fail_unless(same_content(buffer, g_ptr_array_index(reference, from - k)), "frame %u", from - k);
+        }
+        g_ptr_array_unref(frames);
+    }
+}
+GST_END_TEST;
+
 /* Who comes in after the first sync point sees nothing until the next one, and no error. */
 GST_START_TEST(test_begin_later)
 {
@@ -185,6 +207,7 @@ static Suite *residual_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_sync_points);
     tcase_add_test(tc, test_seek);
+    tcase_add_test(tc, test_reverse);
     tcase_add_test(tc, test_begin_later);
     suite_add_tcase(s, tc);
     tcase_set_timeout(live, 120);
