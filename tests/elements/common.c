@@ -11,7 +11,7 @@
 
 gint64 cancel_limit_ms(void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return 2000;
 #else
     return 200;
