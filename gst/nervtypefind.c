@@ -56,6 +56,16 @@ nerv_type_find (GstTypeFind * tf, gpointer user_data)
         NULL, NULL);
 }
 
-GST_TYPE_FIND_REGISTER_DEFINE (nerv, "video/x-nerv", GST_RANK_PRIMARY,
-    nerv_type_find, "nerv",
-    gst_caps_new_empty_simple ("video/x-nerv"), NULL, NULL);
+/* GST_TYPE_FIND_REGISTER_DEFINE() would leave the caps behind. */
+static gboolean
+register_nerv (GstPlugin * plugin)
+{
+  GstCaps *caps = gst_caps_new_empty_simple ("video/x-nerv");
+  gboolean ok = gst_type_find_register (plugin, "video/x-nerv",
+      GST_RANK_PRIMARY, nerv_type_find, "nerv", caps, NULL, NULL);
+
+  gst_caps_unref (caps);
+  return ok;
+}
+
+GST_TYPE_FIND_REGISTER_DEFINE_CUSTOM (nerv, register_nerv);

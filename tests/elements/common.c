@@ -3,6 +3,7 @@
  * Helpers of the element tests, see common.h.
  */
 #include <glib/gstdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 
 gint64 cancel_limit_ms(void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return 2000;
 #else
     return 200;
@@ -216,10 +217,17 @@ static bool note_message(RunResult *r, GstMessage *message)
     }
 }
 
+/* CK_TIMEOUT_MULTIPLIER, Check's own variable for slow machines: valgrind is one. */
+static guint slowness(void)
+{
+    const char *value = g_getenv("CK_TIMEOUT_MULTIPLIER");
+    return value ? (guint)CLAMP(atoi(value), 1, 100) : 1;
+}
+
 void run_pipeline(const char *description, guint seconds, PipelineFunc setup, PipelineFunc done,
                   gpointer user, RunResult *result)
 {
-    const gint64 end = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+    const gint64 end = g_get_monotonic_time() + (gint64)(seconds * slowness()) * G_USEC_PER_SEC;
     GError *error = NULL;
     GstElement *pipeline = gst_parse_launch(description, &error);
     bool over = false;
@@ -307,7 +315,8 @@ bool same_content(GstBuffer *a, GstBuffer *b)
 
 static void wait_for(GstBus *bus, GstMessageType type)
 {
-    GstMessage *message = gst_bus_timed_pop_filtered(bus, 30 * GST_SECOND, type | GST_MESSAGE_ERROR);
+    GstMessage *message =
+        gst_bus_timed_pop_filtered(bus, 30 * slowness() * GST_SECOND, type | GST_MESSAGE_ERROR);
     fail_unless(message != NULL && GST_MESSAGE_TYPE(message) == type, "waited for %s, got %s",
                 gst_message_type_get_name(type), message ? GST_MESSAGE_TYPE_NAME(message) : "nothing");
     gst_message_unref(message);
