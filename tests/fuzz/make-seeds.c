@@ -498,6 +498,8 @@ static void parse_seeds(void)
         uint8_t control[PULL_BYTES];
     } pulled[] = { { "ok-again", { 0x06 } },
                    { "ok-length-unknown", { 0x00 } },
+                   { "ok-large-network", { 0x45 } },
+                   { "large-network-length-half", { 0x49 } },
                    { "length-half", { 0x08 } },
                    { "read-error", { 0x04, 3 } },
                    { "seek-accurate", { 0x14, 0, 3, 0, 90, 0, 0, 2 } },

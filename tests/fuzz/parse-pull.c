@@ -10,11 +10,12 @@
 #include "fuzz.h"
 #include "output.h"
 
-#define CONTROL_BYTES 14
-#define SEEK_BYTES    6
-#define MAX_SEEKS     2
-#define MAX_READS     20000                     /* of a file that a few hundred suffice for */
-#define PATIENCE      (60 * G_TIME_SPAN_SECOND) /* of the clock: machines are busy */
+#define CONTROL_BYTES  14
+#define SEEK_BYTES     6
+#define MAX_SEEKS      2
+#define ENLARGED_BYTES 70000
+#define MAX_READS      20000                     /* of a file that a few hundred suffice for */
+#define PATIENCE       (60 * G_TIME_SPAN_SECOND) /* of the clock: machines are busy */
 
 typedef struct {
     uint8_t flags, how;
@@ -24,6 +25,7 @@ typedef struct {
 
 typedef struct {
     bool repaired, again;
+    bool enlarged;   /* networks are larger than what the element reads at once */
     unsigned length; /* what the file says: nothing, the truth, half, twice that */
     unsigned fails;  /* the number of the read that does; 0: none */
     unsigned n_seeks;
@@ -44,6 +46,7 @@ static Plan read_plan(const uint8_t *c)
 {
     Plan p = { .repaired = c[0] & 1,
                .again = c[0] & 2,
+               .enlarged = c[0] & 64,
                .length = c[0] >> 2 & 3,
                .n_seeks = MIN(c[0] >> 4 & 3, MAX_SEEKS),
                .fails = c[1] };
@@ -208,6 +211,27 @@ static void run(const Plan *plan, const uint8_t *data, size_t size)
     gst_object_unref(f.pad);
 }
 
+/* The first network with zeros behind it, which the element does not look at. */
+static GByteArray *enlarge(GByteArray *stream)
+{
+    NervUnit unit = { 0 };
+    size_t at = 0, need;
+    while (nerv_unit_scan(stream->data + at, stream->len - at, &unit, &need) == NERV_SCAN_OK &&
+           unit.type != NERV_UNIT_NETWORK)
+        at += unit.unit_bytes;
+    if (at >= stream->len || unit.type != NERV_UNIT_NETWORK)
+        return stream;
+    GByteArray *out = g_byte_array_new();
+    g_autofree uint8_t *payload = g_malloc0(unit.payload_bytes + ENLARGED_BYTES);
+    memcpy(payload, unit.payload, unit.payload_bytes);
+    g_byte_array_append(out, stream->data, (guint)at);
+    nerv_unit_write(out, unit.type, payload, unit.payload_bytes + ENLARGED_BYTES);
+    g_byte_array_append(out, stream->data + at + unit.unit_bytes,
+                        (guint)(stream->len - at - unit.unit_bytes));
+    g_byte_array_unref(stream);
+    return out;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size <= CONTROL_BYTES)
@@ -218,6 +242,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     GByteArray *repaired = fuzz_repair(data + CONTROL_BYTES, size - CONTROL_BYTES);
+    if (plan.enlarged)
+        repaired = enlarge(repaired);
     run(&plan, repaired->data, repaired->len);
     g_byte_array_unref(repaired);
     return 0;
