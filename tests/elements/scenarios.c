@@ -73,7 +73,7 @@ typedef struct {
     GMutex lock;       /* of all that monitors have */
     GPtrArray *monitors;
     guint32 seqnum; /* of the last seek; 0: none */
-    guint shown;    /* frames out of nervdec since then */
+    guint shown;    /* frames out of nervdec since its flush */
 } Watch;
 
 typedef struct {
@@ -137,6 +137,8 @@ static void see_event(Monitor *m, GstEvent *event)
         if (!m->flushing)
             complain(m, "the end of a flush that did not begin");
         m->flushing = m->segment = m->eos = false;
+        if (m->is_raw)
+            m->watch->shown = 0;
         break;
     case GST_EVENT_EOS:
         if (!m->segment)
@@ -285,7 +287,6 @@ static void seek(Player *p, double rate, GstSeekFlags flags, guint from, guint t
                                          GST_SEEK_TYPE_SET, from * FRAME, GST_SEEK_TYPE_SET, to * FRAME);
     g_mutex_lock(&p->watch.lock);
     p->watch.seqnum = gst_event_get_seqnum(event);
-    p->watch.shown = 0;
     g_mutex_unlock(&p->watch.lock);
     fail_unless(gst_element_send_event(p->pipeline, event));
     wait_for(p, GST_MESSAGE_ASYNC_DONE);
@@ -394,7 +395,7 @@ static void play_at(Player *p, double rate, GstSeekFlags flags)
     seek(p, rate, flags, 0, N);
     set_state(p, GST_STATE_PLAYING);
     wait_for(p, GST_MESSAGE_EOS);
-    fail_unless(shown(p) >= 1 && shown(p) <= N);
+    fail_unless(shown(p) >= 1 && shown(p) <= N, "%u frames at %g", shown(p), rate);
     set_state(p, GST_STATE_PAUSED);
 }
 
