@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "nerv.h"
 
 gint64 cancel_limit_ms(void)
 {
@@ -342,4 +343,41 @@ GPtrArray *play_from_seek(const char *description, const SeekCall *s)
     gst_object_unref(bus);
     gst_object_unref(pipeline);
     return frames;
+}
+
+/* --- a Vulkan device --- */
+
+static bool try_device(const char *self)
+{
+    const char *argv[] = { self, "--probe", NULL };
+    gint status = 1;
+    return g_spawn_sync(NULL, (gchar **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, NULL) &&
+           g_spawn_check_wait_status(status, NULL);
+}
+
+static G_NORETURN void probe(const char *device)
+{
+    NervDecoderSettings settings;
+    NervDecoder *dec;
+    nerv_decoder_settings_init(&settings);
+    g_free(settings.device);
+    settings.device = g_strdup(device);
+    dec = nerv_decoder_new(&settings, NULL);
+    nerv_decoder_settings_clear(&settings);
+    nerv_decoder_free(dec);
+    exit(dec ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+const char *vulkan_device(int argc, char **argv)
+{
+#ifdef __SANITIZE_ADDRESS__
+    g_printerr("skipped: under the sanitizers a software driver compiles its shaders for minutes\n");
+    return NULL;
+#endif
+    const char *device = g_getenv("NERV_CHECKOP_DEVICE");
+    if (!device || !g_str_has_prefix(device, "vulkan"))
+        device = "vulkan:0";
+    if (argc == 2 && g_str_equal(argv[1], "--probe"))
+        probe(device);
+    return try_device(argv[0]) ? device : NULL;
 }

@@ -71,6 +71,10 @@ void run_result_clear(RunResult *result);
 /* Whether the network of the pipeline's nervenc "enc" is a `way`, "residual" or "delta"; its stats have both ways, and the chosen one's bytes and PSNR. */
 bool choice_of(GstElement *pipeline, const char *way);
 
+/* The Vulkan device that is tested: NERV_CHECKOP_DEVICE, else vulkan:0. NULL where it is not there, and under the sanitizers. To be asked first thing in main(): whether
+ * it is there a process of its own tries, which this function ends, since drivers do not survive the fork that each test runs in. */
+const char *vulkan_device(int argc, char **argv);
+
 /* --- frames that arrive at a sink named "sink", or playbin's --- */
 
 GPtrArray *new_frames(void);

@@ -243,40 +243,10 @@ static Suite *loss_suite(void)
     return s;
 }
 
-/* Tried in a process of its own, since drivers do not survive the fork that each test runs in. */
-static bool have_device(const char *self)
-{
-    const char *argv[] = { self, "--probe", NULL };
-    gint status = 1;
-    return g_spawn_sync(NULL, (gchar **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, NULL) &&
-           g_spawn_check_wait_status(status, NULL);
-}
-
-static int probe(void)
-{
-    NervDecoderSettings settings;
-    NervDecoder *dec;
-    nerv_decoder_settings_init(&settings);
-    g_free(settings.device);
-    settings.device = g_strdup(device);
-    dec = nerv_decoder_new(&settings, NULL);
-    nerv_decoder_settings_clear(&settings);
-    nerv_decoder_free(dec);
-    return dec ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 int main(int argc, char **argv)
 {
-#ifdef __SANITIZE_ADDRESS__
-    g_printerr("skipped: under the sanitizers a software driver compiles its shaders for minutes\n");
-    return 77;
-#endif
-    device = g_getenv("NERV_CHECKOP_DEVICE");
-    if (!device || !g_str_has_prefix(device, "vulkan"))
-        device = "vulkan:0";
-    if (argc == 2 && g_str_equal(argv[1], "--probe"))
-        return probe();
-    if (!have_device(argv[0]))
+    device = vulkan_device(argc, argv);
+    if (!device)
         return 77;
     gst_check_init(&argc, &argv);
     return gst_check_run_suite(loss_suite(), "loss", __FILE__);
