@@ -135,8 +135,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "(positional encoding and MLP, as the paper has it), nerv-s, nerv-m, "
           "nerv-l (the paper's sizes); dnerv (coded keyframes and what moves "
           "between them), dnerv-net (with all that D-NeRV has), dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, "
-          "dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l (that paper's sizes)", d.model,
-          flags));
+          "dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l (that paper's sizes); siren, nerf "
+          "(one pixel at a time, for comparison)", d.model, flags));
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: weights (about how "
@@ -144,7 +144,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "block), strides, kernels (samples by block), head-kernel, "
           "activation, out-activation; for nerv-mlp: stem (units), "
           "base-channels, widths, strides, kernels, activation, "
-          "out-activation, pe-base, pe-levels; for dnerv: weights, clip-frames, "
+          "out-activation, pe-base, pe-levels; for siren: width, layers, omega, "
+          "weights; for nerf: width, layers, levels, weights; for dnerv: weights, clip-frames, "
           "keyframe-interval, row-frames, base-channels, flow-frames, "
           "middle-frames, middle-channels, widths, strides, without; for "
           "dnerv-net the same but flow-frames, middle-frames and "
