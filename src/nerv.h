@@ -277,6 +277,11 @@ bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError 
 /* Evaluates the frame of the last send and writes it to `frame`. Frames that are likely to be asked for next are computed on
  * other threads or on the device meanwhile and until the next call; the bytes do not depend on it. */
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error);
+/* Whether the present network can be evaluated between its frames: those that know no motion, nerv-mlp and the paper's, cannot. */
+bool nerv_decoder_has_between(const NervDecoder *dec);
+/* The same, `later` frames after the frame of the last send, 0 <= later < 1; behind a segment's last frame that one stays. Nothing is computed ahead for it.
+ * NERV_ERROR_UNSUPPORTED without nerv_decoder_has_between(), but for later = 0. */
+bool nerv_decoder_render_at(NervDecoder *dec, double later, const NervFrame *frame, GError **error);
 /* What the last send or render did in spite of a failure, a sentence; NULL if there was none. Valid until the next of them. With the device "auto" that is: the GPU was
  * lost or its memory ran out, and the CPU goes on with the same frame, or where the network is in memory only once, as the GPU had it, with the next sync point. */
 const char *nerv_decoder_warning(const NervDecoder *dec);
