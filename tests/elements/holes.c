@@ -287,7 +287,7 @@ GST_START_TEST(test_inpaint_planes)
     fail_unless(r.eos, "%s", r.error ? r.error->message : "");
     run_result_clear(&r);
     g_free(text);
-    text = g_strdup_printf("videotestsrc pattern=ball num-buffers=6 ! "
+    text = g_strdup_printf("videotestsrc pattern=zone-plate kx2=20 ky2=20 kt=3 num-buffers=6 ! "
                            "video/x-raw,format=%s,width=48,height=32,framerate=25/1 ! fakesink name=sink",
                            formats[__i__]);
     GPtrArray *want = new_frames();
