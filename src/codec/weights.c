@@ -11,12 +11,14 @@
 #include "codec/minmax.h"
 #include "codec/quant.h"
 #include "codec/rangecoder.h"
+#include "codec/stored.h"
 #include "codec/tensors.h"
 #include "codec/units.h"
 
 #define CODING_ADAPTIVE 0 /* ways of coding weights */
 #define CODING_CONTEXT  1
 #define CODING_HUFFMAN  2
+#define CODING_STORED   3
 #define RELEARN_COUNT   20 /* what a tensor's statistics are worth at the start of the next one */
 #define STEP_CLASS      11 /* differences of step codes are below 2^11 */
 
@@ -258,6 +260,24 @@ bool nerv_network_write_huffman(const NervModel *model, const float *params, uin
     return false;
 }
 
+bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
+                               GError **error)
+{
+    for (uint32_t i = 0; i < model->n_params; i++)
+        if (!nerv_stored_check(&model->params[i], &tensors[i], error))
+            return false;
+    const guint start = w->bytes->len;
+    const guint coded = begin_unit(model, CODING_STORED, 0, w);
+    NervRangeEncoder e;
+    nerv_range_encode_begin(&e, w->bytes);
+    if (!nerv_stored_write(model, tensors, &e, error)) {
+        g_byte_array_set_size(w->bytes, start);
+        return false;
+    }
+    nerv_range_encode_end(&e);
+    return end_unit(model, w->bytes, start, coded, error);
+}
+
 bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps,
                              NervPredictions *predictions, const gint *cancel, double *bits, GError **error)
 {
@@ -307,26 +327,38 @@ static bool read_adaptive(const NervModel *model, NervRangeDecoder *d, uint32_t 
     return true;
 }
 
+/* Where weights go: as read_adaptive(), and what coding 3 has stored to `stored`, if that is not NULL. */
+typedef struct {
+    void *dst;
+    const size_t *offset;
+    NervStoredTensor *stored;
+} Target;
+
 /* *used: bytes that belong to the weights. False without an error: they are damaged. */
-static bool read_coding(const NervModel *model, const Coded *coded, void *dst, const size_t *offset,
-                        size_t *used, GError **error)
+static bool read_coding(const NervModel *model, const Coded *coded, const Target *t, size_t *used,
+                        GError **error)
 {
     NervRangeDecoder d;
+    bool ok;
     if (coded->coding == CODING_HUFFMAN)
-        return nerv_minmax_read(model, coded->bits, coded->data, coded->bytes, dst, offset, used, error);
+        return nerv_minmax_read(model, coded->bits, coded->data, coded->bytes, t->dst, t->offset, used,
+                                error);
     nerv_range_decode_begin(&d, coded->data, coded->bytes);
-    const bool ok = coded->coding == CODING_CONTEXT ? nerv_tensors_read(model, &d, dst, offset, error)
-                                                    : read_adaptive(model, &d, coded->bits, dst, offset);
+    if (coded->coding == CODING_CONTEXT)
+        ok = nerv_tensors_read(model, &d, t->dst, t->offset, error);
+    else if (coded->coding == CODING_STORED)
+        ok = nerv_stored_read(model, &d, t->dst, t->offset, t->stored, error);
+    else
+        ok = read_adaptive(model, &d, coded->bits, t->dst, t->offset);
     *used = d.pos - 3;
     return ok && !nerv_range_decode_overrun(&d);
 }
 
-static bool read_weights(const NervModel *model, const Coded *coded, void *dst, const size_t *offset,
-                         GError **error)
+static bool read_weights(const NervModel *model, const Coded *coded, const Target *target, GError **error)
 {
     size_t used = 0;
     GError *inner = NULL;
-    if (read_coding(model, coded, dst, offset, &used, &inner) && ends_properly(coded, used, model->n_weights))
+    if (read_coding(model, coded, target, &used, &inner) && ends_properly(coded, used, model->n_weights))
         return true;
     if (inner)
         g_propagate_error(error, inner);
@@ -344,14 +376,14 @@ static NervModel *read_head(const uint8_t *payload, size_t bytes, const NervClip
     if (!model)
         return NULL;
     const uint64_t coding = nerv_read_varint(&r);
-    if (!r.failed && coding > CODING_HUFFMAN) {
+    if (!r.failed && coding > CODING_STORED) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
                     "weight coding %" G_GUINT64_FORMAT ", this decoder knows up to %d", coding,
-                    CODING_HUFFMAN);
+                    CODING_STORED);
         goto error;
     }
     *coded = (Coded){ .coding = (uint32_t)coding };
-    if (coding != CODING_CONTEXT)
+    if (coding != CODING_CONTEXT && coding != CODING_STORED)
         coded->bits = (uint32_t)nerv_read_range(&r, 2, 8);
     nerv_read_bytes(&r, nerv_read_range(&r, 0, bytes)); /* extension */
     if (r.failed) {
@@ -383,7 +415,22 @@ error:
 NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
                              float **params, GError **error)
 {
+    return nerv_network_read_stored(payload, bytes, clip, max_weights, params, NULL, error);
+}
+
+static void free_stored(NervStoredTensor *stored, uint32_t n)
+{
+    for (uint32_t i = 0; stored && i < n; i++)
+        nerv_stored_clear(&stored[i]);
+    g_free(stored);
+}
+
+NervModel *nerv_network_read_stored(const uint8_t *payload, size_t bytes, const NervClip *clip,
+                                    int64_t max_weights, float **params, NervStoredTensor **stored,
+                                    GError **error)
+{
     Coded coded;
+    Target target = { 0 };
     *params = NULL;
     NervModel *model = read_head(payload, bytes, clip, max_weights, &coded, error);
     if (!model)
@@ -392,10 +439,19 @@ NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervCli
     if (!weights)
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
                     "no memory for a network of %" G_GINT64_FORMAT " parameters", model->n_weights);
-    else if (read_weights(model, &coded, weights, NULL, error)) {
+    target.dst = weights;
+    if (stored) {
+        *stored = NULL;
+        if (coded.coding == CODING_STORED)
+            target.stored = g_new0(NervStoredTensor, model->n_params); /* a hundred or two at most */
+    }
+    if (weights && read_weights(model, &coded, &target, error)) {
         *params = weights;
+        if (stored)
+            *stored = target.stored;
         return model;
     }
+    free_stored(target.stored, model->n_params);
     g_free(weights);
     nerv_model_free(model);
     return NULL;
@@ -410,7 +466,7 @@ NervModel *nerv_network_read_to(const uint8_t *payload, size_t bytes, const Nerv
         return NULL;
     if (!nerv_model_alike(model, like))
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the network is not like the one before");
-    else if (read_weights(model, &coded, dst, offset, error))
+    else if (read_weights(model, &coded, &(Target){ dst, offset, NULL }, error))
         return model;
     nerv_model_free(model);
     return NULL;

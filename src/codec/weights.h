@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "codec/stored.h"
 #include "codec/tensors.h"
 
 /* Index range of biases: they are few and each shifts a whole channel. */
@@ -34,12 +35,22 @@ bool nerv_network_steps_bits(const NervModel *model, const float *params, const 
 bool nerv_network_write_huffman(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
                                 GError **error);
 
+/* The same of tensors that were stored elsewhere, one for each parameter (coding 3, stored.h): nothing is rounded. NERV_ERROR_INVALID names a tensor that
+ * cannot be written. */
+bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
+                               GError **error);
+
 /* Reads the payload: makes the model (owned by the caller, nerv_model_free) and dequantises its weights into a new
  * array (*params, g_free). Refuses, before any allocation of their size, a network of more than max_weights scalars or
  * one whose coded bytes cannot hold it. The floats are the same on every machine. Errors: NERV_ERROR_DATA,
  * NERV_ERROR_UNSUPPORTED, NERV_ERROR_MEMORY. */
 NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
                              float **params, GError **error);
+
+/* The same, and what coding 3 has stored: a new array of n_params (nerv_stored_clear() for each, g_free()), or NULL with another coding. */
+NervModel *nerv_network_read_stored(const uint8_t *payload, size_t bytes, const NervClip *clip,
+                                    int64_t max_weights, float **params, NervStoredTensor **stored,
+                                    GError **error);
 
 /* The same for a network whose model is nerv_model_alike() to `like` (else NERV_ERROR_INVALID), into memory that is there: tensor i
  * goes to dst + offset[i] bytes. On errors what is there then is undefined. */

@@ -135,8 +135,8 @@ static bool config_valid(const NervDnervConfig *c, NervErrorCode code, GError **
 #define MOST_WIDTH    512.
 #define MOST_OWN      0.3 /* part of the weights in layers that are each video's own */
 
-static const char *const part_names[] = { "flow", "saf",   "mix",  "keys",  "norm", "pyramid",
-                                          "skip", "grids", "mask", "gains", "own" };
+const char *const nerv_dnerv_part_names[] = { "flow", "saf",   "mix",  "keys",  "norm", "pyramid",
+                                              "skip", "grids", "mask", "gains", "own" };
 
 /* Weights that a channel of the base and of the middle grid takes, in all rows. */
 static void count_channel(const NervDnervConfig *c, const NervClip *clip, const NervModelSize *size,
@@ -315,8 +315,8 @@ static void choose_sizes(NervDnervConfig *c, const NervClip *clip, const NervMod
 /* The part of that name of those in `parts`; 0 if there is none. */
 static uint32_t find_part(uint32_t parts, const char *name)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
-        if (g_str_equal(name, part_names[i]) && 1u << i != NERV_DNERV_GRIDS)
+    for (size_t i = 0; i < NERV_DNERV_N_PARTS; i++)
+        if (g_str_equal(name, nerv_dnerv_part_names[i]) && 1u << i != NERV_DNERV_GRIDS)
             return parts & 1u << i;
     return 0;
 }
@@ -330,9 +330,9 @@ static bool drop_parts(NervDnervConfig *c, const char *text, GError **error)
         const uint32_t part = find_part(parts, *name);
         if (!part) {
             g_autoptr(GString) known = g_string_new(NULL);
-            for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
-                if (find_part(parts, part_names[i]))
-                    g_string_append_printf(known, "%s%s", known->len ? ", " : "", part_names[i]);
+            for (size_t i = 0; i < NERV_DNERV_N_PARTS; i++)
+                if (find_part(parts, nerv_dnerv_part_names[i]))
+                    g_string_append_printf(known, "%s%s", known->len ? ", " : "", nerv_dnerv_part_names[i]);
             g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                         "model option \"without\" names \"%s\", and the model's parts are %s", *name,
                         known->str);
@@ -600,9 +600,9 @@ static char *dnerv_describe(const NervModel *model)
     uint32_t usual = nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? NERV_DNERV_MOVED : NERV_DNERV_NET;
     if (m->head.n_videos == 1)
         usual &= ~(uint32_t)NERV_DNERV_OF_SEVERAL;
-    for (size_t i = 0; i < G_N_ELEMENTS(part_names); i++)
+    for (size_t i = 0; i < NERV_DNERV_N_PARTS; i++)
         if (usual & ~c->parts & 1u << i)
-            g_string_append_printf(s, ", no %s", part_names[i]);
+            g_string_append_printf(s, ", no %s", nerv_dnerv_part_names[i]);
     g_string_append_printf(s, "; %" G_GINT64_FORMAT " parameters", model->n_weights);
     return g_string_free(s, FALSE);
 }
@@ -621,5 +621,6 @@ const NervModelClass nerv_model_class_dnerv = {
     .row = nerv_dnerv_row,
     .flows = nerv_dnerv_flows,
     .describe = dnerv_describe,
+    .options = nerv_dnerv_options,
     .between = true,
 };

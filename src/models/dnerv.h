@@ -145,4 +145,11 @@ void nerv_dnerv_input(const NervModel *model, int32_t run, double later, float *
 NervTensor *nerv_dnerv_build(const NervModel *model, NervTape *t, NervTensor *const *p, NervTensor *input,
                              NervTensor *keys, NervTensor **stages);
 
+/* to_options.c */
+GVariant *nerv_dnerv_options(const NervModel *model, const char **name);
+
+/* Their names in options, by bit. */
+#define NERV_DNERV_N_PARTS 11
+extern const char *const nerv_dnerv_part_names[NERV_DNERV_N_PARTS];
+
 extern const NervModelClass nerv_model_class_dnerv;

@@ -662,5 +662,6 @@ const NervModelClass nerv_model_class_grid = {
     .input = grid_input,
     .flows = grid_flows,
     .describe = grid_describe,
+    .options = nerv_grid_options,
     .between = true,
 };

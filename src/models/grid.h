@@ -40,4 +40,7 @@ typedef struct {
     int32_t grid_h, grid_w; /* base grid: ceil(size / product of strides) */
 } NervGrid;
 
+/* to_options.c */
+GVariant *nerv_grid_options(const NervModel *model, const char **name);
+
 extern const NervModelClass nerv_model_class_grid;

@@ -99,6 +99,7 @@ typedef struct {
     double (*row)(const NervModel *model, const NervParam *grid, int32_t frame);
     bool (*flows)(const NervModel *model, NervFlows *flows); /* false: there are none. May be NULL */
     char *(*describe)(const NervModel *model);
+    GVariant *(*options)(const NervModel *model, const char **name); /* as nerv_model_options(), unchecked */
     /* Whether times between frames show what lies between them: what a network makes of a time is continuous, and it has learned of motion. */
     bool between;
 } NervModelClass;
@@ -186,6 +187,12 @@ void nerv_model_init_params(const NervModel *model, uint64_t seed, float *dst);
 /* One line for people: "nerv 320x180: stem 64, base 8 at 16x9, widths 24,16,12, strides 5,2,2, kernels 3,3,3,
  * gelu; 144751 parameters". Free with g_free(). */
 char *nerv_model_describe(const NervModel *model);
+
+/* A name and options from which nerv_model_new_sized() makes the same network of the same videos; the caller's reference. NULL where none do: a stream may have parts
+ * that no option asks for. *name is static. */
+GVariant *nerv_model_options(const NervModel *model, const char **name);
+/* Frames of each of model->n_videos videos; NULL if it tells none apart. Owned by the model. */
+const int32_t *nerv_model_videos(const NervModel *model);
 
 /* Multiply-accumulates of one frame's forward pass, counted from a tape's ops. */
 int64_t nerv_tape_macs(const NervTape *tape);

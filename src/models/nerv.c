@@ -343,4 +343,5 @@ const NervModelClass nerv_model_class_nerv = {
     .build = nerv_build,
     .input = nerv_input,
     .describe = nerv_describe,
+    .options = nerv_mlp_options,
 };

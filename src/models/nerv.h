@@ -25,4 +25,7 @@ typedef struct {
     int32_t grid_h, grid_w; /* base grid: ceil(size / product of strides) */
 } NervNerv;
 
+/* to_options.c */
+GVariant *nerv_mlp_options(const NervModel *model, const char **name);
+
 extern const NervModelClass nerv_model_class_nerv;

@@ -273,4 +273,5 @@ const NervModelClass nerv_model_class_pixelwise = {
     .build = pixelwise_build,
     .input = pixelwise_input,
     .describe = pixelwise_describe,
+    .options = nerv_pixelwise_options,
 };

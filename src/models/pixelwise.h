@@ -30,4 +30,7 @@ typedef struct {
     NervPixelwiseConfig config;
 } NervPixelwise;
 
+/* to_options.c */
+GVariant *nerv_pixelwise_options(const NervModel *model, const char **name);
+
 extern const NervModelClass nerv_model_class_pixelwise;

@@ -3,6 +3,7 @@
  * Writes the fuzz targets' seeds: fuzz-make-seeds DIR. Run it again whenever the bitstream changes, and commit the result
  * (tests/fuzz/seeds). Everything is drawn from fixed seeds: the same program writes the same files, keyframes with the same libaom.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -56,6 +57,7 @@ static void save(const char *target, const char *name, const GByteArray *data)
 
 #define STEPS   0  /* in place of a number of bits: coding 1 */
 #define HUFFMAN 16 /* added to a number of bits: coding 2 */
+#define STORED  32 /* coding 3, with tensors of all kinds; 33: floats alone */
 
 /* Two steps in turn for the rows of coding 1. */
 static uint16_t *make_steps(const NervModel *model)
@@ -66,6 +68,42 @@ static uint16_t *make_steps(const NervModel *model)
         for (int64_t r = nerv_param_steps(&model->params[i]); r > 0; r--, n++)
             steps[n] = (uint16_t)(nerv_quant_code(.02f) + 4 * (n & 1));
     return steps;
+}
+
+/* Tensors with codes of 1 to 8 bits or none, and minima and scales along some of their dimensions; or floats alone. */
+static bool write_stored(const NervModel *model, const float *params, bool plain, NervBitWriter *w,
+                         GError **error)
+{
+    NervStoredTensor *tensors = g_new0(NervStoredTensor, model->n_params);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervShape s = model->params[i].shape;
+        const int64_t n = nerv_shape_count(s);
+        NervStoredTensor *t = &tensors[i];
+        t->bits = plain ? 0 : (i + 8) % 9;
+        t->half = !plain && i % 2 == 0;
+        t->values = g_new0(float, n);
+        for (int64_t j = 0; j < n && !t->half; j++)
+            t->values[j] = params[j];
+        if (t->bits) {
+            t->mask = i % 3 == 0 && s.n > 1 && n > s.n ? 1 : i % 3 == 1 && s.c > 1 && n > s.c ? 2 : 0;
+            const int64_t n_numbers = nerv_stored_numbers(s, t->mask);
+            t->codes = g_malloc(n);
+            t->minimum = g_new(float, n_numbers);
+            t->scale = g_new(float, n_numbers);
+            for (int64_t j = 0; j < n_numbers; j++) {
+                t->minimum[j] = -(float)(3 + j % 5) * 0x1p-4f;
+                t->scale[j] = (float)(1 + j % 7) * 0x1p-4f / (float)(1u << t->bits);
+            }
+            for (int64_t j = 0; j < n; j++)
+                t->codes[j] = (uint8_t)lrintf((params[j] + .3f) / .6f * (float)((1u << t->bits) - 1));
+        }
+        params += n;
+    }
+    const bool ok = nerv_network_write_stored(model, tensors, w, error);
+    for (uint32_t i = 0; i < model->n_params; i++)
+        nerv_stored_clear(&tensors[i]);
+    g_free(tensors);
+    return ok;
 }
 
 static NervModel *make_model(const char *options, const NervClip *clip)
@@ -99,6 +137,7 @@ static void append_network(GByteArray *out, const char *options, const NervClip 
         params[i] = nerv_rng_uniform(&rng, 0, 1) < keep ? nerv_rng_uniform(&rng, -.3f, .3f) : 0;
     g_autofree uint16_t *steps = make_steps(model);
     if (!(bits == STEPS     ? nerv_network_write_steps(model, params, steps, NULL, &w, &error)
+          : bits >= STORED  ? write_stored(model, params, bits > STORED, &w, &error)
           : bits >= HUFFMAN ? nerv_network_write_huffman(model, params, bits - HUFFMAN, &w, &error)
                             : nerv_network_write(model, params, bits, &w, &error)))
         g_error("%s", error->message);
@@ -261,7 +300,11 @@ static void weights_seeds(void)
                   { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },
                   { "ok-huffman-2", TINY, HUFFMAN + 2, 1 },
                   { "ok-huffman-pruned-4", WIDE, HUFFMAN + 4, .2f },
-                  { "ok-huffman-zero", TINY, HUFFMAN + 3, 0 } };
+                  { "ok-huffman-zero", TINY, HUFFMAN + 3, 0 },
+                  { "ok-stored", TINY, STORED, 1 },
+                  { "ok-stored-grids", GRIDS, STORED, 1 },
+                  { "ok-stored-clips", CLIPS_MOVED, STORED, 1 },
+                  { "ok-stored-floats", TINY, STORED + 1, .5f } };
     for (size_t i = 0; i < G_N_ELEMENTS(seeds); i++) {
         GByteArray *a = g_byte_array_new();
         g_byte_array_append(a, head, sizeof head);
@@ -575,6 +618,13 @@ static void stream_seeds(void)
         append_frame(a, 0, 1, 0);
         save("decoder", coding ? "ok-grids-huffman" : "ok-grids-7", a);
     }
+    g_byte_array_set_size(a, 0);
+    for (uint32_t i = 0; i < 2; i++) { /* with codes, then of floats alone */
+        append_sync(a, GRIDS, STORED + i, i, 2, 25);
+        append_frame(a, i, 0, 0);
+        append_frame(a, i, 1, 0);
+    }
+    save("decoder", "ok-stored", a);
     g_byte_array_set_size(a, 0);
     append_keyframe_unit(a, 0, 0, "of a network that needs none");
     append_sync(a, TINY, 4, 0, 2, 25);

@@ -123,6 +123,22 @@ static void write_and_read_huffman(const NervModel *model, const float *params)
     nerv_writer_clear(&w);
 }
 
+/* What coding 3 had stored, once more: the same values. */
+static void write_and_read_stored(const NervModel *model, const float *params, const NervStoredTensor *stored)
+{
+    NervBitWriter w;
+    float *again = NULL;
+    nerv_writer_init(&w);
+    if (!nerv_network_write_stored(model, stored, &w, NULL))
+        abort();
+    NervModel *back = nerv_network_read(w.bytes->data, w.bytes->len, &model->clip, MAX_WEIGHTS, &again, NULL);
+    if (!back || memcmp(again, params, (size_t)model->n_weights * sizeof(float)) != 0)
+        abort();
+    nerv_model_free(back);
+    g_free(again);
+    nerv_writer_clear(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3)
@@ -134,8 +150,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const NervClip clip = { 16 + data[0], 16 + data[1], 1 + data[2] };
     GError *error = NULL;
     float *params = NULL;
-    NervModel *model = nerv_network_read(data + 3, size - 3, &clip, MAX_WEIGHTS, &params, &error);
-    if (!model != !params || !model != !!error || (model && model->n_weights > MAX_WEIGHTS))
+    NervStoredTensor *stored = NULL;
+    NervModel *model =
+        nerv_network_read_stored(data + 3, size - 3, &clip, MAX_WEIGHTS, &params, &stored, &error);
+    if (!model != !params || (stored && !model) || !model != !!error ||
+        (model && model->n_weights > MAX_WEIGHTS))
         abort();
     g_clear_error(&error);
     if (!model)
@@ -150,8 +169,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         write_and_read(model, params);
         write_and_read_huffman(model, params);
     }
+    if (stored)
+        write_and_read_stored(model, params, stored);
+    for (uint32_t i = 0; stored && i < model->n_params; i++)
+        nerv_stored_clear(&stored[i]);
     fuzz_n_accepted++;
     nerv_model_free(model);
+    g_free(stored);
     g_free(params);
     return 0;
 }

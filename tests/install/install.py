@@ -13,7 +13,7 @@ from expect import check, finish
 
 BUILD, SOURCE = sys.argv[1:3]
 MESON = sys.argv[3:]
-TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
+TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-export", "nerv-import", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
 
 
 def run(*command, env=None, status=0, cwd=None):
@@ -30,7 +30,7 @@ def one(root, pattern):
 
 def elsewhere(root, directory):
     """An environment that has never heard of the build folder."""
-    env = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "LD_PRELOAD")}
+    env = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "LD_PRELOAD", "NERV_BUILD", "NERV_LIBRARY")}
     plugin = one(root, "libgstnerv.so")
     env.update(GST_PLUGIN_PATH=os.path.dirname(plugin), GST_REGISTRY=os.path.join(directory, "registry.bin"), NERV_DEVICE="cpu", LC_ALL="C.UTF-8")
     return env, plugin
@@ -60,6 +60,8 @@ def tools_work(root, env, stream):
         check("EXIT STATUS" in manual, f"{name}: no exit status in its manual page")
         warnings = subprocess.run(["groff", "-man", "-ww", "-z", "-K", "utf8", page], capture_output=True, text=True, timeout=60, check=False).stderr
         check(not warnings, f"{page}: {warnings}")
+    if subprocess.run(["/usr/bin/python3", "-c", "import numpy"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        check("0: frames 0 to 4, whole" in run(one(root, "bin/nerv-export"), stream, env=env), "nerv-export")
     check("5 of 5 frames" in run(one(root, "bin/nerv-access"), "--count=5", stream, env=env), "nerv-access")
 
 

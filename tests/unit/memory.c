@@ -12,7 +12,7 @@
 
 #include "../short.h"
 #include "layers.h"
-#include "nerv.h"
+#include "nerv_pack.h"
 
 #define W     64
 #define H     48
@@ -48,6 +48,45 @@ static void paint(uint8_t *rgb, uint32_t frame)
                 *rgb++ = (uint8_t)(128 + 100 * sin(.2 * x + .02 * frame + .3 * y + c));
 }
 
+/* A segment whose weights are stored as codes, with a minimum and a scale for each channel and place, or in all. */
+static void pack(const Stream *stream, GPtrArray *packets)
+{
+    GError *error = NULL;
+    NervPacket packet;
+    NervPack *p =
+        nerv_pack_new(&video, stream->segment_frames, stream->model, stream->options, NULL, 0, &error);
+    g_assert_no_error(error);
+    for (uint32_t i = 0; i < nerv_pack_n_tensors(p); i++) {
+        NervPackTensor t;
+        nerv_pack_describe(p, i, &t);
+        const int32_t n = t.shape[0] * t.shape[1] * t.shape[2] * t.shape[3];
+        g_autofree uint8_t *codes = g_malloc(n);
+        g_autofree float *minimum = g_new(float, n), *scale = g_new(float, n);
+        for (int32_t j = 0; j < n; j++) {
+            codes[j] = (uint8_t)(j * 7919 >> 3);
+            minimum[j] = -.25f;
+            scale[j] = .5f / 255.f;
+        }
+        t.bits = 8;
+        t.mask = t.shape[0] > 1 && t.shape[2] > 1 ? 2 | 4 | 8 : 0;
+        t.codes = codes;
+        t.minimum = minimum;
+        t.scale = scale;
+        nerv_pack_set_tensor(p, &t, &error);
+        g_assert_no_error(error);
+    }
+    nerv_pack_finish(p, 20, 6, &error);
+    g_assert_no_error(error);
+    while (nerv_pack_get(p, &packet))
+        g_ptr_array_add(packets, packet.data);
+    nerv_pack_free(p);
+}
+
+/* In place of settings: there is nothing to fit. */
+static void stored(NervEncoderSettings *s)
+{
+}
+
 static GPtrArray *encode(const Stream *stream)
 {
     GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
@@ -56,6 +95,11 @@ static GPtrArray *encode(const Stream *stream)
     NervEncoderSettings s;
     NervPacket packet;
     GError *error = NULL;
+    if (stream->set == stored) {
+        for (uint32_t i = 0; i < stream->n_frames; i += stream->segment_frames)
+            pack(stream, packets);
+        return packets;
+    }
     nerv_encoder_settings_init(&s);
     g_free(s.model);
     s.model = g_strdup(stream->model);
@@ -236,6 +280,7 @@ static const Stream streams[] = {
     { "keyframes", "dnerv", "{'weights': <4000>, 'clip-frames': <2>, 'keyframe-interval': <4>}", 8, 16,
       NULL },
     { "delta", "nerv-grid", GRIDS, 4, 4, delta },
+    { "stored", "nerv-grid", GRIDS, 3, 6, stored },
 };
 
 static void make_init(void)

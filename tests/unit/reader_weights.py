@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What reader.py takes a stream apart with: units, the sequence, and a network's weights in the three codings. Written from
+"""What reader.py takes a stream apart with: units, the sequence, and a network's weights in the four codings. Written from
 docs/bitstream.md alone, names and order follow it.
 """
+import itertools
 import math
 import struct
 import zlib
@@ -370,10 +371,89 @@ def read_minmax_weights(data, tensors, bits):
     return out
 
 
+def f32(x):
+    return struct.unpack('<f', struct.pack('<f', x))[0]
+
+
+class Trees:
+    """By kind of number and format, and by a code's bits: probabilities, from node 1 on."""
+
+    def __init__(self):
+        self.numbers = {(kind, half): [probability() for _ in range(64 if half else 512)]
+                        for kind in ('minimum', 'scale', 'value') for half in (0, 1)}
+        self.codes = {bits: [probability() for _ in range(256)] for bits in range(1, 9)}
+
+    def relearn(self):
+        for tree in [*self.numbers.values(), *self.codes.values()]:
+            for p in tree:
+                p[1] = min(p[1], 20)
+
+
+def read_tree(d, p, m):
+    node = 1
+    for _ in range(m):
+        node = 2 * node + d.bit(p[node])
+    return node - 2**m
+
+
+def read_number(d, m, kind, half):
+    top = read_tree(d, m.numbers[kind, half], 6 if half else 9)
+    sign, exponent = (top >> 5, top & 31) if half else (top >> 8, top & 255)
+    require(exponent <= (30 if half else 238) and not (kind == 'scale' and sign), 'a number of a stored tensor')
+    if half:
+        return struct.unpack('<e', struct.pack('<H', top << 10 | d.bits(10)))[0]
+    high = d.bits(11)
+    return struct.unpack('<f', struct.pack('<I', top << 23 | high << 12 | d.bits(12)))[0]
+
+
+def zero_code(minimum, scale, bits):
+    (x, y) = (struct.unpack('<I', struct.pack('<f', v))[0] for v in (minimum, scale))
+    (i, a), (j, b) = ((max(v >> 23 & 255, 1), v & 0x7fffff | (0x800000 if v >> 23 & 255 else 0)) for v in (x, y))
+    if x >> 31 == 0 or b == 0 or i - j < -31:
+        return 0
+    if i - j > 31:
+        return 2**bits - 1
+    return min((a << max(i - j, 0)) // (b << max(j - i, 0)), 2**bits - 1)
+
+
+def read_stored_tensor(d, m, shape):
+    m.relearn()
+    bits, half = d.bits(4), d.bits(1)
+    require(bits <= 8, 'bits of a stored code')
+    if bits == 0:
+        return [read_number(d, m, 'value', half) for _ in range(math.prod(shape))]
+    mask = d.bits(4)
+    numbers = [n if mask >> i & 1 else 1 for i, n in enumerate(shape)]
+    require(all(n > 1 for i, n in enumerate(shape) if mask >> i & 1), 'a mask with a dimension of 1')
+    require(mask == 0 or math.prod(numbers) < math.prod(shape), 'a mask of all dimensions')
+    minimum = [read_number(d, m, 'minimum', half) for _ in range(math.prod(numbers))]
+    scale = [read_number(d, m, 'scale', half) for _ in range(math.prod(numbers))]
+    origin = [zero_code(a, b, bits) - 2**(bits - 1) for a, b in zip(minimum, scale)] if d.bits(1) else [0] * len(minimum)
+    values = []
+    for place in itertools.product(*map(range, shape)):
+        at = 0
+        for n, size, i in zip(numbers, shape, place):
+            at = at * n + (i if n == size else 0)
+        code = (read_tree(d, m.codes[bits], bits) + origin[at]) % 2**bits
+        values.append(f32(minimum[at] + f32(scale[at] * code)))
+    return values
+
+
+def read_stored_weights(data, tensors):
+    """tensors: (role, shape)."""
+    least = (sum(math.prod(shape) for _, shape in tensors) + 255) // 256
+    require(len(data) >= least, 'too few bytes for the weights')
+    m, d = Trees(), RangeDecoder(data)
+    out = [read_stored_tensor(d, m, shape) for _, shape in tensors]
+    used = d.pos - 3
+    require(len(data) == max(used, least) and not any(data[used:]), 'the end of the weights')
+    return out
+
+
 def read_coding(r):
     coding = r.varint()
-    require(coding <= 2, 'coding')
-    bits = r.varint() if coding != 1 else None
+    require(coding <= 3, 'coding')
+    bits = r.varint() if coding in (0, 2) else None
     r.take(r.varint())
     return coding, bits
 
@@ -382,5 +462,7 @@ def read_tensors(data, tensors, coding, bits):
     """Tensors are (role, shape); a flat list of values for each."""
     if coding == 1:
         return read_context_weights(data, tensors)
+    if coding == 3:
+        return read_stored_weights(data, tensors)
     rows = [(1, math.prod(shape), True) if role == 'bias' else (shape[0], math.prod(shape[1:]), False) for role, shape in tensors]
     return read_weights(data, rows, bits) if coding == 0 else read_minmax_weights(data, rows, bits)

@@ -258,7 +258,7 @@ static void test_headers(void)
     static const struct {
         uint8_t coding, bits;
         NervErrorCode code;
-    } bad[] = { { 3, 8, NERV_ERROR_UNSUPPORTED },
+    } bad[] = { { 4, 8, NERV_ERROR_UNSUPPORTED },
                 { 0, 1, NERV_ERROR_DATA },
                 { 0, 9, NERV_ERROR_DATA },
                 { 2, 1, NERV_ERROR_DATA },
