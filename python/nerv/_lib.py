@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""libnerv by ctypes: where it is, and its errors as exceptions.
+
+The environment variable NERV_LIBRARY names the library's file; without it the system's libnerv.so.0 is taken.
+"""
+import ctypes
+import functools
+import os
+
+CODES = ("INVALID", "UNSUPPORTED", "MEMORY", "DEVICE", "DATA", "NEED_SYNC", "CANCELLED", "LIMIT")
+
+
+class NervError(Exception):
+    """What libnerv says went wrong. `code` is the name of its NervErrorCode ("DATA", ..), or None where the error is another library's."""
+
+    def __init__(self, message, code=None):
+        super().__init__(message)
+        self.code = code
+
+
+class _GError(ctypes.Structure):
+    _fields_ = [("domain", ctypes.c_uint32), ("code", ctypes.c_int), ("message", ctypes.c_char_p)]
+
+
+@functools.lru_cache(maxsize=None)
+def library():
+    """The library, loaded once. Its calls let other Python threads run. NervError where it is not to be had."""
+    name = os.environ.get("NERV_LIBRARY") or "libnerv.so.0"
+    try:
+        lib = ctypes.CDLL(name)
+        # GLib's, which libnerv brings
+        lib.g_error_free.argtypes = [ctypes.c_void_p]
+        lib.g_error_free.restype = None
+        lib.nerv_error_quark.argtypes = []
+        lib.nerv_error_quark.restype = ctypes.c_uint32
+    except (OSError, AttributeError) as e:
+        raise NervError(f"libnerv can't be loaded: {e} (NERV_LIBRARY names its file)") from e
+    return lib
+
+
+def take_error(err_pointer):
+    """A NervError of a GError *, which is freed: `err_pointer` is a c_void_p that a call was given by reference. Not raised."""
+    lib = library()
+    if not err_pointer:
+        return NervError("libnerv failed and does not say why")
+    error = _GError.from_address(err_pointer.value)
+    code = None
+    if error.domain == lib.nerv_error_quark() and 0 <= error.code < len(CODES):
+        code = CODES[error.code]
+    message = (error.message or b"").decode("utf-8", "replace")
+    lib.g_error_free(err_pointer)
+    err_pointer.value = None
+    return NervError(message, code)
