@@ -4,11 +4,22 @@
  */
 #include "codec/index.h"
 
+#include <string.h>
+
 #define MAX_ENTRIES (1 << 20)
 #define MAX_PARTS   (1 << 20)
 
 /* How long a single frame lasts in a stream that does not say it. */
 #define GUESSED_DURATION UINT64_C(40000000)
+
+bool nerv_memory_read(void *user, uint64_t offset, size_t size, uint8_t *dst, size_t *got)
+{
+    const NervMemory *m = user;
+    *got = offset < m->size ? (size_t)MIN(size, m->size - offset) : 0;
+    if (*got > 0)
+        memcpy(dst, m->data + offset, *got);
+    return true;
+}
 
 void nerv_index_init(NervIndex *index)
 {

@@ -49,6 +49,13 @@ typedef struct {
 /* Reads `size` bytes at `offset` into `dst`; *got is how many there were, fewer only at the end. False: it failed, why is the callback's to know. */
 typedef bool (*NervReadFunc)(void *user, uint64_t offset, size_t size, uint8_t *dst, size_t *got);
 
+/* One for bytes in memory; `user` is a NervMemory. */
+typedef struct {
+    const uint8_t *data;
+    uint64_t size;
+} NervMemory;
+bool nerv_memory_read(void *user, uint64_t offset, size_t size, uint8_t *dst, size_t *got);
+
 void nerv_index_init(NervIndex *index);
 void nerv_index_clear(NervIndex *index);
 /* Forgets everything. */

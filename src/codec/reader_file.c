@@ -8,16 +8,6 @@
 #include "codec/trailer.h"
 #include "codec/walk.h"
 
-#define MAX_HEAD_UNITS 8 /* of tags and what else may be skipped, in front of a sequence */
-
-static bool read_memory(void *user, uint64_t offset, size_t size, uint8_t *dst, size_t *got)
-{
-    const NervReaderFile *f = user;
-    *got = offset < f->size ? (size_t)MIN(size, f->size - offset) : 0;
-    memcpy(dst, f->data + offset, *got);
-    return true;
-}
-
 static NervReaderGroup *nth_group(const NervReaderFile *f, guint i)
 {
     return &g_array_index(f->groups, NervReaderGroup, i);
@@ -112,6 +102,12 @@ static void take_units(NervReaderGroup *g, const NervAccessUnit *au, GError **er
         take_frame(p, &au->frame);
 }
 
+static bool is_network(const NervUnit *unit)
+{
+    return unit->type == NERV_UNIT_NETWORK || unit->type == NERV_UNIT_RESIDUAL ||
+           unit->type == NERV_UNIT_DELTA;
+}
+
 /* What is whole in front of the damage, where a segment begins; else nothing. */
 static void salvage(const uint8_t *data, size_t size, NervAccessUnit *au)
 {
@@ -120,13 +116,11 @@ static void salvage(const uint8_t *data, size_t size, NervAccessUnit *au)
     *au = (NervAccessUnit){ 0 };
     while (nerv_unit_scan(data + at, size - at, &unit, &need) == NERV_SCAN_OK &&
            unit.type != NERV_UNIT_FRAME) {
-        const bool is_network =
-            unit.type == NERV_UNIT_NETWORK || unit.type == NERV_UNIT_RESIDUAL || unit.type == NERV_UNIT_DELTA;
-        if ((unit.type == NERV_UNIT_SEQUENCE && au->sequence.type) || (is_network && au->network.type))
+        if ((unit.type == NERV_UNIT_SEQUENCE && au->sequence.type) || (is_network(&unit) && au->network.type))
             break;
         if (unit.type == NERV_UNIT_SEQUENCE)
             au->sequence = unit;
-        else if (is_network && au->sequence.type)
+        else if (is_network(&unit) && au->sequence.type)
             au->network = unit;
         else if (unit.type == NERV_UNIT_KEYFRAME && au->n_keyframes < NERV_ACCESS_UNIT_MAX_KEYFRAMES)
             au->keyframes[au->n_keyframes++] = unit;
@@ -182,12 +176,12 @@ static bool read_head(const NervReaderFile *f, uint64_t at, NervSequence *s)
 {
     NervUnit unit;
     size_t need;
-    for (int i = 0; i < MAX_HEAD_UNITS && at < f->size; i++, at += unit.unit_bytes) {
+    for (int i = 0; i < NERV_ACCESS_UNIT_MAX_UNITS && at < f->size; i++, at += unit.unit_bytes) {
         if (nerv_unit_scan(f->data + at, (size_t)(f->size - at), &unit, &need) != NERV_SCAN_OK)
             return false;
         if (unit.type == NERV_UNIT_SEQUENCE)
             return nerv_sequence_read(unit.payload, unit.payload_bytes, s, NULL);
-        if (unit.type < NERV_UNIT_SKIPPABLE)
+        if (unit.type == NERV_UNIT_FRAME || unit.type == NERV_UNIT_INDEX || is_network(&unit))
             return false;
     }
     return false;
@@ -241,7 +235,7 @@ typedef struct {
     NervSequence sequence;
 } Point;
 
-/* Those of the index, less those that only repeat a segment's beginning. NULL: one is not there. */
+/* Those of the index, less those that only repeat a segment's beginning. One that is not there is left out; if the index is the file's own, all are: NULL. */
 static GArray *read_points(const NervReaderFile *f, const NervIndex *index, bool from_file)
 {
     GArray *points = g_array_new(FALSE, FALSE, sizeof(Point));
@@ -249,11 +243,13 @@ static GArray *read_points(const NervReaderFile *f, const NervIndex *index, bool
         const NervIndexEntry *e = &g_array_index(index->entries, NervIndexEntry, i);
         const uint64_t own = e->time - (uint64_t)nerv_index_shift(index, e->offset);
         Point p = { .offset = e->offset };
-        if (!read_head(f, e->offset, &p.sequence) ||
-            (from_file && (uint64_t)nerv_sequence_pts(&p.sequence, 0) != own)) {
+        const bool is_there = read_head(f, e->offset, &p.sequence);
+        if (from_file && (!is_there || (uint64_t)nerv_sequence_pts(&p.sequence, 0) != own)) {
             g_array_unref(points);
             return NULL;
         }
+        if (!is_there)
+            continue;
         const Point *last = points->len ? &g_array_index(points, Point, points->len - 1) : NULL;
         if (!last || begins_stream(index, p.offset) ||
             !nerv_sequence_same_segment(&last->sequence, &p.sequence))
@@ -291,12 +287,13 @@ static bool read_groups(NervReaderFile *f, const NervIndex *index, bool from_fil
 
 static void read_file(NervReaderFile *f, GError **error)
 {
+    NervMemory memory = { f->data, f->size };
     NervIndex index;
     nerv_index_init(&index);
-    nerv_trailer_read(&index, f->size, read_memory, f, &f->has_index);
+    nerv_trailer_read(&index, f->size, nerv_memory_read, &memory, &f->has_index);
     if (!f->has_index || !read_groups(f, &index, true, error)) {
         f->has_index = false;
-        nerv_walk(&index, f->size, read_memory, f);
+        nerv_walk(&index, f->size, nerv_memory_read, &memory);
         read_groups(f, &index, false, error);
     }
     nerv_index_clear(&index);

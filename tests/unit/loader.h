@@ -166,20 +166,13 @@ static inline Stream *stream_new(const Recipe *r)
 
 /* --- bytes --- */
 
-static inline bool read_array(void *user, uint64_t offset, size_t size, uint8_t *dst, size_t *got)
-{
-    const GByteArray *a = user;
-    *got = offset < a->len ? MIN(size, a->len - (size_t)offset) : 0;
-    memcpy(dst, a->data + offset, *got);
-    return true;
-}
-
 /* Puts the index of all bytes behind them. */
 static inline void append_index(GByteArray *bytes)
 {
+    NervMemory memory = { bytes->data, bytes->len };
     NervIndex index;
     nerv_index_init(&index);
-    g_assert_true(nerv_walk(&index, bytes->len, read_array, bytes));
+    g_assert_true(nerv_walk(&index, bytes->len, nerv_memory_read, &memory));
     g_autoptr(GBytes) unit = nerv_trailer_write(&index);
     gsize size;
     const uint8_t *data = g_bytes_get_data(unit, &size);

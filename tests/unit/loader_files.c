@@ -182,9 +182,10 @@ static GByteArray *with_lie(const GByteArray *bytes, guint keep, size_t more)
 {
     NervIndex index, lie;
     GByteArray *out = copy_of(bytes, false);
+    NervMemory memory = { out->data, out->len };
     nerv_index_init(&index);
     nerv_index_init(&lie);
-    nerv_walk(&index, bytes->len, read_array, out);
+    nerv_walk(&index, bytes->len, nerv_memory_read, &memory);
     lie.noted = bytes->len;
     lie.end = index.end;
     lie.last_pts = index.last_pts;
