@@ -505,13 +505,13 @@ static void reader_seeds(void)
         uint32_t crc = 0;
         for (uint32_t i = 0; i < 3; i++) {
             crc = append_segment(a, networks[k], k == 0 ? 4 : STEPS, i, 2, 25, k == 2 ? crc : 0);
-            for (uint32_t f = 0; f < 2; f++) {
+            for (uint32_t f = 0; k == 1 && f < 2; f++) {
                 GByteArray *picture = code_picture(2 * i + f);
-                if (k == 1)
-                    append_picture_unit(a, i, f, picture->data, picture->len);
-                append_frame(a, i, f, 0);
+                append_picture_unit(a, i, f, picture->data, picture->len);
                 g_byte_array_unref(picture);
             }
+            append_frame(a, i, 0, 0);
+            append_frame(a, i, 1, 0);
         }
         save("reader", k == 0 ? "ok-plain" : k == 1 ? "ok-clips-plain" : "ok-residual", a);
         append_index(a);
@@ -519,7 +519,8 @@ static void reader_seeds(void)
         if (k > 0)
             continue;
         const guint len = a->len;
-        g_byte_array_append(a, a->data, len);
+        g_autofree uint8_t *once = g_memdup2(a->data, len);
+        g_byte_array_append(a, once, len);
         save("reader", "ok-two", a);
         a->data[60] ^= 0xff;
         save("reader", "damaged", a);
