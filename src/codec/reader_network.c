@@ -117,6 +117,9 @@ static bool put_keyframes(NervReaderNetwork *n, const NervReaderPart *p, const N
     nerv_keyframe_pixels(&info.pixels, &pixels);
     n->account.limit_bytes = (size_t)(limits->max_bytes - MIN(weights, limits->max_bytes - 1));
     n->keyring = nerv_keyring_new(&n->account);
+    /* clips lie anywhere: all pictures, where they are not much of what there is */
+    if ((uint64_t)n->model->n_keys * nerv_pixels_bytes(&pixels) < limits->max_bytes / 8)
+        nerv_keyring_set_decoded(n->keyring, n->model->n_keys);
     if (!nerv_keyring_reset(n->keyring, n->model, &pixels, error))
         return false;
     for (guint i = 0; n->model->n_keys > 0 && p->keyframes && i < p->keyframes->len; i++) {

@@ -9,12 +9,25 @@
 
 #include "codec/reader_internal.h"
 
+#define N_PLANS 4 /* of a worker: networks of so many configurations in turn need none made anew */
+
+/* A network made ready to be evaluated, whose weights are others' in turn. */
 typedef struct {
-    NervBackend *be;
-    NervReaderNetwork *network; /* whose weights are in place; NULL: none */
-    NervParams *params;
+    NervParams *params; /* NULL: there is no plan */
     NervEvaluator *ev;
     uint8_t *picture; /* frames of a run */
+    GByteArray
+        *config; /* of the model: the plan serves those that have the same, and the same size and keyframes */
+    NervPixels keys;
+    uint64_t id, used; /* the network whose weights are in place, and when */
+} Plan;
+
+typedef struct {
+    NervBackend *be;
+    Plan plans[N_PLANS];
+    uint64_t turn;
+    Plan *plan;                 /* in use, with */
+    NervReaderNetwork *network; /* this one; NULL: none */
 } Worker;
 
 typedef enum { NEW, UNPACKING, READY } JobState;
@@ -56,58 +69,110 @@ struct NervReaderWorkers {
 
 /* --- a worker --- */
 
-static void forget_plan(Worker *w)
+static void plan_clear(Worker *w, Plan *p)
 {
-    if (w->picture)
-        nerv_backend_release(w->be, w->ev->run_bytes);
-    g_clear_pointer(&w->picture, g_free);
-    g_clear_pointer(&w->ev, nerv_evaluator_free);
-    g_clear_pointer(&w->params, nerv_params_free);
+    if (p->picture)
+        nerv_backend_release(w->be, p->ev->run_bytes);
+    g_clear_pointer(&p->picture, g_free);
+    g_clear_pointer(&p->ev, nerv_evaluator_free);
+    g_clear_pointer(&p->params, nerv_params_free);
+    g_clear_pointer(&p->config, g_byte_array_unref);
+}
+
+static void forget_plans(Worker *w)
+{
+    w->plan = NULL;
     g_clear_pointer(&w->network, nerv_reader_network_unref);
+    for (int i = 0; i < N_PLANS; i++)
+        plan_clear(w, &w->plans[i]);
 }
 
 static void worker_clear(Worker *w)
 {
-    forget_plan(w);
+    forget_plans(w);
     g_clear_pointer(&w->be, nerv_backend_free);
 }
 
-static bool plan_serves(const Worker *w, const NervReaderNetwork *n)
+static GByteArray *config_of(const NervModel *model)
 {
-    return w->ev && nerv_model_alike(w->network->model, n->model) &&
-           !memcmp(nerv_keyring_pixels(w->network->keyring), nerv_keyring_pixels(n->keyring),
-                   sizeof(NervPixels));
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    nerv_write_u32(&w, (uint32_t)model->clip.width);
+    nerv_write_u32(&w, (uint32_t)model->clip.height);
+    nerv_model_write(model, &w);
+    GByteArray *config = g_byte_array_ref(w.bytes);
+    nerv_writer_clear(&w);
+    return config;
 }
 
-static bool put_weights(Worker *w, const NervReaderNetwork *n, GError **error)
+/* The plan that serves a network, or else the one to make in its place: none, or the one that was used longest ago. */
+static Plan *find_plan(Worker *w, const NervReaderNetwork *n, const GByteArray *config)
+{
+    Plan *other = &w->plans[0];
+    for (int i = 0; i < N_PLANS; i++) {
+        Plan *p = &w->plans[i];
+        if (p->params && p->config->len == config->len &&
+            !memcmp(p->config->data, config->data, config->len) &&
+            !memcmp(&p->keys, nerv_keyring_pixels(n->keyring), sizeof(p->keys)))
+            return p;
+        if (other->params && (!p->params || p->used < other->used))
+            other = p;
+    }
+    plan_clear(w, other);
+    return other;
+}
+
+static bool put_weights(Plan *p, const NervReaderNetwork *n, GError **error)
 {
     const float *flat = n->weights;
-    w->params->model = n->model;
+    p->params->model = n->model;
+    p->ev->keyring = n->keyring;
+    if (p->id == n->id)
+        return true;
+    p->id = UINT64_MAX;
     for (uint32_t i = 0; i < n->model->n_params; i++) {
         const int64_t count = nerv_shape_count(n->model->params[i].shape);
-        if (!nerv_buffer_upload(w->params->buffer, w->params->offset[i], flat, (size_t)count * sizeof(float),
+        if (!nerv_buffer_upload(p->params->buffer, p->params->offset[i], flat, (size_t)count * sizeof(float),
                                 error))
             return false;
         flat += count;
     }
+    p->id = n->id;
     return true;
 }
 
-static bool make_plan(Worker *w, const NervReaderNetwork *n, GError **error)
+static bool make_plan(Worker *w, Plan *p, const NervReaderNetwork *n, GError **error)
 {
     const NervPixels rgb = { .format = NERV_PIXELS_RGB,
                              .width = n->model->clip.width,
                              .height = n->model->clip.height };
-    if (!(w->params = nerv_params_new(w->be, n->model, error)) ||
-        !(w->ev = nerv_evaluator_new(w->be, w->params, n->keyring, &rgb, error)) ||
-        !nerv_backend_reserve(w->be, w->ev->run_bytes, error))
+    p->id = UINT64_MAX;
+    p->keys = *nerv_keyring_pixels(n->keyring);
+    if (!(p->params = nerv_params_new(w->be, n->model, error)) ||
+        !(p->ev = nerv_evaluator_new(w->be, p->params, n->keyring, &rgb, error)) ||
+        !nerv_backend_reserve(w->be, p->ev->run_bytes, error))
         return false;
-    if (!(w->picture = g_try_malloc(w->ev->run_bytes))) {
-        nerv_backend_release(w->be, w->ev->run_bytes);
+    if (!(p->picture = g_try_malloc(p->ev->run_bytes))) {
+        nerv_backend_release(w->be, p->ev->run_bytes);
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a frame");
         return false;
     }
     return true;
+}
+
+/* The same, without all others where there is no memory for it beside them. */
+static bool make_room(Worker *w, Plan *p, const NervReaderNetwork *n, GError **error)
+{
+    GError *why = NULL;
+    if (make_plan(w, p, n, &why))
+        return true;
+    forget_plans(w);
+    if (g_error_matches(why, NERV_ERROR, NERV_ERROR_MEMORY)) {
+        g_clear_error(&why);
+        return make_plan(w, p, n, error);
+    }
+    g_propagate_error(error, why);
+    return false;
 }
 
 /* Puts a network in place. */
@@ -115,21 +180,22 @@ static bool use_network(Worker *w, NervReaderNetwork *n, uint64_t *n_plans, GErr
 {
     if (w->network == n)
         return true;
-    bool ok = plan_serves(w, n);
-    if (!ok) {
-        forget_plan(w);
-        ok = make_plan(w, n, error);
-        *n_plans += ok;
+    g_autoptr(GByteArray) config = config_of(n->model);
+    Plan *p = find_plan(w, n, config);
+    bool ok = p->params != NULL;
+    w->plan = NULL;
+    g_clear_pointer(&w->network, nerv_reader_network_unref);
+    if (!ok && (ok = make_room(w, p, n, error))) {
+        p->config = g_byte_array_ref(config);
+        (*n_plans)++;
     }
-    ok = ok && put_weights(w, n, error);
-    if (!ok) {
-        forget_plan(w);
+    if (!ok || !put_weights(p, n, error)) {
+        forget_plans(w);
         return false;
     }
-    w->ev->keyring = n->keyring;
-    nerv_reader_network_ref(n);
-    nerv_reader_network_unref(w->network);
-    w->network = n;
+    p->used = ++w->turn;
+    w->plan = p;
+    w->network = nerv_reader_network_ref(n);
     return true;
 }
 
@@ -139,12 +205,13 @@ static bool compute(Worker *w, const Call *call, const NervReaderItem *begin, co
 {
     const NervModel *model = w->network->model;
     const NervRun run = nerv_model_run(model, (int32_t)begin->run);
-    if (!nerv_evaluator_start(w->ev, (int32_t)begin->run, error) ||
-        !nerv_evaluator_read(w->ev, w->picture, error))
+    const Plan *p = w->plan;
+    if (!nerv_evaluator_start(p->ev, (int32_t)begin->run, error) ||
+        !nerv_evaluator_read(p->ev, p->picture, error))
         return false;
     for (const NervReaderItem *i = begin; i < end; i++)
         nerv_reader_copy(call->target, i->at,
-                         w->picture + (size_t)((int32_t)i->index - run.first) * w->ev->frame_bytes,
+                         p->picture + (size_t)((int32_t)i->index - run.first) * p->ev->frame_bytes,
                          (uint32_t)model->clip.width, (uint32_t)model->clip.height);
     return true;
 }
@@ -308,7 +375,7 @@ static void go_single(NervReaderWorkers *w)
 {
     w->is_single = true;
     for (uint32_t i = 0; i < w->n_workers; i++)
-        forget_plan(&w->workers[i]);
+        forget_plans(&w->workers[i]);
     w->wide.be->limit_bytes = (size_t)w->share;
 }
 
@@ -337,7 +404,7 @@ static void do_short_ones(Call *call)
         if (!job->is_short)
             continue;
         nerv_reader_cache_drop(call->cache);
-        forget_plan(&call->all->wide);
+        forget_plans(&call->all->wide);
         g_clear_error(&job->error);
         job->is_short = false;
         job->next = 0;
