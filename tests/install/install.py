@@ -13,7 +13,7 @@ from expect import check, finish
 
 BUILD, SOURCE = sys.argv[1:3]
 MESON = sys.argv[3:]
-TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
+TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-loader", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
 
 
 def run(*command, env=None, status=0, cwd=None):

@@ -15,7 +15,7 @@ offend() {
     touch "$work/offended"
 }
 
-code=$(find src gst shaders tests tools docs/examples -type f \( -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.sh' \
+code=$(find src gst shaders tests tools python docs/examples -type f \( -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.sh' \
     -o -name '*.py' \))
 libraries=$(find src gst -name '*.c')
 # The words are split so that this file does not find itself.
@@ -23,7 +23,7 @@ words='\b(TO''DO|FIX''ME|XX''X|HA''CK)\b|not impl''emented'
 
 # shellcheck disable=SC2086
 {
-    grep -L 'SPDX-License-Identifier: LGPL-2.1-or-later' $code tools/demo tools/test tools/setup tools/format tools/fuzz tools/nerv-encode \
+    grep -L 'SPDX-License-Identifier: LGPL-2.1-or-later' $code tools/demo tools/test tools/setup tools/format tools/fuzz tools/nerv-encode tools/nerv-loader tools/nerv-actions \
         tools/gst-indent | offend 'no SPDX line'
     grep -nE "$words" $code | offend 'unfinished work'
     grep -nE '\b(printf|puts|abort|exit|g_error|assert|g_assert[a-z_]*|system)[[:space:]]*\(' $libraries |
