@@ -233,15 +233,20 @@ static void test_repeated(void)
 {
     const Stream *s = streams[NERV];
     g_autoptr(GByteArray) bytes = g_byte_array_new();
-    size_t size, at = unit_at(s, 12);
-    const size_t begin = unit_at(s, 8), end = find_unit(s->bytes, begin, NERV_UNIT_FRAME, &size);
-    g_byte_array_append(bytes, s->bytes->data, (guint)at);
-    g_byte_array_append(bytes, s->bytes->data + begin, (guint)(end - begin));
-    g_byte_array_append(bytes, s->bytes->data + at, (guint)(s->bytes->len - at));
-    NervReader *r = reader_new(bytes, 1);
-    g_assert_cmpuint(info_of(r).n_segments, ==, 4);
-    expect_all(r, s);
-    nerv_reader_free(r);
+    NervReader *r;
+    for (guint first = 8; first < 25; first += 16) { /* the second segment, and the last */
+        size_t size;
+        const size_t begin = unit_at(s, first), at = unit_at(s, first + 2);
+        const size_t end = find_unit(s->bytes, begin, NERV_UNIT_FRAME, &size);
+        g_byte_array_set_size(bytes, 0);
+        g_byte_array_append(bytes, s->bytes->data, (guint)at);
+        g_byte_array_append(bytes, s->bytes->data + begin, (guint)(end - begin));
+        g_byte_array_append(bytes, s->bytes->data + at, (guint)(s->bytes->len - at));
+        r = reader_new(bytes, 1);
+        g_assert_cmpuint(info_of(r).n_segments, ==, 4);
+        expect_all(r, s);
+        nerv_reader_free(r);
+    }
     /* whole and behind itself it is another stream */
     g_byte_array_set_size(bytes, 0);
     g_byte_array_append(bytes, s->bytes->data, (guint)unit_at(s, 8));
