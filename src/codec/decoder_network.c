@@ -231,6 +231,13 @@ static bool read_network(NervDecoder *dec, const NervClip *clip, const NervPixel
     return true;
 }
 
+/* Another segment has the same network once more, but not the same keyframes. */
+static bool forget_keyframes(NervDecoder *dec, const NervPixels *keys, GError **error)
+{
+    return dec->model->n_keys == 0 || ((!dec->renderer || nerv_renderer_idle(dec->renderer, error)) &&
+                                       nerv_keyring_reset(dec->keyring, dec->model, keys, error));
+}
+
 bool nerv_decoder_take_network(NervDecoder *dec, const NervSequence *s, const NervUnit *unit, GError **error)
 {
     const NervClip clip = { (int32_t)s->width, (int32_t)s->height, (int32_t)s->n_frames };
@@ -240,7 +247,8 @@ bool nerv_decoder_take_network(NervDecoder *dec, const NervSequence *s, const Ne
     memset(&keys, 0, sizeof(keys));
     nerv_keyframe_pixels(&info.pixels, &keys);
     const bool is_new = !same_keys(dec, &keys) || !is_last_unit(dec, &clip, unit);
-    if (is_new && !read_network(dec, &clip, &keys, unit, error))
+    if (is_new ? !read_network(dec, &clip, &keys, unit, error)
+               : !nerv_sequence_same_segment(&dec->sequence, s) && !forget_keyframes(dec, &keys, error))
         return false;
     dec->is_synced = true;
 

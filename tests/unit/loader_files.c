@@ -257,6 +257,72 @@ static void test_repeated(void)
     nerv_reader_free(r);
 }
 
+/* --- a network that comes again --- */
+
+/* A unit of segment 0 as one of segment 1, whose keyframes all show the last one's picture. */
+static void append_as_next(GByteArray *out, const NervUnit *u, uint32_t n_frames, NervKeyframeHeader *last)
+{
+    NervSequence s;
+    NervFrameHeader f;
+    NervKeyframeHeader k;
+    NervBitWriter w;
+    nerv_writer_init(&w);
+    if (u->type == NERV_UNIT_SEQUENCE && nerv_sequence_read(u->payload, u->payload_bytes, &s, NULL)) {
+        s.segment_id = 1;
+        s.first_frame = n_frames;
+        s.pts_ns = n_frames * INT64_C(40000000);
+        nerv_sequence_write(&s, &w);
+    } else if (u->type == NERV_UNIT_FRAME && nerv_frame_read(u->payload, u->payload_bytes, &f, NULL)) {
+        f.segment_id = 1;
+        nerv_frame_write(&f, &w);
+    } else if (u->type == NERV_UNIT_KEYFRAME &&
+               nerv_keyframe_header_read(u->payload, u->payload_bytes, &k, NULL)) {
+        k.segment_id = 1;
+        k.data = last->data;
+        k.bytes = last->bytes;
+        nerv_keyframe_header_write(&k, &w);
+    } else {
+        nerv_write_bytes(&w, u->payload, u->payload_bytes);
+    }
+    nerv_unit_write(out, (NervUnitType)u->type, w.bytes->data, w.bytes->len);
+    nerv_writer_clear(&w);
+}
+
+/* Two segments of one and the same network with other keyframes: each shows its own, in sequence too. */
+static void test_same_network(void)
+{
+    enum { N = 14 };
+    const Stream *s = streams[CLIPS];
+    g_autoptr(Stream) twice = stream_empty(s->w, s->h);
+    NervKeyframeHeader last = { .bytes = 0 };
+    size_t size;
+    for (size_t at = 0; at < unit_at(s, N); at += size) {
+        NervUnit u;
+        nerv_unit_scan(s->bytes->data + at, s->bytes->len - at, &u, &size);
+        size = u.unit_bytes;
+        if (u.type == NERV_UNIT_KEYFRAME)
+            nerv_keyframe_header_read(u.payload, u.payload_bytes, &last, NULL);
+    }
+    g_byte_array_append(twice->bytes, s->bytes->data, (guint)unit_at(s, N));
+    g_array_append_vals(twice->units, s->units->data, N);
+    for (guint i = 0; i < N; i++) {
+        const size_t begin = twice->bytes->len;
+        g_array_append_val(twice->units, begin);
+        for (size_t at = unit_at(s, i); at < unit_at(s, i + 1); at += size) {
+            NervUnit u;
+            nerv_unit_scan(s->bytes->data + at, s->bytes->len - at, &u, &size);
+            size = u.unit_bytes;
+            append_as_next(twice->bytes, &u, N, &last);
+        }
+    }
+    play(twice);
+    NervReader *r = reader_new(twice->bytes, 2);
+    g_assert_cmpuint(info_of(r).n_segments, ==, 2);
+    expect_all(r, twice);
+    g_assert_cmpint(memcmp(shown(twice, 1), shown(twice, N + 1), (size_t)s->w * s->h * 3), !=, 0);
+    nerv_reader_free(r);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -269,6 +335,7 @@ int main(int argc, char **argv)
     g_test_add_func("/loader/lost-base", test_lost_base);
     g_test_add_func("/loader/lies", test_lies);
     g_test_add_func("/loader/repeated", test_repeated);
+    g_test_add_func("/loader/same-network", test_same_network);
     const int result = g_test_run();
     free_streams();
     return result;
