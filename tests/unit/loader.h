@@ -7,9 +7,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/backend.h"
 #include "codec/trailer.h"
 #include "codec/walk.h"
+#include "device.h"
 #include "nerv_reader.h"
+
+/* What streams are decoded on; they are made on the CPU. */
+static const char *device = "cpu";
 
 typedef struct {
     int32_t w, h;
@@ -119,7 +124,7 @@ static inline void play(Stream *s)
     GError *error = NULL;
     nerv_decoder_settings_init(&ds);
     g_free(ds.device);
-    ds.device = g_strdup("cpu");
+    ds.device = g_strdup(device);
     ds.threads = 2;
     NervDecoder *dec = nerv_decoder_new(&ds, &error);
     g_assert_no_error(error);
@@ -239,7 +244,7 @@ static inline NervReader *try_reader(const GByteArray *bytes, uint32_t threads, 
     NervReaderSettings s;
     nerv_reader_settings_init(&s);
     g_free(s.device);
-    s.device = g_strdup("cpu");
+    s.device = g_strdup(device);
     s.threads = threads;
     s.max_memory_bytes = max_memory;
     g_autoptr(GBytes) copy = g_bytes_new(bytes->data, bytes->len);
