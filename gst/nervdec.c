@@ -23,9 +23,10 @@
 #endif
 
 #include "nervdec.h"
+#include "nervdecoptions.h"
 #include "nervlosses.h"
-#include "nervoptions.h"
 #include "nervpool.h"
+#include "nervrate.h"
 #include "nervreverse.h"
 #include "nervvideo.h"
 #include "nervvulkan.h"
@@ -51,19 +52,9 @@ struct _GstNervDec
   GstNervVulkan *vulkan;
   gboolean asked;               /* for a device to share, in vain */
   gboolean images;              /* frames are Vulkan images */
+  GstNervRate rate;             /* of what goes out */
   GstNervReverse *reverse;      /* what was sent of a segment played backwards */
   GstNervLosses losses;
-};
-
-enum
-{
-  PROP_0,
-  PROP_DEVICE,
-  PROP_THREADS,
-  PROP_MAX_MEMORY,
-  PROP_MAX_MACS_PER_FRAME,
-  PROP_INIT_LOCATION,
-  PROP_STATS,
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -83,6 +74,22 @@ GST_ELEMENT_REGISTER_DEFINE (nervdec, "nervdec", GST_RANK_PRIMARY,
     GST_TYPE_NERV_DEC);
 
 /* --- output format -------------------------------------------------------- */
+
+/* Frames that stay on a device have the stream's times. */
+static gboolean
+choose_rate (GstNervDec * self, GstVideoFormat format,
+    const NervVideoInfo * info)
+{
+  GError *error = NULL;
+
+  if (gst_nerv_rate_choose (&self->rate, GST_VIDEO_DECODER_SRC_PAD (self),
+          format, info, !self->images && nerv_decoder_has_between (self->dec),
+          &error))
+    return TRUE;
+  GST_NERV_ELEMENT_ERROR (self, error, "choosing a frame rate");
+  g_clear_error (&error);
+  return FALSE;
+}
 
 static GstFlowReturn
 update_output (GstNervDec * self)
@@ -104,11 +111,15 @@ update_output (GstNervDec * self)
         gst_nerv_format_to_gst (info.pixels.format));
   if (format == GST_VIDEO_FORMAT_UNKNOWN)
     return GST_FLOW_NOT_NEGOTIATED;
+  if (!choose_rate (self, format, &info))
+    return GST_FLOW_NOT_NEGOTIATED;
 
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
   self->output_state = gst_video_decoder_set_output_state (decoder, format,
       info.pixels.width, info.pixels.height, self->input_state);
   gst_nerv_video_info_apply (&info, &self->output_state->info);
+  GST_VIDEO_INFO_FPS_N (&self->output_state->info) = self->rate.fps_n;
+  GST_VIDEO_INFO_FPS_D (&self->output_state->info) = self->rate.fps_d;
   if (self->images)
     self->output_state->caps = gst_nerv_vulkan_caps (&self->output_state->info);
   if (!gst_nerv_pixels_from_info (&self->output_state->info, &pixels))
@@ -201,53 +212,78 @@ send_unit (GstNervDec * self, GstVideoCodecFrame * frame,
   return ret;
 }
 
-/* Computes a frame's picture. FALSE: there is none, and the frame ended here. */
-static gboolean
-render (GstNervDec * self, GstVideoCodecFrame * frame, GstFlowReturn * flow)
+/* What becomes of a picture that could not be computed, and of its frame, unless
+ * that is NULL. Takes the error. */
+static GstFlowReturn
+lose_picture (GstNervDec * self, GstVideoCodecFrame * frame, GError * error)
 {
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
-  GstFlowReturn ret = gst_video_decoder_allocate_output_frame (decoder, frame);
-  GError *error = NULL;
-  gboolean ok;
+  GstFlowReturn ret = GST_FLOW_OK;
 
-  *flow = ret;
-  if (ret != GST_FLOW_OK) {
-    gst_video_decoder_release_frame (decoder, frame);
-    return FALSE;
-  }
-  if (self->images)
-    ok = gst_nerv_vulkan_render (self->vulkan, self->dec, frame->output_buffer,
-        &self->output_state->info, &error);
-  else
-    ok = gst_nerv_pool_fill (self->dec, &self->output_state->info,
-        self->pixel_bytes, frame->output_buffer, &error);
-  gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, TRUE);
-  gst_nerv_report_device (self, self->dec);
   if (g_error_matches (error, NERV_ERROR, NERV_ERROR_DATA)) {
     self->losses.lost++;
     GST_DEBUG_OBJECT (self, "%s", error->message);
     GST_VIDEO_DECODER_ERROR (decoder, 1, STREAM, DECODE,
         ("The stream is damaged."), ("%s", error->message), ret);
-    g_clear_error (&error);
+  } else if (g_error_matches (error, NERV_ERROR, NERV_ERROR_NEED_SYNC)) {
+    gst_video_decoder_request_sync_point (decoder, frame,
+        GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+  } else {
+    GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
+    ret = GST_FLOW_ERROR;
+  }
+  g_clear_error (&error);
+  if (frame)
     gst_video_decoder_release_frame (decoder, frame);
-    *flow = ret;
+  return ret;
+}
+
+/* The picture so much after the frame of the last send. */
+static gboolean
+fill (GstNervDec * self, gdouble later, GstBuffer * buffer, GError ** error)
+{
+  gboolean ok;
+
+  if (self->images)
+    ok = gst_nerv_vulkan_render (self->vulkan, self->dec, buffer,
+        &self->output_state->info, error);
+  else
+    ok = gst_nerv_pool_fill (self->dec, later, &self->output_state->info,
+        self->pixel_bytes, buffer, error);
+  gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, TRUE);
+  gst_nerv_report_device (self, self->dec);
+  return ok;
+}
+
+/* Computes a frame's picture. FALSE: there is none, and the frame ended here. */
+static gboolean
+render (GstNervDec * self, GstVideoCodecFrame * frame, GstFlowReturn * flow)
+{
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
+  GError *error = NULL;
+
+  *flow = gst_video_decoder_allocate_output_frame (decoder, frame);
+  if (*flow != GST_FLOW_OK) {
+    gst_video_decoder_release_frame (decoder, frame);
     return FALSE;
   }
-  if (!ok) {
-    if (g_error_matches (error, NERV_ERROR, NERV_ERROR_NEED_SYNC)) {
-      gst_video_decoder_request_sync_point (decoder, frame,
-          GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
-    } else {
-      GST_NERV_ELEMENT_ERROR (self, error, "evaluating the network");
-      ret = GST_FLOW_ERROR;
-    }
-    g_clear_error (&error);
-    gst_video_decoder_release_frame (decoder, frame);
-    *flow = ret;
-    return FALSE;
-  }
-  *flow = GST_FLOW_OK;
-  return TRUE;
+  if (fill (self, 0.0, frame->output_buffer, &error))
+    return TRUE;
+  *flow = lose_picture (self, frame, error);
+  return FALSE;
+}
+
+/* The same between frames; `frame` is NULL of a picture that the base class knows
+ * nothing of. */
+static GstFlowReturn
+fill_between (GstVideoDecoder * decoder, GstVideoCodecFrame * frame,
+    gdouble later, GstBuffer * buffer, gboolean * filled)
+{
+  GError *error = NULL;
+
+  *filled = fill (GST_NERV_DEC (decoder), later, buffer, &error);
+  return *filled ? GST_FLOW_OK
+      : lose_picture (GST_NERV_DEC (decoder), frame, error);
 }
 
 static gboolean
@@ -433,6 +469,10 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
         (guint64) info.frame);
     return gst_video_decoder_drop_frame (decoder, frame);
   }
+  if (!gst_nerv_rate_is_own (&self->rate)
+      && GST_CLOCK_TIME_IS_VALID (frame->pts))
+    return gst_nerv_rate_push (&self->rate, decoder, frame, info.frame,
+        fill_between);
   return render (self, frame, &ret) ?
       gst_video_decoder_finish_frame (decoder, frame) : ret;
 }
@@ -492,6 +532,20 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
   return TRUE;
 }
 
+static GstCaps *
+gst_nerv_dec_getcaps (GstVideoDecoder * decoder, GstCaps * filter)
+{
+  GstCaps *caps =
+      gst_nerv_rate_any (gst_video_decoder_proxy_getcaps (decoder, NULL, NULL));
+  GstCaps *filtered;
+
+  if (!filter)
+    return caps;
+  filtered = gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST);
+  gst_caps_unref (caps);
+  return filtered;
+}
+
 static gboolean
 gst_nerv_dec_src_query (GstVideoDecoder * decoder, GstQuery * query)
 {
@@ -546,29 +600,13 @@ gst_nerv_dec_set_property (GObject * object, guint id, const GValue * value,
     GParamSpec * pspec)
 {
   GstNervDec *self = GST_NERV_DEC (object);
+  gboolean known;
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_DEVICE:
-      gst_nerv_set_string (&self->settings.device, value, "auto");
-      break;
-    case PROP_THREADS:
-      self->settings.threads = g_value_get_uint (value);
-      break;
-    case PROP_MAX_MEMORY:
-      self->settings.max_memory_bytes = g_value_get_uint64 (value);
-      break;
-    case PROP_MAX_MACS_PER_FRAME:
-      self->settings.max_macs_per_frame = g_value_get_uint64 (value);
-      break;
-    case PROP_INIT_LOCATION:
-      gst_nerv_set_string (&self->settings.init_location, value, NULL);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
+  known = gst_nerv_decoder_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
 static void
@@ -576,34 +614,18 @@ gst_nerv_dec_get_property (GObject * object, guint id, GValue * value,
     GParamSpec * pspec)
 {
   GstNervDec *self = GST_NERV_DEC (object);
+  gboolean known;
 
-  if (id == PROP_STATS) {
+  if (id == GST_NERV_DEC_PROP_STATS) {
     g_value_take_boxed (value, create_stats (self));
     return;
   }
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_DEVICE:
-      g_value_set_string (value, self->settings.device);
-      break;
-    case PROP_THREADS:
-      g_value_set_uint (value, self->settings.threads);
-      break;
-    case PROP_MAX_MEMORY:
-      g_value_set_uint64 (value, self->settings.max_memory_bytes);
-      break;
-    case PROP_MAX_MACS_PER_FRAME:
-      g_value_set_uint64 (value, self->settings.max_macs_per_frame);
-      break;
-    case PROP_INIT_LOCATION:
-      g_value_set_string (value, self->settings.init_location);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
+  known = gst_nerv_decoder_settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
 static void
@@ -640,43 +662,13 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   GObjectClass *gobject_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
   GstVideoDecoderClass *decoder_class = GST_VIDEO_DECODER_CLASS (klass);
-  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
-      | GST_PARAM_MUTABLE_READY;
-  NervDecoderSettings d;
 
   gobject_class->set_property = gst_nerv_dec_set_property;
   gobject_class->get_property = gst_nerv_dec_get_property;
   gobject_class->finalize = gst_nerv_dec_finalize;
   element_class->set_context = GST_DEBUG_FUNCPTR (gst_nerv_dec_set_context);
 
-  nerv_decoder_settings_init (&d);
-  g_object_class_install_property (gobject_class, PROP_DEVICE,
-      g_param_spec_string ("device", "Device",
-          "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
-          d.device, flags));
-  g_object_class_install_property (gobject_class, PROP_THREADS,
-      g_param_spec_uint ("threads", "Threads",
-          "Threads of the CPU device (0 = one per core)", 0, 256, d.threads,
-          flags));
-  g_object_class_install_property (gobject_class, PROP_MAX_MEMORY,
-      g_param_spec_uint64 ("max-memory", "Maximum memory",
-          "Bound on a network and what its evaluation needs, in bytes "
-          "(0 = 2 GiB)", 0, G_MAXUINT64, d.max_memory_bytes, flags));
-  g_object_class_install_property (gobject_class, PROP_MAX_MACS_PER_FRAME,
-      g_param_spec_uint64 ("max-macs-per-frame", "Maximum MACs per frame",
-          "Bound on the multiplications that a frame takes (0 = 10^12)",
-          0, G_MAXUINT64, d.max_macs_per_frame, flags));
-  g_object_class_install_property (gobject_class, PROP_INIT_LOCATION,
-      g_param_spec_string ("init-location", "Init location",
-          "Init file that the stream's networks are differences from, where it "
-          "is none of the built-in ones", d.init_location, flags));
-  g_object_class_install_property (gobject_class, PROP_STATS,
-      g_param_spec_boxed ("stats", "Statistics",
-          "What was decoded so far: segment, frames, render-seconds, fps, "
-          "device, model, parameters, network-bytes, concealed, peak-bytes, "
-          "readbacks",
-          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-  nerv_decoder_settings_clear (&d);
+  gst_nerv_decoder_install_properties (gobject_class);
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
@@ -692,6 +684,7 @@ gst_nerv_dec_class_init (GstNervDecClass * klass)
   decoder_class->finish = GST_DEBUG_FUNCPTR (gst_nerv_dec_finish);
   decoder_class->drain = GST_DEBUG_FUNCPTR (gst_nerv_dec_drain);
   decoder_class->flush = GST_DEBUG_FUNCPTR (gst_nerv_dec_flush);
+  decoder_class->getcaps = GST_DEBUG_FUNCPTR (gst_nerv_dec_getcaps);
   decoder_class->src_query = GST_DEBUG_FUNCPTR (gst_nerv_dec_src_query);
   decoder_class->sink_query = GST_DEBUG_FUNCPTR (gst_nerv_dec_sink_query);
   decoder_class->decide_allocation =

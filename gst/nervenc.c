@@ -30,6 +30,7 @@
 #endif
 
 #include "nervenc.h"
+#include "nervmask.h"
 #include "nervoptions.h"
 #include "nervvideo.h"
 
@@ -46,6 +47,7 @@ struct _GstNervEnc
   /* properties, guarded by the object lock */
   NervEncoderSettings settings; /* model_options stays NULL */
   GstStructure *model_options;
+  gchar *mask_location;
 
   /* Guards what other threads touch: the two flags, `enc` as a pointer (only
    * the streaming thread changes it) and `last_stats`. */
@@ -56,6 +58,7 @@ struct _GstNervEnc
 
   /* streaming thread */
   GstVideoInfo input;
+  GstNervMask *mask;            /* NULL where all of every frame is known */
   NervVideoInfo info;
   GstClockTime next_pts;        /* for input without time stamps */
   GstClockTime frame_duration;
@@ -66,6 +69,11 @@ struct _GstNervEnc
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS ", "
+        "interlace-mode = (string) progressive; "
+        /* behind those without, which upstream takes where it has a choice */
+        "video/x-raw, format = (string) " GST_NERV_ALPHA_FORMATS ", "
+        "width = (int) [ 16, 8192 ], height = (int) [ 16, 8192 ], "
+        "framerate = (fraction) [ 0/1, 2147483647/1 ], "
         "interlace-mode = (string) progressive"));
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
@@ -267,32 +275,22 @@ end_segment (GstNervEnc * self)
   return push_packets (self);
 }
 
-/* The pixels are in the encoder now. What stays of the input buffer until its
- * frame is finished is a shell with the metas, so that an upstream pool of few
- * buffers does not run dry within a segment. */
-static void
-strip_input_buffer (GstVideoCodecFrame * frame)
+/* Stores a frame that is mapped, or the part of it that is known. */
+static gboolean
+store_frame (GstNervEnc * self, GstVideoFrame * vframe, GstClockTime time,
+    GError ** error)
 {
-  GstBuffer *shell = gst_buffer_new ();
-  GstMeta *meta;
-  gpointer state = NULL;
-  GQuark memory = g_quark_from_static_string ("memory");
-  GQuark reference = g_quark_from_static_string ("memory-reference");
+  NervFrame nframe;
+  const guint8 *known = NULL;
+  gint stride = 0;
 
-  gst_buffer_copy_into (shell, frame->input_buffer,
-      GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
-  while ((meta = gst_buffer_iterate_meta (frame->input_buffer, &state))) {
-    GstMetaTransformCopy copy = { FALSE, 0, -1 };
-
-    if (!meta->info->transform_func
-        || gst_meta_api_type_has_tag (meta->info->api, memory)
-        || gst_meta_api_type_has_tag (meta->info->api, reference))
-      continue;
-    meta->info->transform_func (shell, meta, frame->input_buffer,
-        _gst_meta_transform_copy, &copy);
-  }
-  gst_buffer_replace (&frame->input_buffer, shell);
-  gst_buffer_unref (shell);
+  if (!self->mask)
+    gst_nerv_frame_from_gst (vframe, &nframe);
+  else if (!gst_nerv_mask_next (self->mask, vframe, &nframe, &known, &stride,
+          error))
+    return FALSE;
+  return nerv_encoder_send_masked (self->enc, &nframe, known, stride, time,
+      error);
 }
 
 static gboolean
@@ -300,7 +298,6 @@ send_frame (GstNervEnc * self, GstVideoCodecFrame * frame)
 {
   GstVideoEncoder *encoder = GST_VIDEO_ENCODER (self);
   GstVideoFrame vframe;
-  NervFrame nframe;
   GError *error = NULL;
   GstClockTime time;
   gboolean ok;
@@ -328,8 +325,7 @@ send_frame (GstNervEnc * self, GstVideoCodecFrame * frame)
             frame->input_buffer));
     return FALSE;
   }
-  gst_nerv_frame_from_gst (&vframe, &nframe);
-  ok = nerv_encoder_send (self->enc, &nframe, time, &error);
+  ok = store_frame (self, &vframe, time, &error);
   gst_video_frame_unmap (&vframe);
   if (!ok) {
     GST_NERV_ELEMENT_ERROR (self, error, "storing a frame");
@@ -360,6 +356,7 @@ gst_nerv_enc_stop (GstVideoEncoder * encoder)
   GstNervEnc *self = GST_NERV_ENC (encoder);
 
   replace_encoder (self, NULL);
+  g_clear_pointer (&self->mask, gst_nerv_mask_free);
   gst_caps_replace (&self->refused, NULL);
   return TRUE;
 }
@@ -399,6 +396,7 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   GstVideoCodecState *output;
   GstVideoInfo described;
   GError *error = NULL;
+  gchar *mask_location;
   guint segment_frames;
 
   /* Sticky caps come again with every buffer; say only once what is wrong. */
@@ -420,15 +418,21 @@ gst_nerv_enc_set_format (GstVideoEncoder * encoder, GstVideoCodecState * state)
   gst_nerv_settings_copy (&self->settings, &settings);
   if (self->model_options)
     options = gst_structure_copy (self->model_options);
+  mask_location = g_strdup (self->mask_location);
   GST_OBJECT_UNLOCK (self);
   segment_frames = settings.segment_frames;
 
-  if (gst_nerv_options_to_variant (options, &settings.model_options, &error))
+  if (gst_nerv_options_to_variant (options, &settings.model_options, &error)
+      && gst_nerv_mask_update (&self->mask, &self->input, mask_location,
+          &error)) {
+    settings.masked = self->mask != NULL;
     enc = nerv_encoder_new (&self->info, &settings, &error);
+  }
   if (enc)
     update_tags (self);
   nerv_encoder_settings_clear (&settings);
   g_clear_pointer (&options, gst_structure_free);
+  g_free (mask_location);
   if (!enc) {
     GST_NERV_ELEMENT_ERROR (self, error, "setting up the encoder");
     g_clear_error (&error);
@@ -489,7 +493,8 @@ gst_nerv_enc_handle_frame (GstVideoEncoder * encoder,
     ret = GST_FLOW_ERROR;
     goto done;
   }
-  strip_input_buffer (frame);
+  /* the pixels are in the encoder now */
+  gst_nerv_strip_buffer (&frame->input_buffer);
 
   if (nerv_encoder_is_full (self->enc)) {
     update_expected (self);
@@ -573,8 +578,12 @@ gst_nerv_enc_set_property (GObject * object, guint id, const GValue * value,
   gboolean known;
 
   GST_OBJECT_LOCK (self);
-  known =
-      gst_nerv_settings_set (&self->settings, &self->model_options, id, value);
+  known = id == GST_NERV_PROP_MASK_LOCATION;
+  if (known)
+    gst_nerv_set_string (&self->mask_location, value, NULL);
+  else
+    known = gst_nerv_settings_set (&self->settings, &self->model_options, id,
+        value);
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -600,8 +609,12 @@ gst_nerv_enc_get_property (GObject * object, guint id, GValue * value,
   }
 
   GST_OBJECT_LOCK (self);
-  known =
-      gst_nerv_settings_get (&self->settings, self->model_options, id, value);
+  known = id == GST_NERV_PROP_MASK_LOCATION;
+  if (known)
+    g_value_set_string (value, self->mask_location);
+  else
+    known = gst_nerv_settings_get (&self->settings, self->model_options, id,
+        value);
   GST_OBJECT_UNLOCK (self);
   if (!known)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -615,6 +628,8 @@ gst_nerv_enc_finalize (GObject * object)
   nerv_encoder_free (self->enc);
   nerv_encoder_settings_clear (&self->settings);
   g_clear_pointer (&self->model_options, gst_structure_free);
+  gst_nerv_mask_free (self->mask);
+  g_free (self->mask_location);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }

@@ -13,7 +13,7 @@
 
 enum
 {
-  PROP_MODEL = GST_NERV_PROP_STATS + 1,
+  PROP_MODEL = GST_NERV_PROP_MASK_LOCATION + 1,
   PROP_MODEL_OPTIONS,
   PROP_SEGMENT_FRAMES,
   PROP_MAX_MEMORY,
@@ -32,6 +32,7 @@ enum
   PROP_TARGET_SIZE,
   PROP_TARGET_PSNR,
   PROP_TUNE,
+  PROP_HELD_OUT,
   PROP_INIT,
   PROP_WARM_START,
   PROP_SYNC_INTERVAL,
@@ -42,106 +43,6 @@ enum
   PROP_FIRST_SEGMENT,
   PROP_FIRST_FRAME,
 };
-
-GType
-gst_nerv_tune_get_type (void)
-{
-  static GType type;
-  static const GEnumValue values[] = {
-    {NERV_TUNE_SSIM, "0.7 mean absolute error + 0.3 (1 - SSIM), NeRV's",
-        "ssim"},
-    {NERV_TUNE_PSNR, "Mean squared error", "psnr"},
-    {NERV_TUNE_MSSSIM, "0.7 mean absolute error + 0.3 (1 - SSIM), the mean of "
-          "up to five scales", "msssim"},
-    {0, NULL, NULL}
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstNervTune", values));
-  return type;
-}
-
-GType
-gst_nerv_preset_get_type (void)
-{
-  static GType type;
-  static const GEnumValue values[] = {
-    {NERV_PRESET_ULTRAFAST, "4 epochs, 2000 multiplications a pixel at 320x180",
-        "ultrafast"},
-    {NERV_PRESET_SUPERFAST, "12 epochs, as many", "superfast"},
-    {NERV_PRESET_VERYFAST, "20 epochs, as many", "veryfast"},
-    {NERV_PRESET_FASTER, "40 epochs, as many", "faster"},
-    {NERV_PRESET_FAST, "80 epochs, 3500", "fast"},
-    {NERV_PRESET_MEDIUM, "150 epochs, 3500", "medium"},
-    {NERV_PRESET_SLOW, "300 epochs, 5000", "slow"},
-    {NERV_PRESET_SLOWER, "600 epochs, 7000", "slower"},
-    {NERV_PRESET_VERYSLOW, "1200 epochs, 10000", "veryslow"},
-    {NERV_PRESET_PLACEBO, "2400 epochs, 20000", "placebo"},
-    {0, NULL, NULL}
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstNervPreset", values));
-  return type;
-}
-
-GType
-gst_nerv_coding_get_type (void)
-{
-  static GType type;
-  static const GEnumValue values[] = {
-    {NERV_CODING_RANGE, "Steps round zero, adaptive range coder", "range"},
-    {NERV_CODING_HUFFMAN, "Between minimum and maximum, Huffman code: NeRV's, "
-          "longer", "huffman"},
-    {0, NULL, NULL}
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstNervCoding", values));
-  return type;
-}
-
-GType
-gst_nerv_init_get_type (void)
-{
-  static GType type;
-  static const GEnumValue values[] = {
-    {NERV_INIT_BUILTIN,
-        "The built-in start, learned on other videos, where one is near to the "
-          "network, else as previous", "builtin"},
-    {NERV_INIT_PREVIOUS,
-        "The segment before (warm-start), where that leaves nothing the "
-          "built-in start", "previous"},
-    {NERV_INIT_NONE, "Random weights", "none"},
-    {0, NULL, NULL}
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstNervInit", values));
-  return type;
-}
-
-GType
-gst_nerv_warm_start_get_type (void)
-{
-  static GType type;
-  static const GEnumValue values[] = {
-    {NERV_WARM_START_NONE, "Nothing", "none"},
-    {NERV_WARM_START_WEIGHTS,
-        "Half the weights of the segment before, where its "
-          "network has the same configuration", "weights"},
-    {NERV_WARM_START_RESIDUAL,
-          "The same, and once more as a residual of them, which is kept where it "
-          "is better: twice the time, and segments that are no sync points",
-        "residual"},
-    {0, NULL, NULL}
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstNervWarmStart",
-            values));
-  return type;
-}
 
 /* --- properties ----------------------------------------------------------- */
 
@@ -234,8 +135,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "(positional encoding and MLP, as the paper has it), nerv-s, nerv-m, "
           "nerv-l (the paper's sizes); dnerv (coded keyframes and what moves "
           "between them), dnerv-net (with all that D-NeRV has), dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, "
-          "dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l (that paper's sizes)", d.model,
-          flags));
+          "dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l (that paper's sizes); siren, nerf "
+          "(one pixel at a time, for comparison)", d.model, flags));
   g_object_class_install_property (klass, PROP_MODEL_OPTIONS,
       g_param_spec_boxed ("model-options", "Model options",
           "The model's own settings, by name; for nerv: weights (about how "
@@ -243,7 +144,8 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
           "block), strides, kernels (samples by block), head-kernel, "
           "activation, out-activation; for nerv-mlp: stem (units), "
           "base-channels, widths, strides, kernels, activation, "
-          "out-activation, pe-base, pe-levels; for dnerv: weights, clip-frames, "
+          "out-activation, pe-base, pe-levels; for siren: width, layers, omega, "
+          "weights; for nerf: width, layers, levels, weights; for dnerv: weights, clip-frames, "
           "keyframe-interval, row-frames, base-channels, flow-frames, "
           "middle-frames, middle-channels, widths, strides, without; for "
           "dnerv-net the same but flow-frames, middle-frames and "
@@ -264,6 +166,18 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_TUNE,
       g_param_spec_enum ("tune", "Tune",
           "What the fit minimises", GST_TYPE_NERV_TUNE, d.tune, flags));
+  g_object_class_install_property (klass, PROP_HELD_OUT,
+      g_param_spec_double ("held-out", "Held out",
+          "Share of the samples that the fit does not look at; it ends where what "
+          "the network makes of them becomes no better, so that noise is not "
+          "learned (0 = none)", 0.0, 0.5, d.held_out, flags));
+  g_object_class_install_property (klass, GST_NERV_PROP_MASK_LOCATION,
+      g_param_spec_string ("mask-location", "Mask location",
+          "Picture or video of the frames' size whose light parts are not known "
+          "of the input: they count for nothing, and the network shows what "
+          "follows from the rest; a video's n-th frame is the n-th frame's, its last one "
+          "all that follow. Alpha of the input is the same the other way round",
+          NULL, flags));
   g_object_class_install_property (klass, PROP_INIT,
       g_param_spec_enum ("init", "Init",
           "What a segment's fit begins with", GST_TYPE_NERV_INIT, d.init,
@@ -305,7 +219,7 @@ gst_nerv_settings_install_properties (GObjectClass * klass)
   g_object_class_install_property (klass, GST_NERV_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "Progress of the fit and facts about the network: segment, frames, "
-          "step, steps, loss, psnr and psnr-frames (dB), steps-per-second, "
+          "step, steps, loss, psnr and psnr-frames (dB), held-l1, steps-per-second, "
           "eta-seconds, "
           "fit-seconds, device, model, parameters, network-bytes, keyframe-bytes, residual, "
           "delta, whole-bytes, whole-psnr, residual-bytes, residual-psnr, "
@@ -385,6 +299,9 @@ gst_nerv_settings_set (NervEncoderSettings * s, GstStructure ** options,
       break;
     case PROP_TUNE:
       s->tune = g_value_get_enum (value);
+      break;
+    case PROP_HELD_OUT:
+      s->held_out = g_value_get_double (value);
       break;
     case PROP_INIT:
       s->init = g_value_get_enum (value);
@@ -481,6 +398,9 @@ gst_nerv_settings_get (const NervEncoderSettings * s,
     case PROP_TUNE:
       g_value_set_enum (value, s->tune);
       break;
+    case PROP_HELD_OUT:
+      g_value_set_double (value, s->held_out);
+      break;
     case PROP_INIT:
       g_value_set_enum (value, s->init);
       break;
@@ -525,6 +445,7 @@ gst_nerv_progress_to_structure (const NervEncoderStats * s, guint segment)
       "loss", G_TYPE_DOUBLE, s->loss,
       "psnr", G_TYPE_DOUBLE, s->psnr,
       "psnr-frames", G_TYPE_DOUBLE, s->psnr_frames,
+      "held-l1", G_TYPE_DOUBLE, s->held_l1,
       "steps-per-second", G_TYPE_DOUBLE, s->steps_per_second,
       "eta-seconds", G_TYPE_DOUBLE, s->eta_seconds, NULL);
 }

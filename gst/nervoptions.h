@@ -10,8 +10,9 @@
 
 #include "nerv.h"
 
-/* The id of the one property that is no setting. */
+/* The ids of the properties that are no settings. */
 #define GST_NERV_PROP_STATS 1
+#define GST_NERV_PROP_MASK_LOCATION 2
 
 #define GST_TYPE_NERV_TUNE (gst_nerv_tune_get_type ())
 GType gst_nerv_tune_get_type (void);

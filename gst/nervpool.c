@@ -58,8 +58,8 @@ gst_nerv_pool_request_video_meta (GstQuery * query)
 }
 
 gboolean
-gst_nerv_pool_fill (NervDecoder * dec, const GstVideoInfo * info, gsize bytes,
-    GstBuffer * buffer, GError ** error)
+gst_nerv_pool_fill (NervDecoder * dec, gdouble later,
+    const GstVideoInfo * info, gsize bytes, GstBuffer * buffer, GError ** error)
 {
   GstVideoFrame vframe;
   NervFrame nframe;
@@ -75,7 +75,7 @@ gst_nerv_pool_fill (NervDecoder * dec, const GstVideoInfo * info, gsize bytes,
     return FALSE;
   }
   gst_nerv_frame_from_gst (&vframe, &nframe);
-  ok = nerv_decoder_render (dec, &nframe, error);
+  ok = nerv_decoder_render_at (dec, later, &nframe, error);
   gst_video_frame_unmap (&vframe);
   return ok;
 }

@@ -16,7 +16,8 @@
  * agreed on. */
 gboolean gst_nerv_pool_request_video_meta (GstQuery * query);
 
-/* Evaluates the frame of the last send into a buffer. `bytes` are those of a frame
- * without padding. */
-gboolean gst_nerv_pool_fill (NervDecoder * dec, const GstVideoInfo * info,
-    gsize bytes, GstBuffer * buffer, GError ** error);
+/* Evaluates the frame of the last send, or what is `later` frames after it, into a
+ * buffer. `bytes` are those of a frame without padding. */
+gboolean gst_nerv_pool_fill (NervDecoder * dec, gdouble later,
+    const GstVideoInfo * info, gsize bytes, GstBuffer * buffer,
+    GError ** error);

@@ -42,8 +42,17 @@ gst_nerv_format_to_gst (gint32 format)
 static GstVideoFormat
 opaque (GstVideoFormat format)
 {
-  return format == GST_VIDEO_FORMAT_RGBA ? GST_VIDEO_FORMAT_RGBx
-      : format == GST_VIDEO_FORMAT_BGRA ? GST_VIDEO_FORMAT_BGRx : format;
+  switch (format) {
+    case GST_VIDEO_FORMAT_RGBA:
+      return GST_VIDEO_FORMAT_RGBx;
+    case GST_VIDEO_FORMAT_BGRA:
+      return GST_VIDEO_FORMAT_BGRx;
+    case GST_VIDEO_FORMAT_A420:
+    case GST_VIDEO_FORMAT_AYUV:
+      return GST_VIDEO_FORMAT_I420;
+    default:
+      return format;
+  }
 }
 
 gboolean
@@ -368,4 +377,29 @@ gst_nerv_report_device (gpointer element, const NervDecoder * dec)
   if (warning)
     GST_ELEMENT_WARNING (element, RESOURCE, FAILED,
         ("The GPU failed; the CPU decodes the rest."), ("%s", warning));
+}
+
+void
+gst_nerv_strip_buffer (GstBuffer ** buffer)
+{
+  GstBuffer *shell = gst_buffer_new ();
+  GstMeta *meta;
+  gpointer state = NULL;
+  GQuark memory = g_quark_from_static_string ("memory");
+  GQuark reference = g_quark_from_static_string ("memory-reference");
+
+  gst_buffer_copy_into (shell, *buffer,
+      GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+  while ((meta = gst_buffer_iterate_meta (*buffer, &state))) {
+    GstMetaTransformCopy copy = { FALSE, 0, -1 };
+
+    if (!meta->info->transform_func
+        || gst_meta_api_type_has_tag (meta->info->api, memory)
+        || gst_meta_api_type_has_tag (meta->info->api, reference))
+      continue;
+    meta->info->transform_func (shell, meta, *buffer,
+        _gst_meta_transform_copy, &copy);
+  }
+  gst_buffer_replace (buffer, shell);
+  gst_buffer_unref (shell);
 }

@@ -23,8 +23,8 @@
 
 GST_DEBUG_CATEGORY_EXTERN (gst_nerv_debug);
 
-/* FALSE if the format is none of the five; RGBA and BGRA are those with an x, since
- * all that this codec has is opaque. */
+/* FALSE if the format is none of the five; those with alpha are the ones without it
+ * (AYUV is I420), since all that this codec has is opaque. */
 gboolean gst_nerv_pixels_from_info (const GstVideoInfo * info,
     NervPixels * pixels);
 gboolean gst_nerv_video_info_from_gst (const GstVideoInfo * info,
@@ -70,3 +70,7 @@ void gst_nerv_element_error (gpointer element, const GError * error,
 /* After a send or a render: posts a warning if the device failed and the CPU goes
  * on. */
 void gst_nerv_report_device (gpointer element, const NervDecoder * dec);
+
+/* In place of a buffer a shell with its time and metas, so that a pool of few buffers
+ * upstream does not run dry while a segment's frames wait to be finished. */
+void gst_nerv_strip_buffer (GstBuffer ** buffer);

@@ -7,6 +7,7 @@
 #endif
 
 #include "nervdec.h"
+#include "nervdenoise.h"
 #include "nervenc.h"
 #include "nervfilemux.h"
 #include "nervmux.h"
@@ -24,6 +25,7 @@ plugin_init (GstPlugin * plugin)
   GST_DEBUG_CATEGORY_INIT (gst_nerv_debug, "nerv", 0, "neural video");
   ret |= GST_ELEMENT_REGISTER (nervenc, plugin);
   ret |= GST_ELEMENT_REGISTER (nervdec, plugin);
+  ret |= GST_ELEMENT_REGISTER (nervdenoise, plugin);
   ret |= GST_ELEMENT_REGISTER (nervparse, plugin);
   ret |= GST_ELEMENT_REGISTER (nervfilemux, plugin);
   ret |= GST_ELEMENT_REGISTER (nervmp4mux, plugin);

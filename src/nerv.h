@@ -42,6 +42,7 @@ typedef enum {
     NERV_TUNE_SSIM,   /* 0.7 mean absolute error + 0.3 (1 - SSIM): NeRV's equation 2 */
     NERV_TUNE_PSNR,   /* mean squared error */
     NERV_TUNE_MSSSIM, /* as SSIM, with the mean SSIM of up to five scales */
+    NERV_TUNE_L1,     /* mean absolute error */
     NERV_TUNE_N,
 } NervTune;
 
@@ -112,6 +113,10 @@ typedef struct {
     double rate_weight;
     double quality; /* 0..100: constant quality, 10 are about 3 dB; 50 by default */
     NervTune tune;
+    /* Share of the samples, 0..0.5, that the fit does not look at: it ends, within its passes or its time, where what the network makes of them has become no better for a
+     * while, and takes the network that did best. For networks that are to show a video without its noise, or to guess what is missing. 0: none. */
+    double held_out;
+    bool masked; /* frames may come with masks, nerv_encoder_send_masked(): what they take counts as memory */
     NervInitFrom init;
     NervWarmStart warm_start; /* not of NERV_INIT_NONE */
     uint32_t
@@ -142,6 +147,8 @@ typedef struct {
      * it was written. */
     double psnr, psnr_frames;
     double
+        held_l1; /* mean absolute error of the samples that are held out, in 0..1, over the last pass; 0 where none are, or before it is over */
+    double
         weight_bits; /* estimated length of the coded weights; 0 before they are quantised, and without rate_weight */
     double steps_per_second, eta_seconds, fit_seconds;
     int64_t parameters;      /* scalars in the network */
@@ -170,6 +177,10 @@ void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *us
 
 /* Copies one frame into the open segment. pts_ns: its presentation time. NERV_ERROR_INVALID if the segment is full. */
 bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error);
+/* The same of a frame that is known in part. known: a plane of the frame's size, a byte a luma sample, `stride` bytes from row to row: samples of 128 and more are known, the
+ * others count for nothing, and the network shows there what follows from the rest. NULL: all of it is known. NERV_ERROR_INVALID without settings.masked. */
+bool nerv_encoder_send_masked(NervEncoder *enc, const NervFrame *frame, const uint8_t *known, int32_t stride,
+                              int64_t pts_ns, GError **error);
 /* The open segment, or the next if no frame is pending, begins at a sync point. The first of a stream does in any case. */
 void nerv_encoder_force_sync(NervEncoder *enc);
 /* Frames that a segment takes at most: segment_frames, or fewer where max_memory_bytes holds no more. */
@@ -266,6 +277,11 @@ bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError 
 /* Evaluates the frame of the last send and writes it to `frame`. Frames that are likely to be asked for next are computed on
  * other threads or on the device meanwhile and until the next call; the bytes do not depend on it. */
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error);
+/* Whether the present network can be evaluated between its frames: those that know no motion, nerv-mlp and the paper's, cannot. */
+bool nerv_decoder_has_between(const NervDecoder *dec);
+/* The same, `later` frames after the frame of the last send, 0 <= later < 1; behind a segment's last frame that one stays. Nothing is computed ahead for it.
+ * NERV_ERROR_UNSUPPORTED without nerv_decoder_has_between(), but for later = 0. */
+bool nerv_decoder_render_at(NervDecoder *dec, double later, const NervFrame *frame, GError **error);
 /* What the last send or render did in spite of a failure, a sentence; NULL if there was none. Valid until the next of them. With the device "auto" that is: the GPU was
  * lost or its memory ran out, and the CPU goes on with the same frame, or where the network is in memory only once, as the GPU had it, with the next sync point. */
 const char *nerv_decoder_warning(const NervDecoder *dec);

@@ -253,8 +253,14 @@ static bool make_renderer(NervDecoder *dec, bool exports, GError **error)
     return true;
 }
 
-/* To the planes of `frame`, or to `target`. */
-static bool evaluate(NervDecoder *dec, const NervFrame *frame, const void *target, GError **error)
+/* A picture that is asked for: to planes or to a target, so much after the frame of the last send. */
+typedef struct {
+    const NervFrame *frame; /* NULL: to the target */
+    const void *target;
+    double later;
+} Wish;
+
+static bool evaluate(NervDecoder *dec, const Wish *wish, GError **error)
 {
     if (!dec->is_synced || !dec->frame_valid) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC, "there is no frame to render");
@@ -263,19 +269,26 @@ static bool evaluate(NervDecoder *dec, const NervFrame *frame, const void *targe
     if (!dec->output_chosen)
         default_output(dec);
     const int32_t index = (int32_t)dec->frame.index;
-    return make_renderer(dec, target != NULL, error) &&
-           (target ? nerv_renderer_export(dec->renderer, index, target, error)
-                   : nerv_renderer_get(dec->renderer, index, frame, error));
+    if (wish->later > 0. && !nerv_decoder_has_between(dec)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                    "the network knows nothing of times between its frames");
+        return false;
+    }
+    if (!make_renderer(dec, wish->target != NULL, error))
+        return false;
+    if (wish->target)
+        return nerv_renderer_export(dec->renderer, index, wish->target, error);
+    return wish->later > 0. ? nerv_renderer_get_at(dec->renderer, index, wish->later, wish->frame, error)
+                            : nerv_renderer_get(dec->renderer, index, wish->frame, error);
 }
 
-static bool render(NervDecoder *dec, const NervFrame *frame, const void *target, GError **error)
+static bool render(NervDecoder *dec, const Wish *wish, GError **error)
 {
     const gint64 start_us = g_get_monotonic_time();
     GError *why = NULL;
     g_clear_pointer(&dec->warning, g_free);
-    if (!evaluate(dec, frame, target, &why) &&
-        !(nerv_decoder_may_change_device(dec, why) && nerv_decoder_change_device(dec, &why) &&
-          evaluate(dec, frame, target, &why))) {
+    if (!evaluate(dec, wish, &why) && !(nerv_decoder_may_change_device(dec, why) &&
+                                        nerv_decoder_change_device(dec, &why) && evaluate(dec, wish, &why))) {
         g_propagate_error(error, why);
         return false;
     }
@@ -291,12 +304,27 @@ static bool render(NervDecoder *dec, const NervFrame *frame, const void *target,
 
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error)
 {
-    return render(dec, frame, NULL, error);
+    return render(dec, &(Wish){ .frame = frame }, error);
+}
+
+bool nerv_decoder_has_between(const NervDecoder *dec)
+{
+    return dec->params && dec->params->model->klass->between;
+}
+
+bool nerv_decoder_render_at(NervDecoder *dec, double later, const NervFrame *frame, GError **error)
+{
+    if (!(later >= 0. && later < 1.)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                    "%g frames after a frame: 0 to less than 1 are possible", later);
+        return false;
+    }
+    return render(dec, &(Wish){ .frame = frame, .later = later }, error);
 }
 
 bool nerv_decoder_export(NervDecoder *dec, const void *target, GError **error)
 {
-    return render(dec, NULL, target, error);
+    return render(dec, &(Wish){ .target = target }, error);
 }
 
 const NervPixels *nerv_decoder_output(NervDecoder *dec)

@@ -11,6 +11,7 @@
 #include "codec/cuts.h"
 #include "codec/encoder_internal.h"
 #include "codec/fitter.h"
+#include "codec/holes.h"
 #include "codec/keys.h"
 #include "codec/report.h"
 #include "codec/choice.h"
@@ -52,6 +53,10 @@ NervEncoder *nerv_encoder_new(const NervVideoInfo *info, const NervEncoderSettin
     tidy_rates(&enc->info);
     nerv_settings_copy(&enc->settings, settings);
     enc->frame_bytes = (nerv_pixels_bytes(&info->pixels) + 3) / 4 * 4;
+    if (settings->masked || settings->held_out > 0.) {
+        const NervPixels mask = nerv_footage_mask_pixels(&info->pixels);
+        enc->mask_bytes = (nerv_pixels_bytes(&mask) + 3) / 4 * 4;
+    }
     enc->frames = g_array_new(FALSE, FALSE, sizeof(StoredFrame));
     g_queue_init(&enc->packets);
     g_mutex_init(&enc->lock);
@@ -75,8 +80,10 @@ error:
 
 static void drop_frames(NervEncoder *enc)
 {
-    for (guint i = 0; i < enc->frames->len; i++)
+    for (guint i = 0; i < enc->frames->len; i++) {
         g_free(g_array_index(enc->frames, StoredFrame, i).pixels);
+        g_free(g_array_index(enc->frames, StoredFrame, i).mask);
+    }
     g_array_set_size(enc->frames, 0);
 }
 
@@ -120,12 +127,14 @@ void nerv_encoder_set_progress(NervEncoder *enc, NervProgressFunc func, void *us
 
 /* --- frames in --- */
 
-bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error)
+static bool may_send(const NervEncoder *enc, const uint8_t *known, int64_t pts_ns, GError **error)
 {
-    NervPlane plane[3];
-    const int n_planes = nerv_pixels_planes(&enc->info.pixels, plane);
     if (nerv_encoder_is_full(enc)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the segment is full");
+        return false;
+    }
+    if (known && !enc->settings.masked) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "the settings say that frames have no masks");
         return false;
     }
     if (pts_ns > MAX_PTS_NS || pts_ns < -MAX_PTS_NS) {
@@ -133,19 +142,60 @@ bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns,
                     "a time stamp of %" G_GINT64_FORMAT " ns is out of range", pts_ns);
         return false;
     }
-    StoredFrame stored = { g_try_malloc0(enc->frame_bytes), pts_ns };
-    if (!stored.pixels) {
+    return true;
+}
+
+static void copy_planes(const NervEncoder *enc, const NervFrame *frame, uint8_t *dst)
+{
+    NervPlane plane[3];
+    const int n_planes = nerv_pixels_planes(&enc->info.pixels, plane);
+    for (int i = 0; i < n_planes; i++)
+        for (int32_t y = 0; y < plane[i].rows; y++)
+            memcpy(dst + plane[i].offset + (size_t)y * plane[i].stride,
+                   frame->data[i] + (ptrdiff_t)y * frame->stride[i], plane[i].row_bytes);
+}
+
+/* The frame's pixels and, where not all of them count, its mask. known: NULL if all are known. */
+static bool store_frame(const NervEncoder *enc, const NervFrame *frame, const uint8_t *known, int32_t stride,
+                        StoredFrame *stored, GError **error)
+{
+    const NervPixels *pixels = &enc->info.pixels;
+    const bool masked = known || enc->settings.held_out > 0.;
+    stored->pixels = g_try_malloc0(enc->frame_bytes);
+    stored->mask = masked ? g_try_malloc0(enc->mask_bytes) : NULL;
+    if (!stored->pixels || (masked && !stored->mask)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for another frame");
         return false;
     }
-    for (int i = 0; i < n_planes; i++)
-        for (int32_t y = 0; y < plane[i].rows; y++)
-            memcpy(stored.pixels + plane[i].offset + (size_t)y * plane[i].stride,
-                   frame->data[i] + (ptrdiff_t)y * frame->stride[i], plane[i].row_bytes);
+    copy_planes(enc, frame, stored->pixels);
+    if (masked)
+        nerv_holes_mask(pixels, known, stride, enc->settings.held_out, enc->settings.seed,
+                        enc->n_sent + enc->frames->len, stored->mask);
+    return !known || nerv_holes_fill(pixels, known, stride, stored->pixels, error);
+}
+
+bool nerv_encoder_send_masked(NervEncoder *enc, const NervFrame *frame, const uint8_t *known, int32_t stride,
+                              int64_t pts_ns, GError **error)
+{
+    StoredFrame stored = { .pts_ns = pts_ns };
+    if (!may_send(enc, known, pts_ns, error))
+        return false;
+    if (known && nerv_holes_none(&enc->info.pixels, known, stride))
+        known = NULL;
+    if (!store_frame(enc, frame, known, stride, &stored, error)) {
+        g_free(stored.pixels);
+        g_free(stored.mask);
+        return false;
+    }
     g_array_append_val(enc->frames, stored);
     if (!enc->start_us)
         enc->start_us = g_get_monotonic_time();
     return true;
+}
+
+bool nerv_encoder_send(NervEncoder *enc, const NervFrame *frame, int64_t pts_ns, GError **error)
+{
+    return nerv_encoder_send_masked(enc, frame, NULL, 0, pts_ns, error);
 }
 
 uint32_t nerv_encoder_max_frames(const NervEncoder *enc)
@@ -199,6 +249,7 @@ static void publish(void *user, const NervTrainProgress *p, bool last)
     enc->stats.loss = p->loss;
     enc->stats.psnr = p->psnr;
     enc->stats.psnr_frames = p->psnr_frames;
+    enc->stats.held_l1 = p->held_l1;
     enc->stats.weight_bits = p->bits;
     enc->stats.steps_per_second = p->steps_per_second;
     enc->stats.eta_seconds = p->eta_seconds;
@@ -210,17 +261,69 @@ static void publish(void *user, const NervTrainProgress *p, bool last)
         enc->progress(enc->progress_user, &copy);
 }
 
-static NervBuffer *upload_frames(NervEncoder *enc, GError **error)
+/* What is not known of a frame, out of others of its video. */
+static void find_holes(NervEncoder *enc)
 {
-    NervBuffer *store = nerv_buffer_new(enc->be, enc->frame_bytes * enc->frames->len, error);
-    for (guint i = 0; store && i < enc->frames->len; i++) {
-        const StoredFrame *f = &g_array_index(enc->frames, StoredFrame, i);
-        if (!nerv_buffer_upload(store, i * enc->frame_bytes, f->pixels, enc->frame_bytes, error)) {
-            nerv_buffer_free(store);
-            return NULL;
-        }
+    g_autofree uint8_t **frames = g_new(uint8_t *, enc->frames->len);
+    g_autofree uint8_t **masks = g_new(uint8_t *, enc->frames->len);
+    uint32_t first = 0;
+    for (guint i = 0; i < enc->frames->len; i++) {
+        frames[i] = g_array_index(enc->frames, StoredFrame, i).pixels;
+        masks[i] = g_array_index(enc->frames, StoredFrame, i).mask;
     }
-    return store;
+    for (uint32_t k = 0; k < enc->n_videos; k++) {
+        const uint32_t n = (uint32_t)enc->videos[k];
+        nerv_holes_find(&enc->info.pixels, frames + first, masks + first, n);
+        first += n;
+    }
+}
+
+/* The frames on the device, and what of them counts, where not all does. */
+typedef struct {
+    NervBuffer *frames, *masks;
+} Store;
+
+static void store_clear(Store *store)
+{
+    nerv_buffer_free(store->frames);
+    nerv_buffer_free(store->masks);
+}
+
+static bool upload_frames(const NervEncoder *enc, const Store *store, GError **error)
+{
+    g_autofree uint8_t *all = NULL;
+    if (store->masks) {
+        all = g_malloc0(enc->mask_bytes);
+        nerv_holes_mask(&enc->info.pixels, NULL, 0, 0., 0, 0, all);
+    }
+    for (guint i = 0; i < enc->frames->len; i++) {
+        const StoredFrame *f = &g_array_index(enc->frames, StoredFrame, i);
+        if (!nerv_buffer_upload(store->frames, i * enc->frame_bytes, f->pixels, enc->frame_bytes, error) ||
+            (store->masks && !nerv_buffer_upload(store->masks, i * enc->mask_bytes, f->mask ? f->mask : all,
+                                                 enc->mask_bytes, error)))
+            return false;
+    }
+    return true;
+}
+
+static bool has_masks(const NervEncoder *enc)
+{
+    for (guint i = 0; i < enc->frames->len; i++)
+        if (g_array_index(enc->frames, StoredFrame, i).mask)
+            return true;
+    return false;
+}
+
+static bool store_init(Store *store, NervEncoder *enc, GError **error)
+{
+    const bool masked = has_masks(enc);
+    *store = (Store){ nerv_buffer_new(enc->be, enc->frame_bytes * enc->frames->len, error), NULL };
+    if (store->frames && masked)
+        store->masks = nerv_buffer_new(enc->be, enc->mask_bytes * enc->frames->len, error);
+    if (store->frames && (!masked || store->masks) && upload_frames(enc, store, error))
+        return true;
+    store_clear(store);
+    return false;
 }
 
 /* What all of the segment's access units are written from. *s is filled; pts: of each frame, freed by the caller. */
@@ -317,7 +420,7 @@ static bool begins_anew(const NervEncoder *enc, const NervFitter *f)
 }
 
 /* How the segment's frames, which are in the store, are fitted. */
-static bool set_fitter(NervEncoder *enc, const NervModel *model, NervBuffer *store, NervFitter *f,
+static bool set_fitter(NervEncoder *enc, const NervModel *model, const Store *store, NervFitter *f,
                        GError **error)
 {
     g_autofree int64_t *pts = NULL;
@@ -326,10 +429,12 @@ static bool set_fitter(NervEncoder *enc, const NervModel *model, NervBuffer *sto
     *f = (NervFitter){
         .be = enc->be,
         .model = model,
-        .footage = { .frames = store,
+        .footage = { .frames = store->frames,
                      .pixels = &enc->info.pixels,
                      .keys = enc->keys.store,
-                     .key_pixels = enc->keys.pixels },
+                     .key_pixels = enc->keys.pixels,
+                     .masks = store->masks,
+                     .held_out = enc->settings.held_out > 0. },
         .bits = enc->settings.bits,
         .huffman = enc->settings.coding == NERV_CODING_HUFFMAN,
         .progress = publish,
@@ -433,7 +538,7 @@ static bool may_grow(NervEncoder *enc, const NervModel *model)
 }
 
 /* One try with a network of the present size. *again: whether another size, which it then is, is worth one more. */
-static bool try_fit(NervEncoder *enc, NervBuffer *store, bool last, bool *again, GError **error)
+static bool try_fit(NervEncoder *enc, const Store *store, bool last, bool *again, GError **error)
 {
     NervModel *model = plan_segment(enc, error);
     NervFitResult result;
@@ -460,7 +565,8 @@ static bool try_fit(NervEncoder *enc, NervBuffer *store, bool last, bool *again,
 
 bool nerv_encoder_fit(NervEncoder *enc, GError **error)
 {
-    bool again = true, ok;
+    bool again = true, ok, have_store;
+    Store store;
 
     if (nerv_backend_cancelled(enc->be, error))
         return false;
@@ -473,10 +579,10 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
     enc->deadline_us = nerv_encoder_deadline(enc);
     drop_scenes(enc);
     enc->n_videos = nerv_cuts_find(&enc->info.pixels, enc->frames->len, frame_at, enc, &enc->videos);
-    NervBuffer *store = upload_frames(enc, error);
-    ok = store != NULL;
+    find_holes(enc);
+    ok = have_store = store_init(&store, enc, error);
     for (int i = 0; ok && again; i++)
-        ok = try_fit(enc, store, i == MOST_RESTARTS, &again, error);
+        ok = try_fit(enc, &store, i == MOST_RESTARTS, &again, error);
     if (ok) {
         enc->segment_id++;
         enc->wants_sync = false;
@@ -486,7 +592,8 @@ bool nerv_encoder_fit(NervEncoder *enc, GError **error)
         nerv_warm_clear(&enc->warm);
     }
     drop_scenes(enc);
-    nerv_buffer_free(store);
+    if (have_store)
+        store_clear(&store);
     return ok;
 }
 

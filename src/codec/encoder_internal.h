@@ -13,6 +13,7 @@
 
 typedef struct {
     uint8_t *pixels; /* canonical layout, frame_bytes */
+    uint8_t *mask;   /* nerv_holes_mask()'s, mask_bytes; NULL: all of it counts */
     int64_t pts_ns;
 } StoredFrame;
 
@@ -21,6 +22,7 @@ struct NervEncoder {
     NervEncoderSettings settings;
     NervBackend *be;
     size_t frame_bytes;      /* one stored frame, a multiple of 4 */
+    size_t mask_bytes;       /* what of it counts, likewise; 0: all of every frame does */
     uint32_t max_frames;     /* of a segment */
     uint32_t planned_frames; /* for which it was found out */
     double keys_per_frame;

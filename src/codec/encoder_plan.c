@@ -114,7 +114,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
 {
     const size_t before = enc->be->live_bytes;
     NervTrainSettings train;
-    NervBuffer *store = NULL, *keys = NULL;
+    NervBuffer *store = NULL, *keys = NULL, *masks = NULL;
     NervTrainer *tr = NULL;
     NervScorer *scorer = NULL;
     const uint32_t wanted = enc->planned_frames;
@@ -137,10 +137,14 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
         store = nerv_buffer_new(enc->be, enc->frame_bytes * batch_size, error);
     }
     footage.frames = store;
+    if (store && enc->mask_bytes) {
+        footage.masks = masks = nerv_buffer_new(enc->be, enc->mask_bytes * batch_size, error);
+        footage.held_out = enc->settings.held_out > 0.;
+    }
     nerv_keyframe_pixels(&enc->info.pixels, &footage.key_pixels);
     if (store && model->n_keys > 0)
         footage.keys = keys = nerv_buffer_new(enc->be, 2 * key_bytes(enc), error);
-    if (store && (keys || model->n_keys == 0))
+    if (store && (keys || model->n_keys == 0) && (masks || !enc->mask_bytes))
         tr = nerv_trainer_new(enc->be, model, &footage, &train, error);
     if (tr) /* looks at the network while it may yet be trained on */
         scorer = nerv_scorer_new(enc->be, model, &footage, error);
@@ -152,6 +156,7 @@ static bool rehearse(NervEncoder *enc, uint32_t batch_size, size_t *fit_bytes, G
     nerv_scorer_free(scorer);
     nerv_trainer_free(tr);
     nerv_buffer_free(store);
+    nerv_buffer_free(masks);
     nerv_buffer_free(keys);
     nerv_model_free(model);
     return ok;
@@ -202,7 +207,8 @@ static bool plan_batch(NervEncoder *enc, size_t *fit_bytes, GError **error)
 static uint32_t count_frames(const NervEncoder *enc, size_t fit_bytes)
 {
     const uint64_t left = enc->settings.max_memory_bytes - fit_bytes;
-    const double each = 2. * (double)enc->frame_bytes + enc->keys_per_frame * (double)key_bytes(enc);
+    const double each =
+        2. * (double)(enc->frame_bytes + enc->mask_bytes) + enc->keys_per_frame * (double)key_bytes(enc);
     return (uint32_t)MIN((double)left / each, NERV_MAX_SEGMENT_FRAMES);
 }
 
@@ -218,7 +224,7 @@ static bool budget_frames(NervEncoder *enc, size_t fit_bytes, GError **error)
                     "the size, the model or the "
                     "batch, or raise max-memory",
                     enc->info.pixels.width, enc->info.pixels.height,
-                    ((double)fit_bytes + 2. * (double)enc->frame_bytes) / 0x1p20,
+                    ((double)fit_bytes + 2. * (double)(enc->frame_bytes + enc->mask_bytes)) / 0x1p20,
                     (double)enc->settings.max_memory_bytes / 0x1p20);
         return false;
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/patience.h"
 #include "codec/rate.h"
 #include "codec/tensors.h"
 #include "tensor/steps.h"
@@ -28,6 +29,9 @@
 #define EXTENSION_EPOCHS 1.
 #define MISSING_WEIGHT   3.
 #define EXTENSION_RATE   0.3
+/* After a fit that was stopped where what is held out became worse: so much of the steps up to the best network, at a part of the rate. */
+#define SETTLING_PART .3
+#define SETTLING_RATE .5
 /* What a fit does beside its steps, in codings of its network and looks at all frames: to write and read it, and see what became of it; to meet a
  * size, in its course and at its end; and trials of a quality. */
 #define WRITTEN_CODINGS 1.3
@@ -44,14 +48,17 @@
 /* A network off the device, and what it is to become. */
 typedef struct {
     const NervFitter *f;
-    float *weights;      /* model->n_weights */
-    uint16_t *steps;     /* codes, where they were learned; else NULL */
-    uint16_t *shifted;   /* those of a trial */
-    float *best_weights; /* with target_psnr, the network that came nearest to it; NULL without */
+    float *weights;    /* model->n_weights */
+    uint16_t *steps;   /* codes, where they were learned; else NULL */
+    uint16_t *shifted; /* those of a trial */
+    float *
+        best_weights; /* with target_psnr, the network that came nearest to it, and the one that did best on what is held out; else NULL */
     uint16_t *best_steps;
     NervRate rate;
     NervPredictions predictions; /* of the last network that was measured */
     bool correcting;             /* the rate's weight rests */
+    NervPatience patience;       /* where samples are held out */
+    bool settling;               /* however long it takes */
 } Fit;
 
 static void fit_clear(Fit *fit)
@@ -64,6 +71,11 @@ static void fit_clear(Fit *fit)
     g_free(fit->predictions.of);
 }
 
+static uint32_t steps_of_pass(const NervFitter *f)
+{
+    return ((uint32_t)f->model->n_runs + f->train.batch_size - 1) / f->train.batch_size;
+}
+
 static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
 {
     const bool learned = f->train.bits > 0;
@@ -72,16 +84,17 @@ static bool fit_init(Fit *fit, const NervFitter *f, GError **error)
     *fit = (Fit){ .f = f, .weights = g_try_new(float, (gsize)f->model->n_weights) };
     fit->steps = learned ? g_try_new(uint16_t, n_steps) : NULL;
     fit->shifted = learned ? g_try_new(uint16_t, n_steps) : NULL;
-    const bool corrected = learned && f->target_psnr > 0.;
-    fit->best_weights = corrected ? g_try_new(float, (gsize)f->model->n_weights) : NULL;
-    fit->best_steps = corrected ? g_try_new(uint16_t, n_steps) : NULL;
+    const bool compared = f->footage.held_out || (learned && f->target_psnr > 0.);
+    fit->best_weights = compared ? g_try_new(float, (gsize)f->model->n_weights) : NULL;
+    fit->best_steps = compared && learned ? g_try_new(uint16_t, n_steps) : NULL;
+    nerv_patience_init(&fit->patience, steps_of_pass(f));
     if (f->target_bytes)
         nerv_rate_init_size(&fit->rate, 8. * (double)f->target_bytes, f->model->n_weights,
                             (double)clip->width * clip->height * clip->n_frames, 8. * (double)f->key_bytes);
     else if (f->target_psnr > 0.)
         nerv_rate_init_psnr(&fit->rate, f->target_psnr, f->train.rate_weight);
     if (fit->weights && (!learned || (fit->steps && fit->shifted)) &&
-        (!corrected || (fit->best_weights && fit->best_steps)))
+        (!compared || (fit->best_weights && (fit->best_steps || !learned))))
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the weights");
     return false;
@@ -107,6 +120,21 @@ static bool length_of(Fit *fit, const uint16_t *steps, double *bits, GError **er
     const NervFitter *f = fit->f;
     return nerv_network_steps_bits(f->model, fit->weights, steps, &fit->predictions, f->be->cancel, bits,
                                    error);
+}
+
+/* The network as it is, to or from the place of the best one. */
+static void keep_best(Fit *fit)
+{
+    memcpy(fit->best_weights, fit->weights, (size_t)fit->f->model->n_weights * sizeof(*fit->weights));
+    if (fit->steps)
+        memcpy(fit->best_steps, fit->steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
+}
+
+static void take_best(Fit *fit)
+{
+    memcpy(fit->weights, fit->best_weights, (size_t)fit->f->model->n_weights * sizeof(*fit->weights));
+    if (fit->steps)
+        memcpy(fit->steps, fit->best_steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
 }
 
 /* --- the fit --- */
@@ -147,26 +175,78 @@ static bool gives_up(const Fit *fit, const NervTrainProgress *p, NervFitResult *
     return result->gave_up;
 }
 
+/* Where samples are held out: keeps the network that does best on them. *lost: from now on it learns what is of no use. */
+static bool watch_held(Fit *fit, NervTrainer *tr, const NervTrainProgress *p, bool *lost, GError **error)
+{
+    if (!fit->f->footage.held_out || (fit->steps && !(p->bits > 0.)))
+        return true;
+    const NervPatienceSays says = nerv_patience_look(&fit->patience, p->step, p->held_l1);
+    *lost = says == NERV_PATIENCE_LOST && !fit->settling;
+    if (*lost)
+        g_debug("step %u: what is held out was best at step %u: off by %.4f then, by %.4f now", p->step,
+                fit->patience.best_step, fit->patience.best, p->held_l1);
+    if (says != NERV_PATIENCE_BETTER)
+        return true;
+    if (!take(fit, tr, error))
+        return false;
+    keep_best(fit);
+    return true;
+}
+
 /* False on errors, and when the fit is given up: then the result says so. */
 static bool run_steps(Fit *fit, NervTrainer *tr, bool controlled, NervFitResult *result, GError **error)
 {
     const NervFitter *f = fit->f;
     NervTrainProgress p;
+    bool lost = false;
 
     if (controlled)
         nerv_trainer_set_rate_weight(tr, fit->rate.weight);
     nerv_trainer_progress(tr, &p);
     f->progress(f->user, &p, false);
-    while (!nerv_trainer_done(tr)) {
+    while (!nerv_trainer_done(tr) && !lost) {
         if (nerv_backend_cancelled(f->be, error) || !nerv_trainer_step(tr, error))
             return false;
         nerv_trainer_progress(tr, &p);
         if (controlled && !fit->correcting && !control_rate(fit, tr, &p, error))
             return false;
+        if (!watch_held(fit, tr, &p, &lost, error))
+            return false;
         f->progress(f->user, &p, nerv_trainer_done(tr));
         if (gives_up(fit, &p, result))
             return false;
     }
+    return true;
+}
+
+/* Goes on from the best network where a fit was stopped, with a rate that falls to nothing: steps as large as in the midst of a fit leave it beside the best one that
+ * is near. */
+static bool settle(Fit *fit, NervTrainer *tr, bool controlled, NervFitResult *result, GError **error)
+{
+    const NervFitter *f = fit->f;
+    NervTrainProgress p;
+    if (!f->footage.held_out)
+        return true;
+    nerv_trainer_progress(tr, &p);
+    double steps = fmax(SETTLING_PART * fit->patience.best_step, 2. * fit->patience.window);
+    if (f->train.deadline_us)
+        steps =
+            fmin(steps, (double)(f->train.deadline_us - g_get_monotonic_time()) * 1e-6 * p.steps_per_second);
+    fit->settling = true;
+    if (!nerv_trainer_done(tr) && steps >= 1.) {
+        if (isfinite(fit->patience.best)) {
+            take_best(fit);
+            if (!nerv_trainer_set_params(tr, fit->weights, error))
+                return false;
+        }
+        nerv_trainer_extend(tr, (uint32_t)steps, SETTLING_RATE);
+        if (!run_steps(fit, tr, controlled, result, error))
+            return false;
+    }
+    if (!take(fit, tr, error))
+        return false;
+    if (nerv_patience_was_better(&fit->patience))
+        take_best(fit);
     return true;
 }
 
@@ -303,19 +383,6 @@ static bool meet_psnr(Fit *fit, NervScorer *scorer, NervFitResult *result, GErro
     return true;
 }
 
-/* The network as it is, to or from the place of the best one. */
-static void keep_best(Fit *fit)
-{
-    memcpy(fit->best_weights, fit->weights, (size_t)fit->f->model->n_weights * sizeof(*fit->weights));
-    memcpy(fit->best_steps, fit->steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
-}
-
-static void take_best(Fit *fit)
-{
-    memcpy(fit->weights, fit->best_weights, (size_t)fit->f->model->n_weights * sizeof(*fit->weights));
-    memcpy(fit->steps, fit->best_steps, (size_t)nerv_model_steps(fit->f->model) * sizeof(*fit->steps));
-}
-
 /* From the target: what is missing weighs more than what is too much, which coarser steps may still take away. */
 static double distance(double off)
 {
@@ -382,9 +449,10 @@ static bool train(Fit *fit, NervBitWriter *network, NervFitResult *result, GErro
     if (settings.deadline_us)
         settings.deadline_us = MAX(settings.deadline_us - (gint64)(end_seconds(f) * 1e6), 1);
     NervTrainer *tr = nerv_trainer_new(f->be, f->model, &f->footage, &settings, error);
-    const bool ok = tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
-                    run_steps(fit, tr, controlled, result, error) && take(fit, tr, error) &&
-                    meet_target(fit, tr, network, result, error);
+    const bool ok =
+        tr && (!f->initial || nerv_trainer_set_params(tr, f->initial, error)) &&
+        run_steps(fit, tr, controlled, result, error) && settle(fit, tr, controlled, result, error) &&
+        (f->footage.held_out || take(fit, tr, error)) && meet_target(fit, tr, network, result, error);
     NervTrainProgress p = { 0 };
     if (ok)
         nerv_trainer_progress(tr, &p);

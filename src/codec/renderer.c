@@ -300,16 +300,16 @@ static void look_ahead(NervRenderer *r, const Place *keep)
 /* --- runs and frames --- */
 
 /* On all threads. What is under way elsewhere would only take cores from it, and was not foreseen well. */
-static bool compute_at_once(NervRenderer *r, int32_t run, GError **error)
+static bool compute_at_once(NervRenderer *r, int32_t run, double later, GError **error)
 {
     drop_places(r);
     nerv_exec_use_slot(r->ev->exec, 0);
-    return nerv_evaluator_start(r->ev, run, error) && nerv_evaluator_read(r->ev, r->picture, error);
+    return nerv_evaluator_start_at(r->ev, run, later, error) && nerv_evaluator_read(r->ev, r->picture, error);
 }
 
 static bool from_lane(NervRenderer *r, Place *place, int32_t run, GError **error)
 {
-    const bool ok = place ? take(r, place, error) : compute_at_once(r, run, error);
+    const bool ok = place ? take(r, place, error) : compute_at_once(r, run, 0., error);
     r->shown = ok ? run : NONE;
     look_ahead(r, NULL);
     return ok;
@@ -378,6 +378,18 @@ bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GEr
     /* what the next run takes may have come while this one was shown */
     if (make || (r->places_made && model->run_frames > 1))
         look_ahead(r, NULL);
+    return true;
+}
+
+bool nerv_renderer_get_at(NervRenderer *r, int32_t frame, double later, const NervFrame *dst, GError **error)
+{
+    if (!is_frame(r, frame, error))
+        return false;
+    const int32_t run = nerv_model_run_of(r->params->model, frame);
+    r->shown = NONE;
+    if (!compute_at_once(r, run, later, error))
+        return false;
+    copy_planes(r, frame - nerv_model_run(r->params->model, run).first, dst);
     return true;
 }
 

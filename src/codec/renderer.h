@@ -30,6 +30,9 @@ void nerv_renderer_free(NervRenderer *r);
  * others can still be had. */
 bool nerv_renderer_get(NervRenderer *r, int32_t frame, const NervFrame *dst, GError **error);
 
+/* The same at a time 0 < later < 1 behind the frame (nerv_model_input_at()): computed at once, on all threads. */
+bool nerv_renderer_get_at(NervRenderer *r, int32_t frame, double later, const NervFrame *dst, GError **error);
+
 /* The same to a target of nerv_exec_export(), whose frame is there when this returns. */
 bool nerv_renderer_export(NervRenderer *r, int32_t frame, const void *target, GError **error);
 

@@ -69,6 +69,7 @@ static const double middle_weight[NERV_TUNE_N] = {
     [NERV_TUNE_SSIM] = .05,
     [NERV_TUNE_PSNR] = .002,
     [NERV_TUNE_MSSSIM] = .05,
+    [NERV_TUNE_L1] = .03,
 };
 
 void nerv_encoder_settings_init(NervEncoderSettings *s)
@@ -153,6 +154,8 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "target-psnr goes from 0 to 100 dB";
     else if (!(s->max_seconds >= 0. && s->max_seconds <= 1e9))
         why = "max-encode-seconds goes from 0 to 1000000000";
+    else if (!(s->held_out >= 0. && s->held_out <= .5))
+        why = "held-out goes from 0 to 0.5";
     else if ((unsigned)s->tune >= NERV_TUNE_N)
         why = "unknown tune";
     else if ((unsigned)s->init >= NERV_INIT_N)
@@ -171,6 +174,9 @@ bool nerv_settings_valid(const NervVideoInfo *info, const NervEncoderSettings *s
         why = "pruning goes from 0 to 0.99";
     else if ((unsigned)s->coding >= NERV_CODING_N)
         why = "unknown coding";
+    else if (s->held_out > 0. && (s->pruning > 0. || s->target_psnr > 0.))
+        why = "where samples are held out they say when a fit ends: held-out does not go with pruning or "
+              "target-psnr";
     else
         why = check_paper(s);
     if (why)
@@ -290,6 +296,10 @@ static void loss_weights(NervTune tune, NervTrainSettings *t)
         break;
     case NERV_TUNE_MSSSIM:
         t->msssim_weight = t->ssim_weight;
+        t->ssim_weight = 0.;
+        break;
+    case NERV_TUNE_L1:
+        t->l1_weight = 1.;
         t->ssim_weight = 0.;
         break;
     default:

@@ -621,4 +621,5 @@ const NervModelClass nerv_model_class_dnerv = {
     .row = nerv_dnerv_row,
     .flows = nerv_dnerv_flows,
     .describe = dnerv_describe,
+    .between = true,
 };

@@ -662,4 +662,5 @@ const NervModelClass nerv_model_class_grid = {
     .input = grid_input,
     .flows = grid_flows,
     .describe = grid_describe,
+    .between = true,
 };

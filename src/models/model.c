@@ -10,11 +10,13 @@
 #include "models/grid.h"
 #include "models/nerv.h"
 #include "models/params.h"
+#include "models/pixelwise.h"
 
 static const NervModelClass *const classes[] = {
     &nerv_model_class_nerv,
     &nerv_model_class_grid,
     &nerv_model_class_dnerv,
+    &nerv_model_class_pixelwise,
 };
 
 static bool clip_valid(const NervClip *clip, NervErrorCode code, GError **error)
@@ -42,11 +44,12 @@ NervModel *nerv_model_new_sized(const char *name, GVariant *options, const NervC
     for (guint i = 0; i < G_N_ELEMENTS(classes); i++)
         if (classes[i]->accepts(name))
             return classes[i]->configure(name, options, clip, size, error);
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "unknown model \"%s\"; known are nerv (also nerv-grid), nerv-mlp, nerv-s, nerv-m, nerv-l, "
-                "dnerv, dnerv-net, "
-                "dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l",
-                name);
+    g_set_error(
+        error, NERV_ERROR, NERV_ERROR_INVALID,
+        "unknown model \"%s\"; known are nerv (also nerv-grid), nerv-mlp, nerv-s, nerv-m, nerv-l, "
+        "dnerv, dnerv-net, "
+        "dnerv-xs, dnerv-s, dnerv-m, dnerv-l, dnerv-xl, dnerv-ucf-s, dnerv-ucf-m, dnerv-ucf-l, siren, nerf",
+        name);
     return NULL;
 }
 

@@ -99,6 +99,8 @@ typedef struct {
     double (*row)(const NervModel *model, const NervParam *grid, int32_t frame);
     bool (*flows)(const NervModel *model, NervFlows *flows); /* false: there are none. May be NULL */
     char *(*describe)(const NervModel *model);
+    /* Whether times between frames show what lies between them: what a network makes of a time is continuous, and it has learned of motion. */
+    bool between;
 } NervModelClass;
 
 /* Common head; model classes embed it as their first member. */
@@ -172,8 +174,8 @@ NervRun nerv_model_run(const NervModel *model, int32_t run);
 int32_t nerv_model_run_of(const NervModel *model, int32_t frame);
 /* Writes what goes in for one run: run_frames * input_floats floats. */
 void nerv_model_input(const NervModel *model, int32_t run, float *dst);
-/* The same for times between frames: each frame's `later` frames after its own, 0 <= later < 1, but not after its video's last one. What
- * a network makes of those is what it has learned of motion; no stream asks for them. */
+/* The same for times between frames: each frame's `later` frames after its own, 0 <= later < 1; behind its video's last one is that one. What
+ * a network makes of those is what it has learned of motion. */
 void nerv_model_input_at(const NervModel *model, int32_t run, double later, float *dst);
 
 /* Whether the model has a grid of flows; its spans are then the caller's, g_free(). */

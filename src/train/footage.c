@@ -15,6 +15,37 @@ static NervTensor *input_leaf(NervTape *t, NervDType type, int32_t n, int32_t fl
     return nerv_tape_leaf(t, NERV_TENSOR_INPUT, type, nerv_shape(n, floats, 1, 1), name);
 }
 
+NervPixels nerv_footage_mask_pixels(const NervPixels *frames)
+{
+    return (NervPixels){
+        .format = NERV_PIXELS_RGB, .width = frames->width, .height = frames->height, .full_range = 1
+    };
+}
+
+static NervTensor *beyond_end(const NervScene *s, NervTape *t, NervTensor *x)
+{
+    return s->mask ? nerv_weigh(t, x, s->mask, NULL, NULL) : x;
+}
+
+/* One of the masks' channels for each of the target's. */
+static NervTensor *mask_of(const NervScene *s, NervTape *t, NervTensor *masks, int channel)
+{
+    return beyond_end(s, t, nerv_expand(t, nerv_slice(t, masks, channel, 1), s->target->shape, 1.f));
+}
+
+static void add_masks(NervScene *s, NervTape *t, const NervFootage *footage)
+{
+    const NervPixels pixels = nerv_footage_mask_pixels(footage->pixels);
+    s->mask_store = store_leaf(t, &pixels, s->model->clip.n_frames, "masks");
+    NervTensor *masks = nerv_from_pixels(t, s->mask_store, s->index, &pixels);
+    if (!masks || !s->target)
+        return; /* the tape says why */
+    s->weight = mask_of(s, t, masks, 0);
+    s->fitted = mask_of(s, t, masks, 2);
+    if (footage->held_out)
+        s->held = mask_of(s, t, masks, 1);
+}
+
 void nerv_scene_init(NervScene *s, NervTape *t, const NervModel *model, const NervFootage *footage,
                      int32_t batch)
 {
@@ -31,6 +62,8 @@ void nerv_scene_init(NervScene *s, NervTape *t, const NervModel *model, const Ne
     }
     if (model->run_frames > 1)
         s->mask = input_leaf(t, NERV_F32, n, 1, "mask");
+    if (footage->masks)
+        add_masks(s, t, footage);
     s->input_data = g_new0(float, (gsize)n *(gsize)model->input_floats);
     s->mask_data = g_new0(float, n);
     s->index_data = g_new0(int32_t, n + 2);
@@ -46,6 +79,7 @@ void nerv_scene_clear(NervScene *s)
 bool nerv_scene_bind(const NervScene *s, NervExec *exec, const NervFootage *footage, GError **error)
 {
     return nerv_exec_bind(exec, s->frames, footage->frames, 0, error) &&
+           (!s->mask_store || nerv_exec_bind(exec, s->mask_store, footage->masks, 0, error)) &&
            (!s->key_store || nerv_exec_bind(exec, s->key_store, footage->keys, 0, error));
 }
 
@@ -72,5 +106,10 @@ bool nerv_scene_write(const NervScene *s, NervExec *exec, GError **error)
 
 NervTensor *nerv_scene_mask(const NervScene *s, NervTape *t, NervTensor *x)
 {
-    return s->mask ? nerv_weigh(t, x, s->mask, NULL, NULL) : x;
+    return s->weight ? nerv_mul(t, x, s->weight) : beyond_end(s, t, x);
+}
+
+NervTensor *nerv_scene_mask_fitted(const NervScene *s, NervTape *t, NervTensor *x)
+{
+    return s->fitted ? nerv_mul(t, x, s->fitted) : beyond_end(s, t, x);
 }

@@ -83,7 +83,9 @@ NervPatches *nerv_patches_new(NervBackend *be, const NervModel *model, const Ner
     p->be = be;
     p->model = model;
     p->tape = nerv_tape_new();
-    nerv_scene_init(&p->scene, p->tape, model, footage, 1);
+    NervFootage pictures = *footage; /* as they are, whatever of them counts */
+    pictures.masks = NULL;
+    nerv_scene_init(&p->scene, p->tape, model, &pictures, 1);
     nerv_tape_output(p->tape, p->scene.target, "frames");
     p->rgb = g_try_new(float, 3 * samples * (size_t)model->run_frames);
     p->planes = g_try_new(float, 3 * samples);

@@ -25,6 +25,8 @@
 /* How often in a fit rows with clipped weights get coarser steps: what the weights would grow to, a step's gradient does not see. */
 #define WIDENINGS 50.
 #define MAX_RATES 4
+/* Of a step's samples, for what is a mean over those that count: where nothing of a frame is known there are none. */
+#define LEAST_SHARE 1e-6f
 
 /* Adam's numbers of the step for parameters of one rate. */
 typedef struct {
@@ -60,6 +62,9 @@ struct NervTrainer {
     NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
     NervTensor *emphasis;           /* INPUT scalar: what the run's loss counts; NULL if there is one video */
     NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
+    NervTensor *
+        fitted; /* part of the samples that are fitted, and the error and part of those that are held out; outputs, scalars, or NULL */
+    NervTensor *held_l1, *held;
 
     NervRng rng;
     uint32_t *order; /* permutation of the clip's runs */
@@ -69,8 +74,9 @@ struct NervTrainer {
     uint32_t video; /* of the last step's first run */
 
     double *loss_ring, *mse_ring, *psnr_ring; /* last epoch's worth of steps */
+    double *held_ring, *held_l1_ring;
     uint32_t ring_size;
-    double loss_sum, mse_sum, psnr_sum, last_loss, last_mse, last_bits;
+    double loss_sum, mse_sum, psnr_sum, held_sum, held_l1_sum, last_loss, last_mse, last_bits;
     bool pending; /* a run whose loss has not been read */
     gint64 start_us;
 };
@@ -217,6 +223,23 @@ static void add_leaves(NervTrainer *tr, const NervFootage *footage, Leaves *l)
     nerv_params_step_leaves(model, t, "s.v.", l->steps + 2 * n);
 }
 
+/* Where only some samples are fitted: how many, and how far off those are that are held out. */
+static void add_masked(NervTrainer *tr, NervTensor *rgb)
+{
+    const NervScene *s = &tr->scene;
+    NervTape *t = tr->tape;
+    if (!s->fitted)
+        return;
+    tr->fitted = nerv_reduce_mean(t, s->fitted, NERV_AXIS_ALL);
+    nerv_tape_output(t, tr->fitted, "fitted");
+    if (!s->held)
+        return;
+    tr->held = nerv_reduce_mean(t, s->held, NERV_AXIS_ALL);
+    tr->held_l1 = nerv_l1(t, nerv_mul(t, rgb, s->held), nerv_mul(t, s->target, s->held));
+    nerv_tape_output(t, tr->held, "held");
+    nerv_tape_output(t, tr->held_l1, "held-l1");
+}
+
 /* One step as one tape. */
 static void build_tape(NervTrainer *tr, const NervFootage *footage, Leaves *l)
 {
@@ -229,13 +252,16 @@ static void build_tape(NervTrainer *tr, const NervFootage *footage, Leaves *l)
         tr->bits = quantise_all(tr, l, q);
     for (uint32_t i = 0; l->base && i < tr->model->n_params; i++)
         q[i] = nerv_add(t, q[i], l->base[i]);
-    NervTensor *rgb = nerv_model_build(tr->model, t, q, tr->scene.input, tr->scene.keys);
+    NervTensor *whole = nerv_model_build(tr->model, t, q, tr->scene.input, tr->scene.keys);
     NervTensor *target = nerv_scene_mask(&tr->scene, t, tr->scene.target);
-    rgb = nerv_scene_mask(&tr->scene, t, rgb);
+    NervTensor *rgb = nerv_scene_mask(&tr->scene, t, whole);
     tr->loss = nerv_loss_build(t, &tr->settings, rgb, target);
-    tr->mse = nerv_mse(t, rgb, target);
+    tr->mse = tr->scene.fitted ? nerv_mse(t, nerv_scene_mask_fitted(&tr->scene, t, whole),
+                                          nerv_scene_mask_fitted(&tr->scene, t, tr->scene.target))
+                               : nerv_mse(t, rgb, target);
     nerv_tape_output(t, tr->loss, "loss");
     nerv_tape_output(t, tr->mse, "mse");
+    add_masked(tr, whole);
     if (l->steps)
         nerv_tape_output(t, tr->bits, "bits");
     NervTensor *objective = tr->loss;
@@ -288,6 +314,8 @@ static void make_schedule(NervTrainer *tr)
     tr->loss_ring = g_new0(double, tr->ring_size);
     tr->mse_ring = g_new0(double, tr->ring_size);
     tr->psnr_ring = g_new0(double, tr->ring_size);
+    tr->held_ring = g_new0(double, tr->ring_size);
+    tr->held_l1_ring = g_new0(double, tr->ring_size);
     tr->order = g_new(uint32_t, n_runs);
     for (uint32_t i = 0; i < n_runs; i++)
         tr->order[i] = i;
@@ -362,6 +390,8 @@ void nerv_trainer_free(NervTrainer *tr)
     g_free(tr->loss_ring);
     g_free(tr->mse_ring);
     g_free(tr->psnr_ring);
+    g_free(tr->held_ring);
+    g_free(tr->held_l1_ring);
     g_free(tr);
 }
 
@@ -438,6 +468,27 @@ static double psnr_of(double mse)
     return -10. * log10(MAX(mse, 1e-12));
 }
 
+/* A value into its ring, and the ring's sum. */
+static void put(double *ring, uint32_t at, double *sum, double value)
+{
+    *sum += value - ring[at];
+    ring[at] = value;
+}
+
+/* The same of what is held out: sums over the window, since one step may have few such samples, or none. */
+static bool collect_held(NervTrainer *tr, uint32_t at, GError **error)
+{
+    float part, l1;
+    if (!tr->held)
+        return true;
+    if (!nerv_exec_read(tr->exec, tr->held, &part, error) ||
+        !nerv_exec_read(tr->exec, tr->held_l1, &l1, error))
+        return false;
+    put(tr->held_ring, at, &tr->held_sum, part);
+    put(tr->held_l1_ring, at, &tr->held_l1_sum, l1);
+    return true;
+}
+
 /* Takes the finished step's loss into the window. */
 static bool collect(NervTrainer *tr, GError **error)
 {
@@ -452,17 +503,18 @@ static bool collect(NervTrainer *tr, GError **error)
             return false;
         tr->last_bits = bits;
     }
-    tr->pending = false;
-    loss = (float)(loss / tr->share);
-    nerv_balance_add(&tr->balance, tr->video, loss);
-    mse = (float)(mse / tr->share);
     const uint32_t at = (tr->step - 1) % tr->ring_size;
-    tr->loss_sum += loss - tr->loss_ring[at];
-    tr->mse_sum += mse - tr->mse_ring[at];
-    tr->psnr_sum += psnr_of(mse) - tr->psnr_ring[at];
-    tr->psnr_ring[at] = psnr_of(mse);
-    tr->loss_ring[at] = tr->last_loss = loss;
-    tr->mse_ring[at] = tr->last_mse = mse;
+    float share = (float)tr->share;
+    if ((tr->fitted && !nerv_exec_read(tr->exec, tr->fitted, &share, error)) || !collect_held(tr, at, error))
+        return false;
+    tr->pending = false;
+    share = MAX(share, LEAST_SHARE);
+    tr->last_loss = loss = loss / share;
+    tr->last_mse = mse = mse / share;
+    nerv_balance_add(&tr->balance, tr->video, loss);
+    put(tr->loss_ring, at, &tr->loss_sum, loss);
+    put(tr->mse_ring, at, &tr->mse_sum, mse);
+    put(tr->psnr_ring, at, &tr->psnr_sum, psnr_of(mse));
     if (!isfinite(loss)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
                     "the fit diverged at step %u; lower the learning rate", tr->step);
@@ -591,6 +643,8 @@ void nerv_trainer_progress(const NervTrainer *tr, NervTrainProgress *p)
         p->psnr = psnr_of(tr->mse_sum / window);
         p->psnr_frames = tr->psnr_sum / window;
     }
+    if (read >= tr->ring_size && tr->held_sum > 0.)
+        p->held_l1 = tr->held_l1_sum / tr->held_sum;
     if (tr->step) {
         p->steps_per_second = tr->step / MAX(seconds, 1e-6);
         p->eta_seconds = (p->n_steps - tr->step) / p->steps_per_second;

@@ -51,6 +51,8 @@ typedef struct {
     double loss;            /* mean over the last epoch's worth of steps */
     double psnr;            /* dB, from the mean MSE over the same window */
     double psnr_frames;     /* the mean of its steps' */
+    double
+        held_l1; /* of the samples that are held out, the mean absolute error over the same window; 0 where none are, or before it is full */
     double bits; /* estimated length of the quantised weights at the last step, 0 before they are */
     double steps_per_second;
     double eta_seconds;

@@ -17,7 +17,9 @@
 #include "codec/walk.h"
 #include "codec/weights.h"
 
-#define TINY "{'stem': <2>, 'base-channels': <1>, 'widths': <[2,1]>, 'strides': <[2,4]>, 'pe-levels': <3>}"
+#define TINY  "{'stem': <2>, 'base-channels': <1>, 'widths': <[2,1]>, 'strides': <[2,4]>, 'pe-levels': <3>}"
+#define SIREN "{'omega': <20.>, 'width': <6>, 'layers': <2>}"
+#define NERF  "{'levels': <2>, 'width': <6>, 'layers': <4>}"
 #define GRIDS                                                                                                \
     "{'grids': <'2x1/2x1+1x2/1x1'>, 'flow-rows': <2>, 'strides': <[2,2]>, 'widths': <[4,3]>, 'kernels': "    \
     "<[1,3]>}"
@@ -74,7 +76,9 @@ static NervModel *make_model(const char *options, const NervClip *clip)
     GError *error = NULL;
     const NervModelSize size = { .videos = videos, .n_videos = g_str_equal(options, CLIPS_SEVERAL) ? 2 : 0 };
     g_autoptr(GVariant) v = g_variant_ref_sink(g_variant_new_parsed(options));
-    NervModel *model = nerv_model_new_sized(strstr(options, "'grids'")         ? "nerv"
+    NervModel *model = nerv_model_new_sized(strstr(options, "'omega'")         ? "siren"
+                                            : strstr(options, "'levels'")      ? "nerf"
+                                            : strstr(options, "'grids'")       ? "nerv"
                                             : strstr(options, "'flow-frames'") ? "dnerv"
                                             : strstr(options, "'clip-frames'") ? "dnerv-net"
                                                                                : "nerv-mlp",
@@ -253,6 +257,8 @@ static void weights_seeds(void)
                   { "ok-clips-moved", CLIPS_MOVED, STEPS, 1 },
                   { "ok-clips-stem", CLIPS_STEM, 8, 1 },
                   { "ok-clips-several", CLIPS_SEVERAL, STEPS, 1 },
+                  { "ok-siren", SIREN, STEPS, 1 },
+                  { "ok-nerf", NERF, 8, 1 },
                   { "ok-wide-3", WIDE, 3, 1 },
                   { "ok-huffman-8", TINY, HUFFMAN + 8, 1 },
                   { "ok-huffman-2", TINY, HUFFMAN + 2, 1 },

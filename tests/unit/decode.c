@@ -66,7 +66,8 @@ static NervEncoder *encoder_new(const char *model, const char *options)
     s.model = g_strdup(model);
     s.device = g_strdup("cpu");
     s.epochs = 12;
-    s.learning_rate = .02; /* so that no part stays as it began */
+    /* so that no part stays as it began; a SIREN would learn to amplify rounding */
+    s.learning_rate = g_str_equal(model, "siren") ? .001 : .02;
     s.tune = NERV_TUNE_PSNR;
     s.quality = 70;
     s.model_options = g_variant_parse(G_VARIANT_TYPE_VARDICT, options, NULL, NULL, &error);

@@ -9,6 +9,7 @@
 #include "models/grid.h"
 #include "models/nerv.h"
 #include "models/params.h"
+#include "models/pixelwise.h"
 
 static GVariant *parse(const char *text)
 {
@@ -290,6 +291,12 @@ static void test_errors(void)
         { "nerv-grid", "{'head-kernel': <2>}", "kernels", 64, 64 },
         { "nerv-grid", "{'out-activation': <'gelu'>}", "output activation", 64, 64 },
         { "nerv-grid", "{'widths': <[8,8]>, 'strides': <[5,2,2]>}", "widths", 64, 64 },
+        { "siren", "{'levels': <4>}", "levels", 64, 64 },
+        { "siren", "{'omega': <0>}", "omega", 64, 64 },
+        { "nerf", "{'omega': <30>}", "omega", 64, 64 },
+        { "nerf", "{'levels': <17>}", "levels", 64, 64 },
+        { "nerf", "{'width': <4096>, 'layers': <17>}", "layers", 64, 64 },
+        { "nerf", "{'width': <4096>, 'layers': <16>, 'weights': <99>}", "weights", 64, 64 },
         { "nerv-mlp", NULL, "15", 15, 64 },
         { "nerv-mlp", NULL, "8193", 64, 8193 },
     };
@@ -305,7 +312,7 @@ static void test_errors(void)
 
 static void test_write_read(void)
 {
-    static const char *const names[] = { "nerv-mlp", "nerv-s", "nerv-l", "nerv-grid" };
+    static const char *const names[] = { "nerv-mlp", "nerv-s", "nerv-l", "nerv-grid", "siren", "nerf" };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         GError *error = NULL;
         NervBitWriter w;
@@ -321,6 +328,9 @@ static void test_write_read(void)
         if (a->klass == &nerv_model_class_nerv)
             g_assert_cmpmem(&((NervNerv *)a)->config, sizeof(NervNervConfig), &((NervNerv *)b)->config,
                             sizeof(NervNervConfig));
+        else if (a->klass == &nerv_model_class_pixelwise)
+            g_assert_cmpmem(&((NervPixelwise *)a)->config, sizeof(NervPixelwiseConfig),
+                            &((NervPixelwise *)b)->config, sizeof(NervPixelwiseConfig));
         else
             g_assert_cmpmem(&((NervGrid *)a)->config, sizeof(NervGridConfig), &((NervGrid *)b)->config,
                             sizeof(NervGridConfig));
@@ -336,6 +346,40 @@ static void test_write_read(void)
         nerv_writer_clear(&w);
         nerv_model_free(a);
     }
+}
+
+/* SIREN's and NeRF's layers, counted by hand and from the tape; a network of a number of weights has about so many; and where pixels lie. */
+static void test_pixelwise(void)
+{
+    static const struct {
+        const char *model, *options;
+        int64_t weights;
+    } cases[] = {
+        { "siren", "{'width': <256>, 'layers': <4>}", 4 * 256 + 3 * (256 * 256 + 256) + 257 * 3 },
+        { "nerf", "{'width': <64>, 'layers': <8>, 'levels': <10>}",
+          61 * 64 + 6 * (64 * 64 + 64) + (124 + 1) * 64 + 65 * 3 },
+        { "nerf", "{'width': <16>, 'layers': <2>, 'levels': <2>}", 13 * 16 + 17 * 16 + 17 * 3 },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        NervModel *model = make(cases[i].model, cases[i].options, 33, 20, 5, NULL);
+        g_assert_cmpint(model->n_weights, ==, cases[i].weights);
+        g_assert_cmpint(count_from_tape(model), ==, cases[i].weights);
+        nerv_model_free(model);
+    }
+    for (int i = 0; i < 2; i++) {
+        NervModel *model = make(i ? "nerf" : "siren", "{'weights': <145000>}", 320, 180, 132, NULL);
+        g_assert_cmpfloat(fabs((double)model->n_weights / 145000. - 1.), <, .03);
+        nerv_model_free(model);
+    }
+    float x[33 + 20 + 1];
+    NervModel *model = make("siren", NULL, 33, 20, 5, NULL);
+    g_assert_cmpint(model->input_floats, ==, 54);
+    nerv_model_input(model, 3, x);
+    g_assert_cmpfloat(fabs(x[0] + 32. / 33.), <, 1e-6);
+    g_assert_cmpfloat(fabs(x[16]), <, 1e-6);
+    g_assert_cmpfloat(fabs(x[33] + 19. / 20.), <, 1e-6);
+    g_assert_cmpfloat(fabs(x[53] - .5), <, 1e-6);
+    nerv_model_free(model);
 }
 
 /* Equation 1 at some points, and phases that float could not hold. */
@@ -368,5 +412,6 @@ int main(int argc, char **argv)
     g_test_add_func("/models/nerv/errors", test_errors);
     g_test_add_func("/models/nerv/write-read", test_write_read);
     g_test_add_func("/models/nerv/encoding", test_encoding);
+    g_test_add_func("/models/pixelwise", test_pixelwise);
     return g_test_run();
 }

@@ -183,6 +183,45 @@ class Network:
         return picture(x, self.s)
 
 
+
+class Pixelwise:
+    def add(self, base):
+        add_half([(flat, None) for flat in self.flat], [(flat, None) for flat in base.flat])
+
+    def __init__(self, r, s):
+        self.s = s
+        self.siren, width, layers = r.u8() == 0, r.varint(), r.u8()
+        self.omega, self.levels = (r.f32(), 0) if self.siren else (None, r.u8())
+        coding, bits = read_coding(r)
+        self.skip = layers // 2 if not self.siren and layers >= 4 else 0
+        e = 3 * (1 if self.siren else 2 * self.levels)
+        self.sizes = [(width, e if i == 0 else width + e * (i == self.skip)) for i in range(layers)] + [(3, width)]
+        tensors = [t for n, c in self.sizes for t in (('weight', (n, c, 1, 1)), ('bias', (1, n, 1, 1)))]
+        self.flat = read_tensors(r.take(len(r.data) - r.pos), tensors, coding, bits)
+
+    def encode(self, v):
+        if self.siren:
+            return [v]
+        return [f(2**k * math.pi * v) for k in range(self.levels) for f in (math.sin, math.cos)]
+
+    def pixel(self, x, y, t):
+        e = self.encode(x) + self.encode(y) + self.encode(t)
+        v = e
+        for i, (n, c) in enumerate(self.sizes):
+            if i and i == self.skip:
+                v = v + e
+            w, b = self.flat[2 * i:2 * i + 2]
+            v = [b[o] + sum(w[o * c + k] * v[k] for k in range(c)) for o in range(n)]
+            if i + 1 == len(self.sizes):
+                return [z / 2 + .5 for z in v] if self.siren else [ACTIVATIONS[4](z) for z in v]
+            v = [math.sin(self.omega * z) if self.siren else max(z, 0) for z in v]
+
+    def frame(self, index):
+        w, h, n = self.s['width'], self.s['height'], self.s['n_frames']
+        t = 2 * index / (n - 1) - 1 if n > 1 else 0
+        rows = [[self.pixel((2 * z + 1) / w - 1, (2 * y + 1) / h - 1, t) for z in range(w)] for y in range(h)]
+        return picture([[[p[c] for p in row] for row in rows] for c in range(3)], self.s)
+
 GELU = ACTIVATIONS[1]
 MATRICES = {1: (.2126, .0722), 4: (.30, .11), 5: (.299, .114), 6: (.299, .114), 7: (.212, .087), 9: (.2627, .0593)}
 
@@ -557,7 +596,7 @@ def take_keyframe(r, sequence, network):
     network.coded[index] = bytes(r.take(len(r.data) - r.pos))
 
 
-NETWORKS = {1: Network, 2: GridNetwork, 3: ClipNetwork}
+NETWORKS = {1: Network, 2: GridNetwork, 3: ClipNetwork, 4: Pixelwise}
 
 
 def read_init(digest):

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nervdenoise: raw video in, raw video out. A bin of nervenc and nervdec.
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+#define GST_TYPE_NERV_DENOISE (gst_nerv_denoise_get_type ())
+G_DECLARE_FINAL_TYPE (GstNervDenoise, gst_nerv_denoise, GST, NERV_DENOISE,
+    GstBin)
+GST_ELEMENT_REGISTER_DECLARE (nervdenoise);
+
+G_END_DECLS

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Which samples of nervenc's input are known: by its alpha, and by a picture or a
+ * video beside it (mask-location).
+ */
+#pragma once
+
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include "nerv.h"
+
+/* Formats with alpha, beside those of GST_NERV_RAW_CAPS: what libnerv takes, and a
+ * plane or a byte of alpha. */
+#define GST_NERV_ALPHA_FORMATS "{ RGBA, BGRA, A420, AYUV }"
+
+typedef struct _GstNervMask GstNervMask;
+
+/* For frames of `info` from now on. location: a file that GStreamer decodes, or NULL.
+ * *mask becomes NULL if all of every frame is known; where there was one of the same
+ * location and size it goes on with the frame that it is at. FALSE, with
+ * NERV_ERROR_INVALID or NERV_ERROR_DATA, if the file cannot be opened; what is wrong with its
+ * pictures its first frame says. */
+gboolean gst_nerv_mask_update (GstNervMask ** mask, const GstVideoInfo * info,
+    const gchar * location, GError ** error);
+void gst_nerv_mask_free (GstNervMask * mask);
+
+/* The frame's planes as libnerv takes them, and which samples are known: a byte each, 255
+ * for what is known, *stride bytes from row to row, valid until the next call; *known is
+ * NULL if all are. Goes on to the next frame of the location. */
+gboolean gst_nerv_mask_next (GstNervMask * mask, GstVideoFrame * frame,
+    NervFrame * out, const guint8 ** known, gint * stride, GError ** error);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nerv-inpaint [OPTION...] CLIP...
+ *
+ * Hides parts of a clip's frames, fits networks to the rest by nervenc, and compares what they show there with what was hidden; beside them the nearest frame in which the
+ * place is to be seen, and what is around it. Exit status: 0 measured, 1 not, 2 wrong arguments.
+ */
+#include <glib/gstdio.h>
+#include <gst/gst.h>
+#include <locale.h>
+#include <math.h>
+#include <string.h>
+
+#include "bench/arguments.h"
+#include "bench/json.h"
+#include "bench/machine.h"
+#include "bench/pictures.h"
+#include "codec/holes.h"
+#include "nerv.h"
+
+/* Five boxes that stay where they are, as D-NeRV's paper has them, of this part of the width each; and one that crosses the frame once. */
+#define BOX_PART    (1. / 16.)
+#define MOVING_PART (1. / 6.)
+
+typedef enum {
+    MASK_BOXES,
+    MASK_MOVING,
+    MASK_N,
+} MaskKind;
+
+static const char *const mask_names[MASK_N] = { "boxes", "moving" };
+
+static char *opt_size, *opt_json, *opt_masks, *opt_device = "cpu", *opt_keep, **opt_clips;
+static int opt_frames = 32, opt_threads;
+static GPtrArray *opt_nerv; /* of char *: nervenc's properties */
+
+static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
+{
+    g_ptr_array_add(opt_nerv, g_strdup(value));
+    return TRUE;
+}
+
+static const GOptionEntry options[] = {
+    { "nerv", 0, 0, G_OPTION_ARG_CALLBACK, add_nerv,
+      "A network: nervenc's properties; may be repeated (default: model=nerv and model=dnerv)",
+      "PROPERTIES" },
+    { "masks", 0, 0, G_OPTION_ARG_STRING, &opt_masks,
+      "Of boxes (five that stay), moving (one that crosses the frame) (default: both)", "LIST" },
+    { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames, "The first N of each clip, 2 to 100000 (default 32)",
+      "N" },
+    { "size", 0, 0, G_OPTION_ARG_STRING, &opt_size, "Scale clips to it (default: as they are)", "WxH" },
+    { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "Of fits and evaluation (default cpu)", "D" },
+    { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
+    { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write the results and the machine there", "FILE" },
+    { "keep", 0, 0, G_OPTION_ARG_FILENAME, &opt_keep,
+      "Leave the middle frame of everything there, as pictures", "FOLDER" },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_clips, NULL, NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+/* Exit statuses. */
+enum { DONE, FAILED, WRONG_ARGUMENTS };
+
+typedef struct {
+    int32_t width, height; /* 0: the clip's */
+    bool masks[MASK_N];
+    char *file; /* between two pipelines */
+    Json json;
+} Run;
+
+typedef struct {
+    Pictures clean;
+    MaskKind mask;
+    uint8_t *known;       /* a byte for each pixel of each frame: 255, or 0 where it is hidden */
+    uint8_t *cut, *shown; /* pictures: black where it is hidden; of the method */
+} Trial;
+
+static bool check_arguments(Run *run, GError **error)
+{
+    const char *why = !opt_clips || !opt_clips[0] ? "there is no clip" : NULL;
+    g_auto(GStrv) names = g_strsplit(opt_masks ? opt_masks : "boxes,moving", ",", -1);
+    for (char **name = names; !why && *name; name++) {
+        int i = 0;
+        while (i < MASK_N && !g_str_equal(*name, mask_names[i]))
+            i++;
+        if (i == MASK_N)
+            why = "--masks is a list of boxes and moving";
+        else
+            run->masks[i] = true;
+    }
+    if (why) {
+        g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
+        return false;
+    }
+    return bench_check_int("frames", opt_frames, 2, 100000, error) &&
+           bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
+           (!opt_size || bench_parse_size(opt_size, &run->width, &run->height, error)) &&
+           (!opt_json || bench_check_output("json", opt_json, error));
+}
+
+/* --- what is hidden --- */
+
+static void hide_box(const Trial *t, uint32_t frame, double x, double y, double side)
+{
+    const Pictures *p = &t->clean;
+    const int32_t left = (int32_t)lrint(x - side / 2.), top = (int32_t)lrint(y - side / 2.),
+                  n = (int32_t)lrint(side);
+    for (int32_t j = MAX(top, 0); j < MIN(top + n, p->height); j++)
+        for (int32_t i = MAX(left, 0); i < MIN(left + n, p->width); i++)
+            t->known[((size_t)frame * p->height + j) * p->width + i] = 0;
+}
+
+static void hide(const Trial *t)
+{
+    static const double places[][2] = { { .5, .5 }, { .2, .25 }, { .8, .25 }, { .2, .75 }, { .8, .75 } };
+    const Pictures *p = &t->clean;
+    memset(t->known, 255, (size_t)p->width * p->height * p->n);
+    for (uint32_t i = 0; i < p->n; i++) {
+        const double at = p->n > 1 ? (double)i / (p->n - 1) : 0.;
+        if (t->mask == MASK_MOVING)
+            hide_box(t, i, (.15 + .7 * at) * p->width, (.35 + .3 * at) * p->height, MOVING_PART * p->width);
+        for (size_t k = 0; t->mask == MASK_BOXES && k < G_N_ELEMENTS(places); k++)
+            hide_box(t, i, places[k][0] * p->width, places[k][1] * p->height, BOX_PART * p->width);
+    }
+    for (size_t i = 0; i < (size_t)p->width * p->height * p->n; i++)
+        for (int c = 0; c < 3; c++)
+            t->cut[3 * i + c] = t->known[i] ? p->rgb[3 * i + c] : 0;
+}
+
+/* --- what is shown instead --- */
+
+/* Each frame's holes from what is around them. */
+static bool show_surroundings(const Trial *t, GError **error)
+{
+    const Pictures *p = &t->clean;
+    const NervPixels pixels = {
+        .format = NERV_PIXELS_RGB, .width = p->width, .height = p->height, .full_range = 1
+    };
+    memcpy(t->shown, t->cut, p->bytes * p->n);
+    for (uint32_t i = 0; i < p->n; i++)
+        if (!nerv_holes_fill(&pixels, t->known + i * p->bytes / 3, p->width, t->shown + i * p->bytes, error))
+            return false;
+    return true;
+}
+
+/* The nearest frame that shows the place; where there is none what is around it. */
+static bool show_nearest(const Trial *t, GError **error)
+{
+    const Pictures *p = &t->clean;
+    const size_t area = p->bytes / 3;
+    if (!show_surroundings(t, error))
+        return false;
+    for (uint32_t i = 0; i < p->n; i++)
+        for (size_t k = 0; k < area; k++)
+            for (uint32_t d = 1; !t->known[i * area + k] && d < p->n; d++) {
+                const bool before = i >= d && t->known[(i - d) * area + k];
+                const bool behind = i + d < p->n && t->known[(i + d) * area + k];
+                if (!before && !behind)
+                    continue;
+                memcpy(t->shown + i * p->bytes + 3 * k, t->cut + (before ? i - d : i + d) * p->bytes + 3 * k,
+                       3);
+                break;
+            }
+    return true;
+}
+
+/* Places in other frames whose surroundings are alike: what nervenc's networks begin with. */
+static bool show_found(const Trial *t, GError **error)
+{
+    const Pictures *p = &t->clean;
+    const NervPixels pixels = {
+        .format = NERV_PIXELS_RGB, .width = p->width, .height = p->height, .full_range = 1
+    };
+    g_autofree uint8_t **frames = g_new(uint8_t *, p->n), **masks = g_new(uint8_t *, p->n);
+    if (!show_surroundings(t, error))
+        return false;
+    for (uint32_t i = 0; i < p->n; i++) {
+        frames[i] = t->shown + i * p->bytes;
+        masks[i] = g_malloc(p->bytes);
+        nerv_holes_mask(&pixels, t->known + i * p->bytes / 3, p->width, 0., 0, i, masks[i]);
+    }
+    nerv_holes_find(&pixels, frames, masks, p->n);
+    for (uint32_t i = 0; i < p->n; i++)
+        g_free(masks[i]);
+    return true;
+}
+
+static bool show_network(const Run *run, const Trial *t, const char *properties, GError **error)
+{
+    g_autofree char *chain =
+        g_strdup_printf("nervenc segment-frames=0 device=%s threads=%d %s ! nervdec device=%s threads=%d",
+                        opt_device, opt_threads, properties, opt_device, opt_threads);
+    return pictures_run(&t->clean, t->cut, t->known, chain, run->file, t->shown, error);
+}
+
+/* --- measuring --- */
+
+/* dB of the samples that are hidden, or of the others. */
+static double psnr_where(const Trial *t, bool hidden)
+{
+    const Pictures *p = &t->clean;
+    double sum = 0., n = 0.;
+    for (size_t i = 0; i < (size_t)p->width * p->height * p->n; i++)
+        for (int c = 0; c < 3 && hidden == !t->known[i]; c++, n++)
+            sum += pow(t->shown[3 * i + c] - p->rgb[3 * i + c], 2.);
+    return n > 0. ? 10. * log10(255. * 255. / fmax(sum / n, 1e-9)) : INFINITY;
+}
+
+static bool keep(const Trial *t, const uint8_t *pictures, const char *method, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("%s-%s", mask_names[t->mask], method);
+    return !opt_keep || pictures_keep(&t->clean, pictures, t->clean.n / 2, opt_keep, what, error);
+}
+
+static bool report(Run *run, const Trial *t, const char *method, double seconds, GError **error)
+{
+    Json *j = &run->json;
+    const double inside = psnr_where(t, true), outside = psnr_where(t, false);
+    g_print("  %-48s %8.2f dB %8.2f dB %8.1f s\n", method, inside, outside, seconds);
+    json_open(j, NULL, '{');
+    json_string(j, "method", method);
+    json_number(j, "psnr_hidden", inside);
+    json_number(j, "psnr_known", outside);
+    json_number(j, "seconds", seconds);
+    json_close(j, '}');
+    return keep(t, t->shown, method, error);
+}
+
+static bool measure_network(Run *run, const Trial *t, const char *properties, GError **error)
+{
+    const gint64 start = g_get_monotonic_time();
+    return show_network(run, t, properties, error) &&
+           report(run, t, properties, (double)(g_get_monotonic_time() - start) * 1e-6, error);
+}
+
+static bool measure_mask(Run *run, Trial *t, MaskKind mask, GError **error)
+{
+    Json *j = &run->json;
+    t->mask = mask;
+    hide(t);
+    g_print("%s\n  %-48s %11s %11s\n", mask_names[mask], "", "hidden", "known");
+    json_open(j, NULL, '{');
+    json_string(j, "mask", mask_names[mask]);
+    json_open(j, "methods", '[');
+    bool ok = keep(t, t->cut, "cut", error) && show_surroundings(t, error) &&
+              report(run, t, "surroundings", 0., error) && show_nearest(t, error) &&
+              report(run, t, "nearest frame", 0., error) && show_found(t, error) &&
+              report(run, t, "found elsewhere", 0., error);
+    for (guint i = 0; ok && i < opt_nerv->len; i++)
+        ok = measure_network(run, t, g_ptr_array_index(opt_nerv, i), error);
+    json_close(j, ']');
+    json_close(j, '}');
+    return ok;
+}
+
+static bool measure_clip(Run *run, const RdClip *clip, GError **error)
+{
+    Json *j = &run->json;
+    Trial t = { 0 };
+    const Pictures *p = &t.clean;
+    bool ok = pictures_init(&t.clean, clip, error);
+    t.known = g_malloc((size_t)p->width * p->height * p->n);
+    t.cut = pictures_room(p);
+    t.shown = pictures_room(p);
+    g_print("%s, %dx%d, %u frames\n", clip->name, p->width, p->height, p->n);
+    json_open(j, NULL, '{');
+    json_string(j, "clip", clip->name);
+    json_integer(j, "width", p->width);
+    json_integer(j, "height", p->height);
+    json_integer(j, "frames", p->n);
+    json_open(j, "masks", '[');
+    for (int i = 0; ok && i < MASK_N; i++)
+        ok = !run->masks[i] || measure_mask(run, &t, i, error);
+    json_close(j, ']');
+    json_close(j, '}');
+    pictures_clear(&t.clean);
+    g_free(t.known);
+    g_free(t.cut);
+    g_free(t.shown);
+    return ok;
+}
+
+static bool measure_all(Run *run, GError **error)
+{
+    g_autofree char *gstreamer = gst_version_string();
+    Json *j = &run->json;
+    bool ok = true;
+    json_init(j);
+    json_open(j, NULL, '{');
+    bench_describe_machine(j, NERV_SOURCE_DIR, NERV_VERSION);
+    json_string(j, "gstreamer", gstreamer);
+    json_string(j, "device", opt_device);
+    json_integer(j, "threads", opt_threads);
+    json_open(j, "clips", '[');
+    for (char **what = opt_clips; ok && *what; what++) {
+        RdClip clip;
+        ok = rd_clip_load(&clip, *what, (uint32_t)opt_frames, run->width, run->height, error);
+        if (!ok)
+            break;
+        ok = measure_clip(run, &clip, error);
+        rd_clip_clear(&clip);
+    }
+    json_close(j, ']');
+    json_boolean(j, "complete", ok);
+    json_close(j, '}');
+    g_autofree char *text = json_finish(j);
+    /* Fits take long: what was measured before a failure is written too. */
+    return (!opt_json || g_file_set_contents(opt_json, text, -1, ok ? error : NULL)) && ok;
+}
+
+static bool run_all(Run *run, GError **error)
+{
+    g_autofree char *directory = g_dir_make_tmp("nerv-inpaint-XXXXXX", error);
+    if (!directory)
+        return false;
+    g_autofree char *file = g_build_filename(directory, "shown.rgb", NULL);
+    run->file = file;
+    if (opt_nerv->len == 0) {
+        g_ptr_array_add(opt_nerv, g_strdup("model=nerv"));
+        g_ptr_array_add(opt_nerv, g_strdup("model=dnerv"));
+    }
+    const bool ok = measure_all(run, error);
+    g_unlink(file);
+    g_rmdir(directory);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
+    g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - what is hidden in video");
+    g_autoptr(GError) error = NULL;
+    Run run = { .width = 0 };
+    int status = WRONG_ARGUMENTS;
+    opt_nerv = g_ptr_array_new_with_free_func(g_free);
+    g_option_context_set_summary(context,
+                                 "A clip is a file, or the beginning of a pipeline that ends in raw video.");
+    g_option_context_add_main_entries(context, options, NULL);
+    g_option_context_add_group(context, gst_init_get_option_group());
+    if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&run, &error))
+        status = run_all(&run, &error) ? DONE : FAILED;
+    if (status != DONE)
+        g_printerr("nerv-inpaint: %s\n", error ? error->message : "failed");
+    g_ptr_array_unref(opt_nerv);
+    return status;
+}
