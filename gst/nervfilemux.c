@@ -24,8 +24,9 @@
 
 #include <string.h>
 
+#include "codec/trailer.h"
 #include "nervfilemux.h"
-#include "nervtrailer.h"
+#include "nervtags.h"
 #include "nervvideo.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_nerv_file_mux_debug);
@@ -37,7 +38,7 @@ struct _GstNervFileMux
   GstPad *sink, *src;
 
   /* streaming thread */
-  GstNervIndex index;
+  NervIndex index;
   NervSequence sequence;
   GstTagList *tags;             /* that came before the first unit */
   guint64 bytes;                /* pushed */
@@ -110,7 +111,7 @@ note_unit (GstNervFileMux * self, const guint8 * data, gsize size,
 {
   NervAccessUnit au;
   NervFrameHeader frame;
-  GstNervIndexUnit unit;
+  NervIndexUnit unit;
   GstClockTime pts, duration;
   gsize need;
 
@@ -123,12 +124,12 @@ note_unit (GstNervFileMux * self, const guint8 * data, gsize size,
       || frame.segment_id != (self->sequence.segment_id & 0xff)
       || frame.index >= self->sequence.n_frames)
     return FALSE;
-  unit = (GstNervIndexUnit) {
+  unit = (NervIndexUnit) {
   .offset = offset,.end = self->bytes + size,.is_sync =
         au.is_sync,.network_bytes =
         au.begins ? au.network.unit_bytes : 0,.sequence =
         &self->sequence,.frame = &frame};
-  gst_nerv_index_unit (&self->index, &unit, &pts, &duration, NULL);
+  nerv_index_unit (&self->index, &unit, &pts, &duration, NULL);
   return TRUE;
 }
 
@@ -167,7 +168,7 @@ static void
 push_index (GstNervFileMux * self)
 {
   GBytes *unit = self->whole && self->begun ?
-      gst_nerv_trailer_write (&self->index) : NULL;
+      nerv_trailer_write (&self->index) : NULL;
 
   if (unit && push_bytes (self, unit) == GST_FLOW_OK)
     GST_DEBUG_OBJECT (self, "index of %u segments", self->index.entries->len);
@@ -178,7 +179,7 @@ push_index (GstNervFileMux * self)
 static void
 begin_file (GstNervFileMux * self)
 {
-  gst_nerv_index_reset (&self->index);
+  nerv_index_reset (&self->index);
   memset (&self->sequence, 0, sizeof (self->sequence));
   self->bytes = 0;
   self->begun = FALSE;
@@ -273,7 +274,7 @@ gst_nerv_file_mux_finalize (GObject * object)
 {
   GstNervFileMux *self = GST_NERV_FILE_MUX (object);
 
-  gst_nerv_index_clear (&self->index);
+  nerv_index_clear (&self->index);
   g_clear_pointer (&self->tags, gst_tag_list_unref);
   G_OBJECT_CLASS (gst_nerv_file_mux_parent_class)->finalize (object);
 }
@@ -281,7 +282,7 @@ gst_nerv_file_mux_finalize (GObject * object)
 static void
 gst_nerv_file_mux_init (GstNervFileMux * self)
 {
-  gst_nerv_index_init (&self->index);
+  nerv_index_init (&self->index);
   self->sink = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sink,
       GST_DEBUG_FUNCPTR (gst_nerv_file_mux_chain));

@@ -27,10 +27,11 @@
 #include "config.h"
 #endif
 
+#include "codec/trailer.h"
 #include "nervindex.h"
 #include "nervparse.h"
 #include "nervseek.h"
-#include "nervtrailer.h"
+#include "nervtags.h"
 #include "nervvideo.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_nerv_parse_debug);
@@ -43,7 +44,7 @@ struct _GstNervParse
 {
   GstBaseParse parent;
 
-  GstNervIndex index;           /* guarded by the object lock */
+  NervIndex index;              /* guarded by the object lock */
   gint pushed_key_units;        /* atomic: see src_event() */
 
   /* streaming thread */
@@ -107,7 +108,7 @@ static GstFlowReturn
 walk_file (GstNervParse * self)
 {
   GstBaseParse *parse = GST_BASE_PARSE (self);
-  GstNervIndex index;
+  NervIndex index;
   GstFlowReturn ret;
   gboolean from_file;
   gint64 bytes;
@@ -117,27 +118,27 @@ walk_file (GstNervParse * self)
           GST_FORMAT_BYTES, &bytes) || bytes <= 0)
     return GST_FLOW_OK;
 
-  gst_nerv_index_init (&index);
-  from_file = gst_nerv_trailer_read (&index, bytes, read_upstream, self, &ret);
+  nerv_index_init (&index);
+  from_file = gst_nerv_index_read (&index, bytes, read_upstream, self, &ret);
   if (!from_file && (ret == GST_FLOW_OK || ret == GST_FLOW_EOS))
     ret = gst_nerv_index_walk (&index, bytes, read_upstream, self);
   GST_DEBUG_OBJECT (self, "%u segments, %s%s, ends at %" GST_TIME_FORMAT,
       index.entries->len, from_file ? "from the file's index, " : "",
       index.complete ? "complete" : "incomplete", GST_TIME_ARGS (index.end));
   if (ret != GST_FLOW_OK) {
-    gst_nerv_index_clear (&index);
+    nerv_index_clear (&index);
     return ret == GST_FLOW_FLUSHING ? ret : GST_FLOW_OK;
   }
 
   for (i = 0; i < index.entries->len; i++) {
-    GstNervIndexEntry *e = &g_array_index (index.entries, GstNervIndexEntry, i);
+    NervIndexEntry *e = &g_array_index (index.entries, NervIndexEntry, i);
     gst_base_parse_add_index_entry (parse, e->offset, e->time, TRUE, TRUE);
   }
   if (index.complete && GST_CLOCK_TIME_IS_VALID (index.end))
     gst_base_parse_set_duration (parse, GST_FORMAT_TIME, index.end, 0);
 
   GST_OBJECT_LOCK (self);
-  gst_nerv_index_clear (&self->index);
+  nerv_index_clear (&self->index);
   self->index = index;
   GST_OBJECT_UNLOCK (self);
   return GST_FLOW_OK;
@@ -148,13 +149,13 @@ static void
 place_unit (GstNervParse * self, guint64 offset, const NervAccessUnit * au,
     const NervFrameHeader * header)
 {
-  const GstNervIndexUnit unit = { offset, offset + au->bytes, au->is_sync,
+  const NervIndexUnit unit = { offset, offset + au->bytes, au->is_sync,
     au->begins ? au->network.unit_bytes : 0, &self->sequence, header
   };
-  gboolean added;
+  bool added;
 
   GST_OBJECT_LOCK (self);
-  gst_nerv_index_unit (&self->index, &unit, &self->unit_pts,
+  nerv_index_unit (&self->index, &unit, &self->unit_pts,
       &self->unit_duration, &added);
   GST_OBJECT_UNLOCK (self);
   if (added)
@@ -173,11 +174,11 @@ gst_nerv_parse_convert (GstBaseParse * parse, GstFormat src_format,
     GST_OBJECT_LOCK (self);
     if (src_format == GST_FORMAT_TIME && dest_format == GST_FORMAT_BYTES) {
       guint64 offset;
-      if ((done = gst_nerv_index_offset (&self->index, src_value, &offset)))
+      if ((done = nerv_index_offset (&self->index, src_value, &offset)))
         *dest_value = offset;
     } else if (src_format == GST_FORMAT_BYTES && dest_format == GST_FORMAT_TIME) {
       GstClockTime time;
-      if ((done = gst_nerv_index_time (&self->index, src_value, &time)))
+      if ((done = nerv_index_time (&self->index, src_value, &time)))
         *dest_value = time;
     }
     GST_OBJECT_UNLOCK (self);
@@ -365,7 +366,7 @@ push_unit (GstNervParse * self, GstBaseParseFrame * frame,
   GstBaseParse *parse = GST_BASE_PARSE (self);
 
   if (self->upstream_time)
-    gst_nerv_frame_times (&self->sequence, header, &self->unit_pts,
+    nerv_frame_times (&self->sequence, header, &self->unit_pts,
         &self->unit_duration);
   else
     place_unit (self, frame->offset, au, header);
@@ -453,7 +454,7 @@ gst_nerv_parse_handle_frame (GstBaseParse * parse, GstBaseParseFrame * frame,
     return GST_FLOW_ERROR;
   }
 
-  index_bytes = gst_nerv_trailer_bytes (map.data, map.size);
+  index_bytes = nerv_trailer_bytes (map.data, map.size);
   if (index_bytes > 0) {        /* a file's end */
     gst_buffer_unmap (frame->buffer, &map);
     return leave_out (self, frame, index_bytes, skip);
@@ -572,7 +573,7 @@ gst_nerv_parse_start (GstBaseParse * parse)
   GstNervParse *self = GST_NERV_PARSE (parse);
 
   GST_OBJECT_LOCK (self);
-  gst_nerv_index_reset (&self->index);
+  nerv_index_reset (&self->index);
   GST_OBJECT_UNLOCK (self);
   self->upstream_time = FALSE;
   g_atomic_int_set (&self->pushed_key_units, FALSE);
@@ -590,7 +591,7 @@ gst_nerv_parse_start (GstBaseParse * parse)
 static void
 gst_nerv_parse_finalize (GObject * object)
 {
-  gst_nerv_index_clear (&GST_NERV_PARSE (object)->index);
+  nerv_index_clear (&GST_NERV_PARSE (object)->index);
   gst_tag_list_unref (GST_NERV_PARSE (object)->codec_tags);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
@@ -598,7 +599,7 @@ gst_nerv_parse_finalize (GObject * object)
 static void
 gst_nerv_parse_init (GstNervParse * self)
 {
-  gst_nerv_index_init (&self->index);
+  nerv_index_init (&self->index);
   self->codec_tags = gst_tag_list_new (GST_TAG_VIDEO_CODEC,
       "Neural Video (NeRV)", NULL);
   GST_PAD_SET_ACCEPT_TEMPLATE (GST_BASE_PARSE_SINK_PAD (self));

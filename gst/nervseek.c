@@ -11,14 +11,14 @@
 
 /* Where a seek for key units should start: at none behind its stop (-1: none). */
 static gint64
-snap (GstBaseParse * parse, const GstNervIndex * index, gint64 time,
+snap (GstBaseParse * parse, const NervIndex * index, gint64 time,
     gint64 stop, GstSeekFlags flags)
 {
   const GstSeekFlags nearest = flags & GST_SEEK_FLAG_SNAP_NEAREST;
   GstClockTime before, after;
 
   GST_OBJECT_LOCK (parse);
-  gst_nerv_index_around (index, time, &before, &after);
+  nerv_index_around (index, time, &before, &after);
   GST_OBJECT_UNLOCK (parse);
 
   if (!GST_CLOCK_TIME_IS_VALID (after) || (stop >= 0 && (gint64) after > stop))
@@ -66,7 +66,7 @@ make_absolute (GstBaseParse * parse, gboolean is_stop, gdouble rate,
 /* The base class's quick seek takes bytes and time as proportional, which they
  * are not at all here. Its accurate one goes by the index. */
 GstEvent *
-gst_nerv_seek_exact (GstBaseParse * parse, const GstNervIndex * index,
+gst_nerv_seek_exact (GstBaseParse * parse, const NervIndex * index,
     GstEvent * event)
 {
   gdouble rate;

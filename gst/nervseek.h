@@ -12,5 +12,5 @@
 /* Takes a seek event and returns the one to be done in its place, or itself if it is
  * not for a time or not one that can be told; NULL if it would end before it begins.
  * The index is read under the element's object lock. */
-GstEvent *gst_nerv_seek_exact (GstBaseParse * parse, const GstNervIndex * index,
+GstEvent *gst_nerv_seek_exact (GstBaseParse * parse, const NervIndex * index,
     GstEvent * event);

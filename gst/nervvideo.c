@@ -203,25 +203,6 @@ gst_nerv_video_info_apply (const NervVideoInfo * nerv, GstVideoInfo * info)
 }
 
 void
-gst_nerv_frame_times (const NervSequence * seq, const NervFrameHeader * frame,
-    GstClockTime * pts, GstClockTime * duration)
-{
-  const gint64 time =
-      nerv_sequence_pts (seq, frame->index) + frame->pts_delta_ns;
-  const guint64 number = seq->first_frame + frame->index;
-  const guint64 frame_ns = seq->fps_d * (guint64) GST_SECOND;
-
-  /* A GstBuffer knows no time before zero */
-  *pts = MAX (0, time);
-  *duration = GST_CLOCK_TIME_NONE;
-  if (seq->fps_n > 0 && number < G_GUINT64_CONSTANT (1) << 32)
-    *duration = gst_util_uint64_scale (number + 1, frame_ns, seq->fps_n)
-        - gst_util_uint64_scale (number, frame_ns, seq->fps_n);
-  else if (seq->fps_n > 0)
-    *duration = nerv_sequence_duration (seq, frame->index);
-}
-
-void
 gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv)
 {
   guint i;

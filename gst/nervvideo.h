@@ -54,12 +54,6 @@ void gst_nerv_video_info_apply (const NervVideoInfo * nerv,
 void gst_nerv_video_info_from_sequence (const NervSequence * seq,
     NervVideoInfo * nerv);
 
-/* When a frame is shown and for how long, as the stream says it; the duration is
- * NONE for a variable rate. Unlike nerv_sequence_duration(), which counts from the
- * segment's start, durations here add up exactly over segments. */
-void gst_nerv_frame_times (const NervSequence * seq,
-    const NervFrameHeader * frame, GstClockTime * pts, GstClockTime * duration);
-
 /* Planes of a mapped frame; nothing is copied. */
 void gst_nerv_frame_from_gst (const GstVideoFrame * frame, NervFrame * nerv);
 

@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Where libnerv is, and its errors as exceptions."""
+"""libnerv by ctypes: where it is, and its errors as exceptions.
+
+The environment variable NERV_LIBRARY names the library's file, NERV_BUILD a build folder; without them it is what the package was installed with, or the system's libnerv.so.0.
+"""
 import ctypes
 import functools
 import glob
 import os
 
+CODES = ("INVALID", "UNSUPPORTED", "MEMORY", "DEVICE", "DATA", "NEED_SYNC", "CANCELLED", "LIMIT")
+
 
 class NervError(Exception):
-    """What a GError says: a sentence for people."""
+    """What libnerv says went wrong. `code` is the name of its NervErrorCode ("DATA", ..), or None where the error is another library's."""
+
+    def __init__(self, message, code=None):
+        super().__init__(message)
+        self.code = code
 
 
 class _GError(ctypes.Structure):
@@ -28,24 +37,33 @@ def _candidates():
 
 @functools.lru_cache(maxsize=None)
 def library():
-    """The library, loaded once, as a ctypes.CDLL; GLib's functions are found through it as well."""
+    """The library, loaded once, as a ctypes.CDLL; GLib's functions are found through it as well. Its calls let other Python threads run. NervError where it is not to be had."""
     failure = None
     for name in _candidates():
         try:
             lib = ctypes.CDLL(name)
-        except OSError as e:
+            # GLib's, which libnerv brings
+            lib.g_error_free.argtypes = [ctypes.c_void_p]
+            lib.g_error_free.restype = None
+            lib.nerv_error_quark.argtypes = []
+            lib.nerv_error_quark.restype = ctypes.c_uint32
+        except (OSError, AttributeError) as e:
             failure = e
             continue
-        lib.g_error_free.argtypes = [ctypes.c_void_p]
-        lib.g_error_free.restype = None
         return lib
-    raise NervError(f"libnerv cannot be loaded ({failure}): NERV_LIBRARY names its file, NERV_BUILD a build folder")
+    raise NervError(f"libnerv can't be loaded: {failure} (NERV_LIBRARY names its file, NERV_BUILD a build folder)")
 
 
 def take_error(err_pointer):
-    """The exception of a GError *, a ctypes.c_void_p, which is freed; the caller raises it."""
+    """A NervError of a GError *, which is freed: `err_pointer` is a c_void_p that a call was given by reference. Not raised."""
+    lib = library()
     if not err_pointer:
-        return NervError("it failed without saying why")
-    message = ctypes.cast(err_pointer, ctypes.POINTER(_GError)).contents.message.decode("utf-8", "replace")
-    library().g_error_free(err_pointer)
-    return NervError(message)
+        return NervError("libnerv failed and does not say why")
+    error = _GError.from_address(err_pointer.value)
+    code = None
+    if error.domain == lib.nerv_error_quark() and 0 <= error.code < len(CODES):
+        code = CODES[error.code]
+    message = (error.message or b"").decode("utf-8", "replace")
+    lib.g_error_free(err_pointer)
+    err_pointer.value = None
+    return NervError(message, code)

@@ -4,11 +4,10 @@
  * everything where the network is the same once more), what it is a difference from, and how it moves to the CPU when the device that
  * "auto" chose fails.
  */
-#include <math.h>
 #include <string.h>
 
+#include "codec/coded.h"
 #include "codec/decoder_internal.h"
-#include "codec/delta.h"
 #include "codec/residual.h"
 #include "codec/weights.h"
 
@@ -121,25 +120,8 @@ static bool use_image(NervDecoder *dec, NervModel *model, GError **error)
     return true;
 }
 
-/* A network unit's payload, and what its layers are differences from, or NULL. */
-typedef struct {
-    const uint8_t *network;
-    size_t bytes;
-    const NervInit *base;
-} Coded;
-
-static bool open_network(const NervDecoder *dec, const NervUnit *unit, Coded *c, GError **error)
-{
-    const uint8_t *hash;
-    *c = (Coded){ unit->payload, unit->payload_bytes, NULL };
-    if (unit->type != NERV_UNIT_DELTA)
-        return true;
-    return nerv_delta_read(unit->payload, unit->payload_bytes, &hash, &c->network, &c->bytes, error) &&
-           (c->base = nerv_delta_find(dec->init, hash, error));
-}
-
 /* Puts the network's weights where the old ones are, once nobody reads those any more. */
-static bool replace_network(NervDecoder *dec, const NervClip *clip, const Coded *c, GError **error)
+static bool replace_network(NervDecoder *dec, const NervClip *clip, const NervCoded *c, GError **error)
 {
     NervModel *model =
         nerv_network_read_to(c->network, c->bytes, clip, dec->model, dec->image, dec->params->offset, error);
@@ -175,19 +157,14 @@ static bool add_base(NervDecoder *dec, const NervModel *model, GError **error)
 
 /* Puts the sum of what the network and half of the old one are where that is. The base is the network whose unit had this CRC: another, or none, is
  * what a lost segment and a seek leave. */
-static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervUnit *unit, GError **error)
+static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervCoded *c, GError **error)
 {
-    const uint8_t *network;
-    size_t bytes;
-    uint32_t base_crc;
-    if (!nerv_residual_read(unit->payload, unit->payload_bytes, &base_crc, &network, &bytes, error))
-        return false;
-    if (!dec->model || base_crc != dec->unit_crc) {
+    if (!dec->model || c->base_crc != dec->unit_crc) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_NEED_SYNC,
                     "the network that this segment's goes on from is not here");
         return false;
     }
-    if (!plan_serves(dec, clip, network, bytes)) {
+    if (!plan_serves(dec, clip, c->network, c->bytes)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
                     "a residual network of another configuration than the one before");
         return false;
@@ -199,31 +176,10 @@ static bool add_residual(NervDecoder *dec, const NervClip *clip, const NervUnit 
         return false;
     }
     NervModel *model =
-        nerv_network_read_to(network, bytes, clip, dec->model, dec->image, dec->params->offset, error);
+        nerv_network_read_to(c->network, c->bytes, clip, dec->model, dec->image, dec->params->offset, error);
     if (model && add_base(dec, model, error))
         return use_image(dec, model, error);
     nerv_model_free(model);
-    return false;
-}
-
-/* Whether a frame takes no more multiplications than are allowed. Networks that can't be read, or are too large for the memory, are left to who says so. */
-static bool is_affordable(const NervDecoder *dec, const NervClip *clip, const Coded *c, int64_t max_weights,
-                          GError **error)
-{
-    const double most = (double)dec->settings.max_macs_per_frame;
-    NervBitReader r;
-    nerv_reader_init(&r, c->network, c->bytes);
-    NervModel *model = nerv_model_read(&r, clip, NULL);
-    const double macs = model && model->n_weights <= max_weights
-                            ? nerv_model_macs_per_pixel(model) * clip->width * clip->height
-                            : 0.;
-    nerv_model_free(model);
-    if (isinf(macs) || macs <= most) /* infinite: too large a picture for any plan, which says so */
-        return true;
-    g_set_error(
-        error, NERV_ERROR, NERV_ERROR_LIMIT,
-        "a frame of the network takes %.3g multiplications, the limit allows %.3g: raise max-macs-per-frame",
-        macs, most);
     return false;
 }
 
@@ -233,28 +189,14 @@ static int64_t most_weights(const NervDecoder *dec)
                         (uint64_t)NERV_MODEL_MAX_WEIGHTS);
 }
 
-/* A network and its weights, one behind the other; NULL on failure. */
-static NervModel *read_weights(const NervDecoder *dec, const NervClip *clip, const Coded *c, float **weights,
-                               GError **error)
-{
-    NervModel *model = nerv_network_read(c->network, c->bytes, clip, most_weights(dec), weights, error);
-    if (model && c->base && !nerv_delta_suits(c->base, model, error)) {
-        g_clear_pointer(weights, g_free);
-        g_clear_pointer(&model, nerv_model_free);
-    }
-    if (model && c->base)
-        nerv_delta_add(c->base, model, *weights);
-    return model;
-}
-
 /* The old network goes first: two need not fit into memory at once. */
-static bool new_network(NervDecoder *dec, const NervClip *clip, const Coded *c, GError **error)
+static bool new_network(NervDecoder *dec, const NervClip *clip, const NervCoded *c, GError **error)
 {
     float *weights = NULL;
     nerv_decoder_drop_network(dec);
-    if (!is_affordable(dec, clip, c, most_weights(dec), error))
+    if (!nerv_coded_is_affordable(c, clip, most_weights(dec), dec->settings.max_macs_per_frame, error))
         return false;
-    dec->model = read_weights(dec, clip, c, &weights, error);
+    dec->model = nerv_coded_read(c, clip, most_weights(dec), &weights, error);
     if (dec->model)
         dec->params = nerv_params_new(dec->be, dec->model, error);
     const bool ok = dec->params && nerv_params_upload(dec->params, weights, error);
@@ -272,12 +214,12 @@ static bool same_keys(const NervDecoder *dec, const NervPixels *keys)
 static bool read_network(NervDecoder *dec, const NervClip *clip, const NervPixels *keys, const NervUnit *unit,
                          GError **error)
 {
-    Coded c;
+    NervCoded c;
     bool ok;
-    if (!open_network(dec, unit, &c, error))
+    if (!nerv_coded_open(&c, dec->init, unit, error))
         return false;
-    if (unit->type == NERV_UNIT_RESIDUAL)
-        ok = add_residual(dec, clip, unit, error);
+    if (c.is_residual)
+        ok = add_residual(dec, clip, &c, error);
     else if (same_keys(dec, keys) && plan_serves(dec, clip, c.network, c.bytes) && have_image(dec))
         ok = replace_network(dec, clip, &c, error);
     else
@@ -289,6 +231,13 @@ static bool read_network(NervDecoder *dec, const NervClip *clip, const NervPixel
     return true;
 }
 
+/* Another segment has the same network once more, but not the same keyframes. */
+static bool forget_keyframes(NervDecoder *dec, const NervPixels *keys, GError **error)
+{
+    return dec->model->n_keys == 0 || ((!dec->renderer || nerv_renderer_idle(dec->renderer, error)) &&
+                                       nerv_keyring_reset(dec->keyring, dec->model, keys, error));
+}
+
 bool nerv_decoder_take_network(NervDecoder *dec, const NervSequence *s, const NervUnit *unit, GError **error)
 {
     const NervClip clip = { (int32_t)s->width, (int32_t)s->height, (int32_t)s->n_frames };
@@ -298,7 +247,8 @@ bool nerv_decoder_take_network(NervDecoder *dec, const NervSequence *s, const Ne
     memset(&keys, 0, sizeof(keys));
     nerv_keyframe_pixels(&info.pixels, &keys);
     const bool is_new = !same_keys(dec, &keys) || !is_last_unit(dec, &clip, unit);
-    if (is_new && !read_network(dec, &clip, &keys, unit, error))
+    if (is_new ? !read_network(dec, &clip, &keys, unit, error)
+               : !nerv_sequence_same_segment(&dec->sequence, s) && !forget_keyframes(dec, &keys, error))
         return false;
     dec->is_synced = true;
 
@@ -329,11 +279,12 @@ static NervParams *copy_params(const NervDecoder *dec, NervBackend *be, GError *
     const NervUnit unit = { .type = dec->unit_type, .payload = dec->unit, .payload_bytes = dec->unit_bytes };
     g_autofree float *weights = NULL;
     NervModel *again = NULL;
-    Coded c;
+    NervCoded c;
     if (!dec->is_synced || (!dec->image && !dec->unit))
         return NULL;
-    if (!dec->image && (!open_network(dec, &unit, &c, error) ||
-                        !(again = read_weights(dec, &dec->model->clip, &c, &weights, error))))
+    if (!dec->image &&
+        (!nerv_coded_open(&c, dec->init, &unit, error) ||
+         !(again = nerv_coded_read(&c, &dec->model->clip, most_weights(dec), &weights, error))))
         return NULL;
     nerv_model_free(again);
     NervParams *params = nerv_params_new(be, dec->model, error);

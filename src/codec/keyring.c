@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define N_DECODED 4 /* two runs at a time, mostly neighbours that share one */
+#define N_DECODED     4 /* two runs at a time, mostly neighbours that share one */
+#define MAX_N_DECODED 64
 
 typedef struct {
     int32_t place; /* -1: none */
@@ -22,7 +23,8 @@ struct NervKeyring {
     int32_t *frames; /* of the segment, ascending: keyframe by place */
     GBytes **coded;  /* by place; NULL: not here */
     int32_t n;
-    Decoded decoded[N_DECODED];
+    Decoded decoded[MAX_N_DECODED];
+    int n_decoded;
     uint64_t turn, concealed, concealed_before; /* in all, and before the present network */
 };
 
@@ -30,6 +32,7 @@ NervKeyring *nerv_keyring_new(NervBackend *be)
 {
     NervKeyring *k = g_new0(NervKeyring, 1);
     k->be = be;
+    k->n_decoded = N_DECODED;
     g_mutex_init(&k->lock);
     return k;
 }
@@ -40,7 +43,7 @@ static void clear(NervKeyring *k)
         g_clear_pointer(&k->coded[i], g_bytes_unref);
     g_clear_pointer(&k->coded, g_free);
     g_clear_pointer(&k->frames, g_free);
-    for (int i = 0; i < N_DECODED; i++) {
+    for (int i = 0; i < k->n_decoded; i++) {
         g_clear_pointer(&k->decoded[i].picture, g_free);
         k->decoded[i].place = -1;
     }
@@ -95,6 +98,13 @@ static bool make_places(NervKeyring *k, const NervModel *model, GError **error)
     return true;
 }
 
+void nerv_keyring_set_decoded(NervKeyring *k, int32_t n)
+{
+    g_mutex_lock(&k->lock);
+    k->n_decoded = CLAMP(n, N_DECODED, MAX_N_DECODED);
+    g_mutex_unlock(&k->lock);
+}
+
 bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error)
 {
     bool ok = true;
@@ -104,8 +114,9 @@ bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels
     k->pixels = *pixels;
     k->picture_bytes = (nerv_pixels_bytes(pixels) + 3) / 4 * 4;
     if (model->n_keys > 0) {
-        ok = reserve(k, N_DECODED * k->picture_bytes + nerv_keyframe_decode_bytes(pixels), error) &&
-             make_places(k, model, error);
+        ok =
+            reserve(k, (size_t)k->n_decoded * k->picture_bytes + nerv_keyframe_decode_bytes(pixels), error) &&
+            make_places(k, model, error);
     }
     g_mutex_unlock(&k->lock);
     return ok;
@@ -142,7 +153,7 @@ bool nerv_keyring_put(NervKeyring *k, int32_t frame, const uint8_t *data, size_t
             memcpy(copy, data, bytes);
             k->coded[place] = g_bytes_new_take(copy, bytes);
         }
-        for (int i = 0; i < N_DECODED; i++)
+        for (int i = 0; i < k->n_decoded; i++)
             if (k->decoded[i].place == place)
                 k->decoded[i].place = -1;
     }
@@ -174,7 +185,7 @@ const NervPixels *nerv_keyring_pixels(const NervKeyring *k)
 static Decoded *find_decoded(NervKeyring *k, int32_t place)
 {
     Decoded *oldest = &k->decoded[0];
-    for (int i = 0; i < N_DECODED; i++) {
+    for (int i = 0; i < k->n_decoded; i++) {
         Decoded *d = &k->decoded[i];
         if (d->picture && d->place == place)
             return d;

@@ -16,6 +16,8 @@ NervKeyring *nerv_keyring_new(NervBackend *be);
 void nerv_keyring_free(NervKeyring *k);
 /* From now on memory is counted as `be`'s, and the one before may go. On failure, NERV_ERROR_MEMORY, nothing changes. */
 bool nerv_keyring_move(NervKeyring *k, NervBackend *be, GError **error);
+/* How many decoded pictures it keeps, 4 to 64, from the next nerv_keyring_reset() on; 4 suit who goes from run to run. */
+void nerv_keyring_set_decoded(NervKeyring *k, int32_t n);
 /* Makes it empty, for a network's keyframes, in the layout `pixels`. */
 bool nerv_keyring_reset(NervKeyring *k, const NervModel *model, const NervPixels *pixels, GError **error);
 /* Takes a copy of the coded picture of a frame of the segment; one that is no keyframe of the network is ignored. NERV_ERROR_MEMORY. */

@@ -403,3 +403,24 @@ int64_t nerv_sequence_duration(const NervSequence *s, uint32_t index)
 {
     return nerv_sequence_pts(s, index + 1) - nerv_sequence_pts(s, index);
 }
+
+void nerv_frame_times(const NervSequence *s, const NervFrameHeader *f, uint64_t *pts, uint64_t *duration)
+{
+    const int64_t time = nerv_sequence_pts(s, f->index) + f->pts_delta_ns;
+    const uint64_t number = s->first_frame + f->index, billion = 1000000000;
+    *pts = (uint64_t)MAX(0, time);
+    *duration = NERV_TIME_NONE;
+    if (s->fps_n > 0 && number < UINT64_C(1) << 32) {
+        /* the difference of two times that may be beyond 64 bits, modulo 2^64 */
+        const uint64_t t0 = number * s->fps_d, t1 = t0 + s->fps_d, n = s->fps_n;
+        *duration = t1 / n * billion + t1 % n * billion / n - (t0 / n * billion + t0 % n * billion / n);
+    } else if (s->fps_n > 0) {
+        *duration = (uint64_t)nerv_sequence_duration(s, f->index);
+    }
+}
+
+bool nerv_sequence_same_segment(const NervSequence *a, const NervSequence *b)
+{
+    return a->segment_id == b->segment_id && a->first_frame == b->first_frame && a->n_frames == b->n_frames &&
+           a->pts_ns == b->pts_ns && a->width == b->width && a->height == b->height;
+}

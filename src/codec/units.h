@@ -119,6 +119,14 @@ int64_t nerv_sequence_pts(const NervSequence *s, uint32_t index);
 /* Nominal duration of frame `index`: the next nominal time minus its own; 0 for a variable rate. */
 int64_t nerv_sequence_duration(const NervSequence *s, uint32_t index);
 
+/* A time or a duration that nobody knows. */
+#define NERV_TIME_NONE UINT64_MAX
+/* When a frame is shown, nanoseconds, not before 0, and how long: by its number in the stream, so that durations add up across segments; NERV_TIME_NONE for a variable
+ * rate. */
+void nerv_frame_times(const NervSequence *s, const NervFrameHeader *f, uint64_t *pts, uint64_t *duration);
+/* Whether one of two headers is the other's, repeated, as far as they go: the networks behind them may still differ. */
+bool nerv_sequence_same_segment(const NervSequence *a, const NervSequence *b);
+
 /* One access unit found in a buffer. */
 typedef struct {
     size_t bytes; /* of the whole access unit */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * nervfilemux and what nervparse makes of its files: the index at the end (gst/nervtrailer.c) is what a walk finds, without the walk; one that is
+ * nervfilemux and what nervparse makes of its files: the index at the end (src/codec/trailer.c) is what a walk finds, without the walk; one that is
  * damaged or lies is not believed; tags come back.
  */
 #include <glib/gstdio.h>
@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "common.h"
-#include "nervtrailer.h"
+#include "codec/trailer.h"
+#include "nervindex.h"
+#include "nervtags.h"
 
 #define N       30
 #define SEGMENT 7
@@ -85,12 +87,12 @@ static GstFlowReturn pull(gpointer user, guint64 offset, guint size, GstBuffer *
     return GST_FLOW_OK;
 }
 
-static bool read_trailer(const GByteArray *file, GstNervIndex *index, guint64 *pulled)
+static bool read_trailer(const GByteArray *file, NervIndex *index, guint64 *pulled)
 {
     Bytes b = { file->data, file->len, 0 };
     GstFlowReturn ret;
-    gst_nerv_index_init(index);
-    const bool ok = gst_nerv_trailer_read(index, file->len, pull, &b, &ret);
+    nerv_index_init(index);
+    const bool ok = gst_nerv_index_read(index, file->len, pull, &b, &ret);
     if (pulled)
         *pulled = b.pulled;
     fail_unless(ok || index->entries->len == 0);
@@ -100,28 +102,28 @@ static bool read_trailer(const GByteArray *file, GstNervIndex *index, guint64 *p
 static void expect_walked(const GByteArray *file, guint64 *pulled)
 {
     Bytes b = { file->data, file->len, 0 };
-    GstNervIndex read, walked;
+    NervIndex read, walked;
     fail_unless(read_trailer(file, &read, pulled));
-    gst_nerv_index_init(&walked);
+    nerv_index_init(&walked);
     fail_unless_equals_int(gst_nerv_index_walk(&walked, file->len, pull, &b), GST_FLOW_OK);
     fail_unless(read.complete && walked.complete && read.bytes == walked.bytes);
     fail_unless_equals_uint64(read.end, walked.end);
     fail_unless_equals_int(read.entries->len, walked.entries->len);
     for (guint i = 0; i < read.entries->len; i++) {
-        const GstNervIndexEntry *r = &g_array_index(read.entries, GstNervIndexEntry, i);
-        const GstNervIndexEntry *w = &g_array_index(walked.entries, GstNervIndexEntry, i);
+        const NervIndexEntry *r = &g_array_index(read.entries, NervIndexEntry, i);
+        const NervIndexEntry *w = &g_array_index(walked.entries, NervIndexEntry, i);
         fail_unless_equals_uint64(r->time, w->time);
         fail_unless_equals_uint64(r->offset, w->offset);
     }
     fail_unless_equals_int(read.parts->len, walked.parts->len);
     for (guint i = 0; i < read.parts->len; i++) {
-        const GstNervIndexPart *r = &g_array_index(read.parts, GstNervIndexPart, i);
-        const GstNervIndexPart *w = &g_array_index(walked.parts, GstNervIndexPart, i);
+        const NervIndexPart *r = &g_array_index(read.parts, NervIndexPart, i);
+        const NervIndexPart *w = &g_array_index(walked.parts, NervIndexPart, i);
         fail_unless_equals_int64(r->shift, w->shift);
         fail_unless_equals_uint64(r->offset, w->offset);
     }
-    gst_nerv_index_clear(&walked);
-    gst_nerv_index_clear(&read);
+    nerv_index_clear(&walked);
+    nerv_index_clear(&read);
 }
 
 static void append(GByteArray *to, const GByteArray *from)
@@ -164,7 +166,7 @@ GST_START_TEST(test_is_short)
     const guint n_segments = 300, network_bytes = 20000;
     GByteArray *file = g_byte_array_new();
     guint8 *network = g_malloc0(network_bytes);
-    GstNervIndex index;
+    NervIndex index;
     Bytes b = { 0 };
     guint64 pulled;
     for (guint i = 0; i < n_segments; i++) {
@@ -186,16 +188,16 @@ GST_START_TEST(test_is_short)
     }
     b.data = file->data;
     b.size = file->len;
-    gst_nerv_index_init(&index);
+    nerv_index_init(&index);
     fail_unless_equals_int(gst_nerv_index_walk(&index, b.size, pull, &b), GST_FLOW_OK);
-    GBytes *unit = gst_nerv_trailer_write(&index);
+    GBytes *unit = nerv_trailer_write(&index);
     fail_unless(g_bytes_get_size(unit) < 10 * n_segments);
     g_byte_array_append(file, g_bytes_get_data(unit, NULL), (guint)g_bytes_get_size(unit));
     expect_walked(file, &pulled);
     fail_unless(pulled < 10000 && file->len > 5000000, "%" G_GUINT64_FORMAT " of %u bytes", pulled,
                 file->len);
     g_bytes_unref(unit);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     g_free(network);
     g_byte_array_unref(file);
 }
@@ -215,11 +217,11 @@ GST_START_TEST(test_damaged)
     GByteArray *file = g_byte_array_new();
     append(file, indexed);
     for (gsize bit = 8 * first; bit < 8 * (gsize)indexed->len; bit++) {
-        GstNervIndex index;
+        NervIndex index;
         file->data[bit / 8] ^= (guint8)(1 << bit % 8);
         fail_unless(!read_trailer(file, &index, NULL), "bit %zu", bit);
         file->data[bit / 8] ^= (guint8)(1 << bit % 8);
-        gst_nerv_index_clear(&index);
+        nerv_index_clear(&index);
     }
     g_byte_array_unref(file);
 }
@@ -229,7 +231,7 @@ GST_END_TEST;
 static bool is_believed(const NervBitWriter *payload)
 {
     GByteArray *file = g_byte_array_new();
-    GstNervIndex index;
+    NervIndex index;
     const gsize size = nerv_unit_bytes(payload->bytes->len + 4);
     g_byte_array_append(file, indexed->data, indexed->len - (guint)unit_bytes());
     NervBitWriter w;
@@ -239,7 +241,7 @@ static bool is_believed(const NervBitWriter *payload)
     nerv_unit_write(file, NERV_UNIT_INDEX, w.bytes->data, w.bytes->len);
     nerv_writer_clear(&w);
     const bool ok = read_trailer(file, &index, NULL);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     g_byte_array_unref(file);
     return ok;
 }
@@ -264,9 +266,9 @@ GST_START_TEST(test_lies)
 {
     const guint64 bytes = indexed->len - unit_bytes();
     const guint64 end = N * FRAME;
-    GstNervIndex index;
+    NervIndex index;
     fail_unless(read_trailer(indexed, &index, NULL));
-    const GstNervIndexEntry *second = &g_array_index(index.entries, GstNervIndexEntry, 1);
+    const NervIndexEntry *second = &g_array_index(index.entries, NervIndexEntry, 1);
     const guint64 at = second->offset, time = second->time;
     /* one or two of the five segments: less than the truth, but true */
     fail_unless(BELIEVED(0, bytes, end + 1, end, 1, 0, 0, 0));
@@ -285,7 +287,7 @@ GST_START_TEST(test_lies)
     fail_if(BELIEVED(0, bytes, end + 1, end, 1, 0, 0, 1000000000), "parts that are not there");
     fail_if(BELIEVED(0, bytes, end + 1, end, 1, 0, 0, 0, 0), "something behind it");
     fail_if(BELIEVED(0, bytes, end + 1, end, 1, 0, 0, 1, 0, 2), "a shift that the stream does not have");
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
 }
 GST_END_TEST;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The parser's index by itself (gst/nervindex.c): walks over streams whose networks are larger than its window, with
+ * The parser's index by itself (src/codec/index.c, walk.c): walks over streams whose networks are larger than its window, with
  * damage, lies about sizes and growing files; look-up in both directions.
  */
 #include "common.h"
@@ -75,12 +75,12 @@ static GstFlowReturn read_stream(gpointer user, guint64 at, guint size, GstBuffe
     return GST_FLOW_OK;
 }
 
-static void expect_entries(const GstNervIndex *index, const Stream *s, const guint *segments,
+static void expect_entries(const NervIndex *index, const Stream *s, const guint *segments,
                            const guint *frames, guint n)
 {
     fail_unless_equals_int(index->entries->len, n);
     for (guint i = 0; i < n; i++) {
-        const GstNervIndexEntry *e = &g_array_index(index->entries, GstNervIndexEntry, i);
+        const NervIndexEntry *e = &g_array_index(index->entries, NervIndexEntry, i);
         fail_unless_equals_uint64(e->offset, g_array_index(s->syncs, gsize, segments[i]));
         fail_unless_equals_uint64(e->time, frames[i] * FRAME);
     }
@@ -91,7 +91,7 @@ GST_START_TEST(test_walk)
 {
     static const guint segments[] = { 0, 1, 2 }, frames[] = { 0, 5, 45 };
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
     guint64 offset;
     GstClockTime time;
 
@@ -99,27 +99,27 @@ GST_START_TEST(test_walk)
     append_segment(&s, 0, 0, 5, 100);
     append_segment(&s, 1, 5, 40, 3000000);
     append_segment(&s, 2, 45, 3, 50000);
-    gst_nerv_index_init(&index);
+    nerv_index_init(&index);
     fail_unless_equals_int(gst_nerv_index_walk(&index, s.bytes->len, read_stream, &s), GST_FLOW_OK);
     fail_unless(index.complete);
     fail_unless_equals_uint64(index.end, 48 * FRAME);
     expect_entries(&index, &s, segments, frames, 3);
     fail_unless(s.pulled < 300000, "%u bytes were read", (guint)s.pulled);
 
-    fail_unless(gst_nerv_index_offset(&index, 0, &offset));
+    fail_unless(nerv_index_offset(&index, 0, &offset));
     fail_unless_equals_uint64(offset, 0);
-    fail_unless(gst_nerv_index_offset(&index, 45 * FRAME - 1, &offset));
+    fail_unless(nerv_index_offset(&index, 45 * FRAME - 1, &offset));
     fail_unless_equals_uint64(offset, g_array_index(s.syncs, gsize, 1));
-    fail_unless(gst_nerv_index_offset(&index, 45 * FRAME, &offset));
+    fail_unless(nerv_index_offset(&index, 45 * FRAME, &offset));
     fail_unless_equals_uint64(offset, g_array_index(s.syncs, gsize, 2));
-    fail_unless(gst_nerv_index_offset(&index, 1000 * FRAME, &offset));
+    fail_unless(nerv_index_offset(&index, 1000 * FRAME, &offset));
     fail_unless_equals_uint64(offset, g_array_index(s.syncs, gsize, 2));
 
-    fail_unless(gst_nerv_index_time(&index, g_array_index(s.syncs, gsize, 1) + 77777, &time));
+    fail_unless(nerv_index_time(&index, g_array_index(s.syncs, gsize, 1) + 77777, &time));
     fail_unless_equals_uint64(time, 5 * FRAME);
-    fail_unless(gst_nerv_index_time(&index, s.bytes->len, &time));
+    fail_unless(nerv_index_time(&index, s.bytes->len, &time));
     fail_unless_equals_uint64(time, 48 * FRAME);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
@@ -130,7 +130,7 @@ GST_START_TEST(test_keyframes)
     static const guint segments[] = { 0, 1 }, frames[] = { 0, 5 };
     const NervSequence seq = sequence(0, 0, 5);
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
 
     begin(&s);
     append_sync(&s, &seq, 100);
@@ -141,10 +141,10 @@ GST_START_TEST(test_keyframes)
     }
     append_segment(&s, 1, 5, 5, 40000);
     g_array_index(s.syncs, gsize, 1) -= 4 + 11;
-    gst_nerv_index_init(&index);
+    nerv_index_init(&index);
     fail_unless_equals_int(gst_nerv_index_walk(&index, s.bytes->len, read_stream, &s), GST_FLOW_OK);
     expect_entries(&index, &s, segments, frames, 2);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
@@ -154,7 +154,7 @@ GST_START_TEST(test_damage)
 {
     static const guint segments[] = { 0, 2, 4 }, frames[] = { 0, 10, 20 };
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
 
     begin(&s);
     append_segment(&s, 0, 0, 5, 40000);
@@ -165,12 +165,12 @@ GST_START_TEST(test_damage)
     s.bytes->data[g_array_index(s.syncs, gsize, 1) + 9] ^= 1;
     g_byte_array_remove_range(s.bytes, (guint)g_array_index(s.syncs, gsize, 3) + 20000, 100);
     g_array_index(s.syncs, gsize, 4) -= 100;
-    gst_nerv_index_init(&index);
+    nerv_index_init(&index);
     fail_unless_equals_int(gst_nerv_index_walk(&index, s.bytes->len, read_stream, &s), GST_FLOW_OK);
     fail_unless(index.complete);
     fail_unless_equals_uint64(index.end, 25 * FRAME);
     expect_entries(&index, &s, segments, frames, 3);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
@@ -179,28 +179,28 @@ GST_END_TEST;
 GST_START_TEST(test_shrinking)
 {
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
     guint whole;
 
     begin(&s);
     append_segment(&s, 0, 0, 5, 20000);
     append_segment(&s, 1, 5, 5, 20000);
     whole = s.bytes->len;
-    gst_nerv_index_init(&index);
+    nerv_index_init(&index);
     for (guint cut = 0; cut < 20100; cut += cut < 150 ? 1 : 997) {
         g_byte_array_set_size(s.bytes, whole - cut);
         fail_unless_equals_int(gst_nerv_index_walk(&index, whole, read_stream, &s), GST_FLOW_OK);
         fail_unless(index.entries->len >= 1);
         fail_unless(index.end >= 5 * FRAME && index.end <= 10 * FRAME);
     }
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
 
-static void walk(GstNervIndex *index, Stream *s)
+static void walk(NervIndex *index, Stream *s)
 {
-    gst_nerv_index_init(index);
+    nerv_index_init(index);
     fail_unless_equals_int(gst_nerv_index_walk(index, s->bytes->len, read_stream, s), GST_FLOW_OK);
     fail_unless(index->complete);
 }
@@ -210,7 +210,7 @@ GST_START_TEST(test_parts)
 {
     static const guint segments[] = { 0, 1, 2, 3, 4 }, frames[] = { 0, 5, 12, 16, 20 };
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
 
     begin(&s);
     append_segment(&s, 0, 0, 5, 20000);
@@ -222,7 +222,7 @@ GST_START_TEST(test_parts)
     expect_entries(&index, &s, segments, frames, 5);
     fail_unless_equals_int(index.parts->len, 3);
     fail_unless_equals_uint64(index.end, 24 * FRAME);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
@@ -235,7 +235,7 @@ GST_START_TEST(test_repeated_sync_point)
     for (guint other = 0; other < 2; other++) {
         const guint frames[] = { 0, 4 };
         Stream s;
-        GstNervIndex index;
+        NervIndex index;
 
         begin(&s);
         append_sync(&s, &seq, 100);
@@ -248,7 +248,7 @@ GST_START_TEST(test_repeated_sync_point)
         walk(&index, &s);
         expect_entries(&index, &s, segments, frames, 1 + other);
         fail_unless_equals_uint64(index.end, (other ? 10 : 6) * FRAME);
-        gst_nerv_index_clear(&index);
+        nerv_index_clear(&index);
         end(&s);
     }
 }
@@ -259,14 +259,14 @@ GST_START_TEST(test_gap_is_no_part)
 {
     static const guint segments[] = { 0, 1 }, frames[] = { 0, 50 };
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
     begin(&s);
     append_segment(&s, 0, 0, 5, 100);
     append_segment(&s, 7, 50, 5, 100);
     walk(&index, &s);
     expect_entries(&index, &s, segments, frames, 2);
     fail_unless_equals_int(index.parts->len, 0);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
@@ -275,7 +275,7 @@ GST_END_TEST;
 GST_START_TEST(test_absurd_times)
 {
     Stream s;
-    GstNervIndex index;
+    NervIndex index;
     GstClockTime last = 0;
     begin(&s);
     for (guint i = 0; i < 6; i++) {
@@ -287,12 +287,12 @@ GST_START_TEST(test_absurd_times)
     }
     walk(&index, &s);
     for (guint i = 0; i < index.entries->len; i++) {
-        const GstClockTime time = g_array_index(index.entries, GstNervIndexEntry, i).time;
+        const GstClockTime time = g_array_index(index.entries, NervIndexEntry, i).time;
         fail_unless(time >= last && time <= G_MAXINT64);
         last = time;
     }
     fail_unless(index.entries->len >= 2);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
     end(&s);
 }
 GST_END_TEST;
@@ -302,47 +302,47 @@ GST_START_TEST(test_unit_again)
 {
     const NervSequence seq = sequence(0, 0, 1);
     const NervFrameHeader frame = { 0, 0, 0 };
-    GstNervIndexUnit unit = { 0, 100, TRUE, 50, &seq, &frame };
-    GstNervIndex index;
+    NervIndexUnit unit = { 0, 100, TRUE, 50, &seq, &frame };
+    NervIndex index;
     GstClockTime pts, duration;
-    gboolean added;
+    bool added;
 
-    gst_nerv_index_init(&index);
+    nerv_index_init(&index);
     for (guint round = 0; round < 2; round++) {
         for (guint i = 0; i < 3; i++) {
             unit.offset = 100 * i;
             unit.end = 100 * i + 100;
-            gst_nerv_index_unit(&index, &unit, &pts, &duration, &added);
+            nerv_index_unit(&index, &unit, &pts, &duration, &added);
             fail_unless_equals_uint64(pts, i * FRAME);
             fail_unless_equals_uint64(duration, FRAME);
             fail_unless_equals_int(added, round == 0);
         }
     }
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
 }
 GST_END_TEST;
 
 /* What is added by hand stays sorted; behind the last entry nothing is known. */
 GST_START_TEST(test_add)
 {
-    GstNervIndex index;
+    NervIndex index;
     GstClockTime time;
     guint64 offset;
 
-    gst_nerv_index_init(&index);
-    fail_if(gst_nerv_index_offset(&index, 5, &offset));
-    fail_if(gst_nerv_index_time(&index, 5, &time));
-    fail_unless(gst_nerv_index_add(&index, 0, 0));
-    fail_unless(gst_nerv_index_add(&index, 1000, 400));
-    fail_if(gst_nerv_index_add(&index, 1000, 400), "the same again");
-    fail_if(gst_nerv_index_add(&index, 500, 800), "goes back in bytes");
-    fail_if(gst_nerv_index_add(&index, 2000, 300), "goes back in time");
-    fail_unless(gst_nerv_index_time(&index, 999, &time));
+    nerv_index_init(&index);
+    fail_if(nerv_index_offset(&index, 5, &offset));
+    fail_if(nerv_index_time(&index, 5, &time));
+    fail_unless(nerv_index_add(&index, 0, 0));
+    fail_unless(nerv_index_add(&index, 1000, 400));
+    fail_if(nerv_index_add(&index, 1000, 400), "the same again");
+    fail_if(nerv_index_add(&index, 500, 800), "goes back in bytes");
+    fail_if(nerv_index_add(&index, 2000, 300), "goes back in time");
+    fail_unless(nerv_index_time(&index, 999, &time));
     fail_unless_equals_uint64(time, 0);
-    fail_unless(gst_nerv_index_time(&index, 1000, &time));
+    fail_unless(nerv_index_time(&index, 1000, &time));
     fail_unless_equals_uint64(time, 400);
-    fail_if(gst_nerv_index_time(&index, 1001, &time));
-    gst_nerv_index_clear(&index);
+    fail_if(nerv_index_time(&index, 1001, &time));
+    nerv_index_clear(&index);
 }
 GST_END_TEST;
 

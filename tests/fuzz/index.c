@@ -8,7 +8,9 @@
 
 #include "fuzz.h"
 #include "gst.h"
-#include "nervtrailer.h"
+#include "codec/trailer.h"
+#include "nervindex.h"
+#include "nervtags.h"
 
 #define MOST_READ 64 /* times the file's size */
 
@@ -35,51 +37,51 @@ static GstFlowReturn pull(gpointer user, guint64 offset, guint size, GstBuffer *
     return GST_FLOW_OK;
 }
 
-static void check_index(const GstNervIndex *index, size_t size)
+static void check_index(const NervIndex *index, size_t size)
 {
     for (guint i = 0; i < index->entries->len; i++) {
-        const GstNervIndexEntry *e = &g_array_index(index->entries, GstNervIndexEntry, i);
+        const NervIndexEntry *e = &g_array_index(index->entries, NervIndexEntry, i);
         require(e->offset < size);
         require(i == 0 || (e->offset > e[-1].offset && e->time > e[-1].time));
     }
     for (guint i = 0; i < index->parts->len; i++) {
-        const GstNervIndexPart *p = &g_array_index(index->parts, GstNervIndexPart, i);
+        const NervIndexPart *p = &g_array_index(index->parts, NervIndexPart, i);
         require(p->offset < size && (i == 0 || p->offset > p[-1].offset));
     }
 }
 
 /* What was read, written behind the same bytes and read again. */
-static void again(const GstNervIndex *index, const File *f)
+static void again(const NervIndex *index, const File *f)
 {
-    GstNervIndex other;
+    NervIndex other;
     GstFlowReturn ret;
-    GBytes *unit = gst_nerv_trailer_write(index);
+    GBytes *unit = nerv_trailer_write(index);
     if (!unit)
         return;
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     g_byte_array_append(bytes, f->data, (guint)f->size);
     g_byte_array_append(bytes, g_bytes_get_data(unit, NULL), (guint)g_bytes_get_size(unit));
     File file = { bytes->data, bytes->len, 0 };
-    gst_nerv_index_init(&other);
+    nerv_index_init(&other);
     if (index->complete && index->noted == f->size &&
-        gst_nerv_trailer_read(&other, bytes->len, pull, &file, &ret)) {
+        gst_nerv_index_read(&other, bytes->len, pull, &file, &ret)) {
         require(other.entries->len == index->entries->len && other.end == index->end);
         for (guint i = 0; i < other.entries->len; i++)
-            require(!memcmp(&g_array_index(other.entries, GstNervIndexEntry, i),
-                            &g_array_index(index->entries, GstNervIndexEntry, i), sizeof(GstNervIndexEntry)));
+            require(!memcmp(&g_array_index(other.entries, NervIndexEntry, i),
+                            &g_array_index(index->entries, NervIndexEntry, i), sizeof(NervIndexEntry)));
         fuzz_n_accepted++;
     }
-    gst_nerv_index_clear(&other);
+    nerv_index_clear(&other);
     g_bytes_unref(unit);
 }
 
 static void look_for_index(const uint8_t *data, size_t size)
 {
     File f = { data, size, 0 };
-    GstNervIndex index;
+    NervIndex index;
     GstFlowReturn ret;
-    gst_nerv_index_init(&index);
-    if (gst_nerv_trailer_read(&index, size, pull, &f, &ret)) {
+    nerv_index_init(&index);
+    if (gst_nerv_index_read(&index, size, pull, &f, &ret)) {
         check_index(&index, size);
         fuzz_n_accepted++;
     } else {
@@ -93,7 +95,7 @@ static void look_for_index(const uint8_t *data, size_t size)
     GstTagList *tags = gst_nerv_tags_read(data, size);
     if (tags)
         gst_tag_list_unref(tags);
-    gst_nerv_index_clear(&index);
+    nerv_index_clear(&index);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

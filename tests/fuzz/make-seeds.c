@@ -13,7 +13,9 @@
 #include "codec/keyframe.h"
 #include "codec/quant.h"
 #include "codec/tensors.h"
+#include "codec/trailer.h"
 #include "codec/units.h"
+#include "codec/walk.h"
 #include "codec/weights.h"
 
 #define TINY  "{'stem': <2>, 'base-channels': <1>, 'widths': <[2,1]>, 'strides': <[2,4]>, 'pe-levels': <3>}"
@@ -526,6 +528,57 @@ static void residual_seeds(void)
 }
 
 /* Four segments in the ways that the targets know: see their read_plan(). */
+/* A file's index behind its bytes. */
+static void append_index(GByteArray *a)
+{
+    NervMemory memory = { a->data, a->len };
+    NervIndex index;
+    nerv_index_init(&index);
+    if (!nerv_walk(&index, a->len, nerv_memory_read, &memory))
+        g_error("no index");
+    GBytes *unit = nerv_trailer_write(&index);
+    gsize size;
+    const uint8_t *data = g_bytes_get_data(unit, &size);
+    g_byte_array_append(a, data, (guint)size);
+    g_bytes_unref(unit);
+    nerv_index_clear(&index);
+}
+
+/* Files with an index: of several segments, of two streams, of residuals, and of clips with keyframes. */
+static void reader_seeds(void)
+{
+    static const char *const networks[] = { TINY, CLIPS, GRIDS };
+    GByteArray *a = g_byte_array_new();
+    for (uint32_t k = 0; k < G_N_ELEMENTS(networks); k++) {
+        g_byte_array_set_size(a, 0);
+        uint32_t crc = 0;
+        for (uint32_t i = 0; i < 3; i++) {
+            crc = append_segment(a, networks[k], k == 0 ? 4 : STEPS, i, 2, 25, k == 2 ? crc : 0);
+            for (uint32_t f = 0; k == 1 && f < 2; f++) {
+                GByteArray *picture = code_picture(2 * i + f);
+                append_picture_unit(a, i, f, picture->data, picture->len);
+                g_byte_array_unref(picture);
+            }
+            append_frame(a, i, 0, 0);
+            append_frame(a, i, 1, 0);
+        }
+        save("reader", k == 0 ? "ok-plain" : k == 1 ? "ok-clips-plain" : "ok-residual", a);
+        append_index(a);
+        save("reader", k == 0 ? "ok-index" : k == 1 ? "ok-clips" : "ok-residual-index", a);
+        if (k > 0)
+            continue;
+        const guint len = a->len;
+        g_autofree uint8_t *once = g_memdup2(a->data, len);
+        g_byte_array_append(a, once, len);
+        save("reader", "ok-two", a);
+        a->data[60] ^= 0xff;
+        save("reader", "damaged", a);
+        g_byte_array_set_size(a, len - 30);
+        save("reader", "cut", a);
+    }
+    g_byte_array_unref(a);
+}
+
 static void parse_seeds(void)
 {
     static const struct {
@@ -633,6 +686,7 @@ static void stream_seeds(void)
     append_keyframe_unit(a, 0, 16, "a third");
     append_frame(a, 0, 1, 0);
     save("decoder", "ok-keyframes", a);
+    save("reader", "ok-keyframes", a);
     save("units", "ok-keyframes", a);
     save_parse("ok-keyframes", a);
     g_byte_array_set_size(a, 0);
@@ -674,6 +728,7 @@ int main(int argc, char **argv)
     config_seeds();
     stream_seeds();
     parse_seeds();
+    reader_seeds();
     residual_seeds();
     delta_seeds();
     keyframe_seeds();

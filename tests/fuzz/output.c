@@ -8,7 +8,7 @@
 
 #include "gst.h"
 #include "nervparse.h"
-#include "nervtrailer.h"
+#include "codec/trailer.h"
 #include "nervvideo.h"
 #include "output.h"
 
@@ -235,5 +235,5 @@ GstEvent *fuzz_seek_event(uint8_t flags, uint8_t how, uint64_t start, uint64_t s
 bool fuzz_output_whole(const FuzzOutput *out)
 {
     return out->n_units > 0 && out->n_errors == 0 &&
-           out->n_bytes + gst_nerv_trailer_bytes(out->data + out->end, out->size - out->end) == out->size;
+           out->n_bytes + nerv_trailer_bytes(out->data + out->end, out->size - out->end) == out->size;
 }

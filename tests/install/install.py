@@ -13,7 +13,7 @@ from expect import check, finish
 
 BUILD, SOURCE = sys.argv[1:3]
 MESON = sys.argv[3:]
-TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-export", "nerv-import", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
+TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-export", "nerv-import", "nerv-loader", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
 
 
 def run(*command, env=None, status=0, cwd=None):
@@ -90,10 +90,23 @@ def library_works(root, env, stream, directory):
         run(os.environ.get("CC", "cc"), "-fsyntax-only", "-Wall", "-Werror", alone, *[flag for flag in flags if flag.startswith("-I")])
 
 
+def package_works(root, env, stream):
+    """The Python package, with the library beside it; by an interpreter that has numpy, if there is one."""
+    python = "/usr/bin/python3"
+    package = one(root, "nerv/reader.py")
+    if not os.path.exists(python) or subprocess.run([python, "-c", "import numpy"], capture_output=True, check=False).returncode != 0:
+        return
+    env = dict(env, PYTHONPATH=os.path.dirname(os.path.dirname(package)), NERV_LIBRARY=one(root, "libnerv.so.*.*.*"), PYTHONDONTWRITEBYTECODE="1")
+    program = "import nerv, sys; r = nerv.Reader(sys.argv[1]); print(r.shape, r.clips([1, 0], 3).mean() > 10, nerv.__file__)"
+    text = run(python, "-c", program, stream, env=env, cwd="/")
+    check(text.startswith("(5, 48, 64, 3) True " + os.path.dirname(package)), f"another package: {text}")
+
+
 with tempfile.TemporaryDirectory() as d:
     tree = os.path.join(d, "tree")
     run(*MESON, "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", tree)
     environment, clip = plugin_works(tree, d)
     tools_work(tree, environment, clip)
     library_works(tree, environment, clip, d)
+    package_works(tree, environment, clip)
 finish()

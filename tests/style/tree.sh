@@ -24,7 +24,7 @@ words='\b(TO''DO|FIX''ME|XX''X|HA''CK)\b|not impl''emented'
 # shellcheck disable=SC2086
 {
     grep -L 'SPDX-License-Identifier: LGPL-2.1-or-later' $code tools/demo tools/test tools/setup tools/format tools/fuzz tools/nerv-encode \
-        tools/nerv-import tools/nerv-export tools/gst-indent | offend 'no SPDX line'
+        tools/nerv-import tools/nerv-export tools/nerv-loader tools/nerv-actions tools/gst-indent | offend 'no SPDX line'
     grep -nE "$words" $code | offend 'unfinished work'
     grep -nE '\b(printf|puts|abort|exit|g_error|assert|g_assert[a-z_]*|system)[[:space:]]*\(' $libraries |
         offend 'a library must not print, abort, exit or assert'
