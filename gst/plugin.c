@@ -10,6 +10,7 @@
 #include "nervdenoise.h"
 #include "nervenc.h"
 #include "nervfilemux.h"
+#include "nervinpaint.h"
 #include "nervmux.h"
 #include "nervparse.h"
 #include "nervtypefind.h"
@@ -26,6 +27,7 @@ plugin_init (GstPlugin * plugin)
   ret |= GST_ELEMENT_REGISTER (nervenc, plugin);
   ret |= GST_ELEMENT_REGISTER (nervdec, plugin);
   ret |= GST_ELEMENT_REGISTER (nervdenoise, plugin);
+  ret |= GST_ELEMENT_REGISTER (nervinpaint, plugin);
   ret |= GST_ELEMENT_REGISTER (nervparse, plugin);
   ret |= GST_ELEMENT_REGISTER (nervfilemux, plugin);
   ret |= GST_ELEMENT_REGISTER (nervmp4mux, plugin);

@@ -20,7 +20,7 @@ typedef struct {
     char *label, *properties;
 } Point;
 
-static char *opt_device = "cpu", *opt_size, *opt_json, **opt_clips;
+static char *opt_device = "cpu", *opt_size, *opt_json, *opt_ffmpeg = "ffmpeg", **opt_clips;
 static int opt_frames, opt_threads;
 static GArray *opt_nerv;  /* of Point */
 static const char *label; /* NULL: the model's */
@@ -59,6 +59,8 @@ static const GOptionEntry options[] = {
     { "size", 0, 0, G_OPTION_ARG_STRING, &opt_size, "Scale clips to it (default: as they are)", "WxH" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "Of fits and evaluation (default cpu)", "D" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
+    { "ffmpeg", 0, 0, G_OPTION_ARG_FILENAME, &opt_ffmpeg,
+      "The program, for its minterpolate (default: ffmpeg, left out if it is not there)", "FILE" },
     { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write the results and the machine there", "FILE" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_clips, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -70,7 +72,7 @@ enum { DONE, FAILED, WRONG_ARGUMENTS };
 typedef struct {
     int32_t width, height; /* 0: the clip's */
     NervBackend *be;
-    char *file;
+    char *file, *directory;
     Json json;
 } Run;
 
@@ -142,7 +144,8 @@ static bool measure_point(Run *run, const Between *b, const Point *point, GError
 
 static bool measure_clip(Run *run, const Between *b, GError **error)
 {
-    BetweenQuality blend;
+    g_autofree char *program = g_find_program_in_path(opt_ffmpeg);
+    BetweenQuality blend, moved;
     if (!between_blend(b, &blend, error))
         return false;
     Json *j = &run->json;
@@ -152,10 +155,16 @@ static bool measure_clip(Run *run, const Between *b, GError **error)
     json_integer(j, "fitted_frames", b->frames->len);
     json_integer(j, "held_out_frames", b->n_asked);
     json_quality(j, "blend_of_neighbours", &blend);
+    if (program && !between_minterpolate(b, program, run->directory, &moved, error))
+        return false;
+    if (program)
+        json_quality(j, "minterpolate", &moved);
     json_open(j, "networks", '[');
     g_print("%s: %u frames fitted, %u held out\n%-16s %10s %9s %9s %9s %9s\n", b->clip->name, b->frames->len,
             b->n_asked, "", "bytes", "encode s", "fitted", "half-way", "blended");
     g_print("%-16s %10s %9s %9s %9s %9.2f\n", "the clip's own", "", "", "", "", blend.psnr);
+    if (program)
+        g_print("%-16s %10s %9s %9s %9.2f\n", "ffmpeg's", "", "", "", moved.psnr);
     bool ok = true;
     for (guint i = 0; ok && i < opt_nerv->len; i++)
         ok = measure_point(run, b, &g_array_index(opt_nerv, Point, i), error);
@@ -209,6 +218,7 @@ static bool run_all(Run *run, GError **error)
         return false;
     g_autofree char *file = g_build_filename(directory, "point.nerv", NULL);
     run->file = file;
+    run->directory = directory;
     run->be = nerv_backend_open(opt_device, (uint32_t)opt_threads, error);
     const bool ok = run->be && measure_all(run, error);
     nerv_backend_free(run->be);

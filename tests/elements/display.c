@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * playbin shows a .nerv file in a window: the screen is read back and must have the decoded picture on it. Runs under Xvfb
+ * playbin shows a .nerv file in a window of ximagesink and of glimagesink: the screen is read back and must have the decoded picture on it. Runs under Xvfb
  * (display.sh); skipped (77) without a display or without ximagesink and ximagesrc. The same by vulkansink, which takes the images of a Vulkan device.
  */
 #include <glib/gstdio.h>
@@ -21,6 +21,18 @@ static void connect(GstElement *pipeline, gpointer screen)
     gst_object_unref(sink);
 }
 
+static bool have(const char *name)
+{
+    GstElementFactory *factory = gst_element_factory_find(name);
+    const bool found = factory != NULL;
+    g_clear_object(&factory);
+    return found;
+}
+
+/* Sinks that negotiate for themselves. What is drawn by OpenGL may come a little after it was handed over. */
+static const char *const sinks[] = { "ximagesink", "glimagesink" };
+#define TRIES 20
+
 /* The upper left corner of the screen, as large as a picture. */
 static GstBuffer *grab(const GstVideoInfo *info)
 {
@@ -40,11 +52,13 @@ static GstBuffer *grab(const GstVideoInfo *info)
 
 GST_START_TEST(test_playbin)
 {
+    if (!have(sinks[__i__]))
+        return;
     GBytes *stream = make_stream(3, 3, NULL);
     GPtrArray *reference = decode(stream);
     char *path = write_temp(stream), *uri = gst_filename_to_uri(path, NULL);
     GstElement *playbin = gst_element_factory_make("playbin", NULL);
-    GstElement *sink = gst_element_factory_make("ximagesink", NULL);
+    GstElement *sink = gst_element_factory_make(sinks[__i__], NULL);
     GstVideoInfo info;
     GstBuffer *screen;
     double error;
@@ -54,10 +68,15 @@ GST_START_TEST(test_playbin)
     gst_element_set_state(playbin, GST_STATE_PAUSED);
     fail_unless_equals_int(gst_element_get_state(playbin, NULL, NULL, 30 * GST_SECOND),
                            GST_STATE_CHANGE_SUCCESS);
-    screen = grab(&info);
-    error = picture_error(&info, screen, g_ptr_array_index(reference, 0));
-    fail_unless(error < .02, "the screen does not show the first frame: error %.3f", error);
-    gst_buffer_unref(screen);
+    error = 1.;
+    for (int i = 0; i < TRIES && error >= .02; i++) {
+        if (i > 0)
+            g_usleep(100000);
+        screen = grab(&info);
+        error = picture_error(&info, screen, g_ptr_array_index(reference, 0));
+        gst_buffer_unref(screen);
+    }
+    fail_unless(error < .02, "%s: the screen does not show the first frame: error %.3f", sinks[__i__], error);
     gst_element_set_state(playbin, GST_STATE_NULL);
     gst_object_unref(playbin);
     g_unlink(path);
@@ -113,14 +132,6 @@ GST_START_TEST(test_vulkansink)
 }
 GST_END_TEST;
 
-static bool have(const char *name)
-{
-    GstElementFactory *factory = gst_element_factory_find(name);
-    const bool found = factory != NULL;
-    g_clear_object(&factory);
-    return found;
-}
-
 /* Whether nervdec knows images, and there is a device: told by a process of its own, which drivers want. */
 static bool have_vulkan(void)
 {
@@ -158,7 +169,7 @@ static Suite *display_suite(void)
     TCase *tc = tcase_create("display");
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
-    tcase_add_test(tc, test_playbin);
+    tcase_add_loop_test(tc, test_playbin, 0, G_N_ELEMENTS(sinks));
     if (have_vulkan())
         tcase_add_test(tc, test_vulkansink);
     return s;

@@ -225,6 +225,108 @@ GST_START_TEST(test_wrong_location)
 }
 GST_END_TEST
 
+/* --- nervinpaint --- */
+
+/* What is known stays bit by bit, what is hidden is filled in; with times or without. */
+GST_START_TEST(test_inpaint)
+{
+    const gboolean timed = __i__ == 0;
+    GstHarness *h = gst_harness_new_parse("nervinpaint device=cpu segment-frames=8 encoder::epochs=40");
+    double sum = 0., n = 0.;
+    gst_harness_set_src_caps_str(h, "video/x-raw,format=RGBA,width=48,height=32,framerate=25/1");
+    for (guint i = 0; i < FRAMES; i++) {
+        GstBuffer *buffer = frame_new(i, 255, TRUE);
+        if (!timed)
+            GST_BUFFER_PTS(buffer) = GST_BUFFER_DURATION(buffer) = GST_CLOCK_TIME_NONE;
+        fail_unless_equals_int(gst_harness_push(h, buffer), GST_FLOW_OK);
+    }
+    fail_unless(gst_harness_push_event(h, gst_event_new_eos()));
+    for (guint i = 0; i < FRAMES; i++) {
+        GstBuffer *buffer = gst_harness_pull(h);
+        GstMapInfo map;
+        gst_buffer_map(buffer, &map, GST_MAP_READ);
+        for (gint y = 0; y < HEIGHT; y++)
+            for (gint x = 0; x < WIDTH; x++)
+                for (gint c = 0; c < 3; c++) {
+                    const gint d = map.data[4 * (y * WIDTH + x) + c] - texture(x, y, i, c);
+                    if (!is_hidden(x, y, i))
+                        fail_unless(d == 0, "frame %u, %d, %d: what is known has changed by %d", i, x, y, d);
+                    else
+                        sum += d * d, n++;
+                }
+        gst_buffer_unmap(buffer, &map);
+        gst_buffer_unref(buffer);
+    }
+    fail_unless(gst_harness_try_pull(h) == NULL);
+    GstCaps *caps = gst_pad_get_current_caps(h->sinkpad);
+    fail_unless_equals_string(gst_structure_get_string(gst_caps_get_structure(caps, 0), "format"), "RGBx");
+    gst_caps_unref(caps);
+    g_print("nervinpaint: %.1f squared\n", sum / n);
+    fail_unless(sum / n < 600.);
+    gst_harness_teardown(h);
+}
+GST_END_TEST
+
+/* The same of planes, by a picture of a mask: what is light in it is another picture, what is dark the same. */
+GST_START_TEST(test_inpaint_planes)
+{
+    static const char *const formats[] = { "I420", "NV12" };
+    char *still = make_mask(1, "pngenc", ".png");
+    char *text = g_strdup_printf(
+        "videotestsrc pattern=zone-plate kx2=20 ky2=20 kt=3 num-buffers=6 ! "
+        "video/x-raw,format=%s,width=48,height=32,framerate=25/1 ! "
+        "tee name=t ! queue ! "
+        "nervinpaint device=cpu mask-location=%s encoder::epochs=4 ! fakesink name=sink t. ! queue ! "
+        "fakesink name=other signal-handoffs=true",
+        formats[__i__], still);
+    GPtrArray *frames = new_frames();
+    RunResult r;
+    GstVideoInfo info;
+    guint same = 0, differ = 0;
+    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
+    fail_unless(r.eos, "%s", r.error ? r.error->message : "");
+    run_result_clear(&r);
+    g_free(text);
+    text = g_strdup_printf("videotestsrc pattern=zone-plate kx2=20 ky2=20 kt=3 num-buffers=6 ! "
+                           "video/x-raw,format=%s,width=48,height=32,framerate=25/1 ! fakesink name=sink",
+                           formats[__i__]);
+    GPtrArray *want = new_frames();
+    run_pipeline(text, 60, collect_frames, NULL, want, &r);
+    run_result_clear(&r);
+    fail_unless_equals_int(frames->len, want->len);
+    video_info(&info, gst_video_format_from_string(formats[__i__]), WIDTH, HEIGHT, 25, 1);
+    for (guint i = 0; i < frames->len; i++) {
+        GstVideoFrame a, b;
+        fail_unless(gst_video_frame_map(&a, &info, g_ptr_array_index(frames, i), GST_MAP_READ));
+        fail_unless(gst_video_frame_map(&b, &info, g_ptr_array_index(want, i), GST_MAP_READ));
+        for (gint y = 0; y < HEIGHT; y++)
+            for (gint x = 0; x < WIDTH; x++)
+                for (guint c = 0; c < 3; c++) {
+                    const gint shift = c > 0, at_x = x >> shift, at_y = y >> shift;
+                    const guint8 *p = (const guint8 *)GST_VIDEO_FRAME_COMP_DATA(&a, c) +
+                                      at_y * GST_VIDEO_FRAME_COMP_STRIDE(&a, c) +
+                                      at_x * GST_VIDEO_FRAME_COMP_PSTRIDE(&a, c);
+                    const guint8 *q = (const guint8 *)GST_VIDEO_FRAME_COMP_DATA(&b, c) +
+                                      at_y * GST_VIDEO_FRAME_COMP_STRIDE(&b, c) +
+                                      at_x * GST_VIDEO_FRAME_COMP_PSTRIDE(&b, c);
+                    if (!is_hidden(x, y, 0))
+                        fail_unless(*p == *q, "frame %u, component %u, %d, %d: %d in place of %d", i, c, x, y,
+                                    *p, *q);
+                    else
+                        *(*p == *q ? &same : &differ) += 1;
+                }
+        gst_video_frame_unmap(&a);
+        gst_video_frame_unmap(&b);
+    }
+    fail_unless(differ > same, "what is hidden is to be seen: %u samples are the same", same);
+    g_ptr_array_unref(frames);
+    g_ptr_array_unref(want);
+    g_unlink(still);
+    g_free(still);
+    g_free(text);
+}
+GST_END_TEST
+
 /* --- nervdenoise --- */
 
 static double squared(GstBuffer *a, guint n)
@@ -332,6 +434,8 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, test_alpha_formats, 0, 3);
     tcase_add_test(tc, test_location);
     tcase_add_test(tc, test_wrong_location);
+    tcase_add_loop_test(tc, test_inpaint, 0, 2);
+    tcase_add_loop_test(tc, test_inpaint_planes, 0, 2);
     tcase_add_test(tc, test_denoise);
     tcase_add_test(tc, test_denoise_properties);
     return gst_check_run_suite(s, "holes", __FILE__);

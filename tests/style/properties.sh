@@ -26,7 +26,7 @@ written() {
 }
 
 status=0
-for element in nervenc nervdec nervdenoise nervparse nervfilemux nervmp4mux nervmkvmux; do
+for element in nervenc nervdec nervdenoise nervinpaint nervparse nervfilemux nervmp4mux nervmkvmux; do
     inspected "$element" >"$work/inspected"
     written "$element" >"$work/written"
     if [ "$element" != nervparse ] && [ "$element" != nervfilemux ] && [ ! -s "$work/inspected" ]; then

@@ -3,6 +3,7 @@
  * Held-out frames, see between.h. The stream's networks are evaluated here and not by nervdec, which is never asked for a time between
  * frames.
  */
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "between.h"
@@ -156,6 +157,74 @@ bool between_blend(const Between *b, BetweenQuality *out, GError **error)
     }
     *out = quality_of(&sum);
     return true;
+}
+
+/* --- ffmpeg's interpolation --- */
+
+/* Behind the last frame, which it ends two pictures before. */
+#define MORE_FRAMES 2
+
+static bool write_fitted(const Between *b, const char *file, GError **error)
+{
+    const size_t bytes = picture_bytes(b->clip);
+    const guint n = b->frames->len;
+    g_autofree uint8_t *all = g_malloc(bytes * (n + MORE_FRAMES));
+    for (guint i = 0; i < n + MORE_FRAMES; i++)
+        if (!copy_picture(b->clip, 2 * MIN(i, n - 1), all + i * bytes, error))
+            return false;
+    return g_file_set_contents(file, (const char *)all, (gssize)(bytes * (n + MORE_FRAMES)), error);
+}
+
+static bool run_ffmpeg(const Between *b, const char *program, const char *in, const char *out, GError **error)
+{
+    g_autofree char *size = g_strdup_printf("%dx%d", GST_VIDEO_INFO_WIDTH(&b->clip->rgb.info),
+                                            GST_VIDEO_INFO_HEIGHT(&b->clip->rgb.info));
+    /* its planes are Y'CbCr's; frames are a second apart, since only their order counts */
+    const char *filter = "format=yuv444p,minterpolate=fps=2:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1";
+    const char *argv[] = { program, "-v",       "error",    "-y",    "-f", "rawvideo", "-pix_fmt", "rgb24",
+                           "-s",    size,       "-r",       "1",     "-i", in,         "-vf",      filter,
+                           "-f",    "rawvideo", "-pix_fmt", "rgb24", out,  NULL };
+    int status;
+    return g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
+                        error) &&
+           g_spawn_check_wait_status(status, error);
+}
+
+/* Picture 2 i + 1 of what came out lies between frames i and i + 1. */
+static bool compare_halves(const Between *b, const char *file, BetweenQuality *out, GError **error)
+{
+    const size_t bytes = picture_bytes(b->clip);
+    g_autoptr(GMappedFile) map = g_mapped_file_new(file, FALSE, error);
+    g_autofree uint8_t *middle = g_malloc(bytes);
+    Sum sum = { 0 };
+    if (!map)
+        return false;
+    const uint8_t *pictures = (const uint8_t *)g_mapped_file_get_contents(map);
+    if (g_mapped_file_get_length(map) < bytes * (2 * b->frames->len - 1)) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_DATA, "ffmpeg's minterpolate gave too few pictures");
+        return false;
+    }
+    for (guint i = 0; i < b->frames->len; i++) {
+        if (!b->is_asked[i])
+            continue;
+        if (!copy_picture(b->clip, 2 * i + 1, middle, error))
+            return false;
+        add(&sum, distance(b->clip, pictures + (2 * i + 1) * bytes, middle));
+    }
+    *out = quality_of(&sum);
+    return true;
+}
+
+bool between_minterpolate(const Between *b, const char *program, const char *folder, BetweenQuality *out,
+                          GError **error)
+{
+    g_autofree char *from = g_build_filename(folder, "fitted.rgb", NULL),
+                    *to = g_build_filename(folder, "between.rgb", NULL);
+    const bool ok = write_fitted(b, from, error) && run_ffmpeg(b, program, from, to, error) &&
+                    compare_halves(b, to, out, error);
+    g_unlink(from);
+    g_unlink(to);
+    return ok;
 }
 
 /* --- a stream's networks --- */

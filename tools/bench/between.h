@@ -31,6 +31,9 @@ bool between_init(Between *b, const RdClip *clip, GError **error);
 void between_clear(Between *b);
 /* The means of the clip's own frames before and behind. */
 bool between_blend(const Between *b, BetweenQuality *out, GError **error);
+/* What ffmpeg's minterpolate, at its best settings, makes of b->frames half-way between two. program: ffmpeg; folder: for what it reads and writes. */
+bool between_minterpolate(const Between *b, const char *program, const char *folder, BetweenQuality *out,
+                          GError **error);
 /* Of a stream of b->frames. */
 bool between_measure(const Between *b, NervBackend *be, const NervFile *file, BetweenResult *out,
                      GError **error);

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * nervinpaint fits a network to what is known of a video, and shows what it makes of the
+ * rest: nervenc and nervdec, and the input's known samples in front of what comes out.
+ * Frames are kept, each with its mask, from when they come in until their pictures go out.
+ */
+
+/**
+ * SECTION:element-nervinpaint
+ * @title: nervinpaint
+ *
+ * Fills in what is hidden in a video: a logo, a scratch, an object. What is hidden a
+ * picture or a video says (mask-location, light is hidden), or the input's alpha. All other
+ * samples stay as they are.
+ *
+ * The two elements inside are children, so that gst-launch-1.0 sets their
+ * properties as `encoder::model=dnerv` and `decoder::max-memory=...`.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! nervinpaint mask-location=logo.png ! videoconvert ! autovideosink
+ * ]|
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "nervinpaint.h"
+#include "nervmask.h"
+#include "nervoptions.h"
+#include "nervvideo.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_nerv_inpaint_debug);
+#define GST_CAT_DEFAULT gst_nerv_inpaint_debug
+
+enum
+{
+  PROP_MASK_LOCATION = 1,
+  PROP_SEGMENT_FRAMES,
+  PROP_MAX_SECONDS,
+  PROP_DEVICE,
+  PROP_THREADS,
+  PROP_STATS,
+};
+
+/* A frame that is on its way through the network. */
+typedef struct
+{
+  GstClockTime pts;
+  NervPixels layout;
+  guint8 *pixels;               /* in libnerv's canonical layout */
+  guint8 *known;                /* a byte for each pixel */
+} Kept;
+
+struct _GstNervInpaint
+{
+  GstBin parent;
+
+  GstElement *encoder, *decoder;        /* the bin's */
+  gchar *mask_location;         /* object lock */
+
+  GMutex lock;                  /* what follows: of two streaming threads, if there is a queue */
+  GQueue kept;                  /* of Kept, in the order of frames */
+  GstNervMask *mask;
+  GstVideoInfo input;
+  NervPixels layout;
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS ", "
+        "interlace-mode = (string) progressive; "
+        "video/x-raw, format = (string) " GST_NERV_ALPHA_FORMATS ", "
+        "width = (int) [ 16, 8192 ], height = (int) [ 16, 8192 ], "
+        "framerate = (fraction) [ 0/1, 2147483647/1 ], "
+        "interlace-mode = (string) progressive"));
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS));
+
+#define gst_nerv_inpaint_parent_class parent_class
+G_DEFINE_TYPE_WITH_CODE (GstNervInpaint, gst_nerv_inpaint, GST_TYPE_BIN,
+    GST_DEBUG_CATEGORY_INIT (gst_nerv_inpaint_debug, "nervinpaint", 0,
+        "what is hidden in video by neural networks"));
+GST_ELEMENT_REGISTER_DEFINE (nervinpaint, "nervinpaint", GST_RANK_NONE,
+    GST_TYPE_NERV_INPAINT);
+
+/* --- frames on their way -------------------------------------------------- */
+
+static void
+kept_free (gpointer data)
+{
+  Kept *kept = data;
+
+  g_free (kept->pixels);
+  g_free (kept->known);
+  g_free (kept);
+}
+
+static void
+forget (GstNervInpaint * self)
+{
+  g_mutex_lock (&self->lock);
+  g_queue_clear_full (&self->kept, kept_free);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Rows of planes between a frame in libnerv's layout and one elsewhere. */
+static void
+copy_rows (const Kept * kept, const NervFrame * frame)
+{
+  NervPlane planes[3];
+  gint i, y, n = nerv_pixels_planes (&kept->layout, planes);
+
+  for (i = 0; i < n; i++)
+    for (y = 0; y < planes[i].rows; y++)
+      memcpy (kept->pixels + planes[i].offset + (gsize) y * planes[i].stride,
+          frame->data[i] + (gssize) y * frame->stride[i], planes[i].row_bytes);
+}
+
+/* lock is held */
+static gboolean
+keep_frame (GstNervInpaint * self, GstBuffer * buffer, GError ** error)
+{
+  const gint width = GST_VIDEO_INFO_WIDTH (&self->input);
+  const gint height = GST_VIDEO_INFO_HEIGHT (&self->input);
+  GstVideoFrame vframe;
+  NervFrame frame;
+  const guint8 *known;
+  gint y, stride;
+  Kept *kept;
+
+  if (!self->mask)
+    return TRUE;
+  if (!gst_video_frame_map (&vframe, &self->input, buffer, GST_MAP_READ)) {
+    g_set_error (error, NERV_ERROR, NERV_ERROR_DATA, "a frame cannot be read");
+    return FALSE;
+  }
+  if (!gst_nerv_mask_next (self->mask, &vframe, &frame, &known, &stride, error)) {
+    gst_video_frame_unmap (&vframe);
+    return FALSE;
+  }
+  kept = g_new0 (Kept, 1);
+  kept->pts = GST_BUFFER_PTS (buffer);
+  kept->layout = self->layout;
+  kept->pixels = g_try_malloc (nerv_pixels_bytes (&self->layout));
+  kept->known = g_try_malloc ((gsize) width * height);
+  if (kept->pixels && kept->known) {
+    copy_rows (kept, &frame);
+    for (y = 0; y < height; y++)
+      memcpy (kept->known + (gsize) y * width, known + (gsize) y * stride,
+          width);
+    g_queue_push_tail (&self->kept, kept);
+  } else {
+    g_set_error (error, NERV_ERROR, NERV_ERROR_MEMORY,
+        "no memory for another frame");
+    kept_free (kept);
+    kept = NULL;
+  }
+  gst_video_frame_unmap (&vframe);
+  return kept != NULL;
+}
+
+/* The frame of that time, or the next one if frames have none; those before it have gone. lock is held. */
+static Kept *
+take_kept (GstNervInpaint * self, GstClockTime pts)
+{
+  Kept *kept;
+
+  while ((kept = g_queue_peek_head (&self->kept)) && kept->pts < pts)
+    kept_free (g_queue_pop_head (&self->kept));
+  return kept && (kept->pts == pts || !GST_CLOCK_TIME_IS_VALID (kept->pts))
+      ? g_queue_pop_head (&self->kept) : NULL;
+}
+
+/* Whether all luma samples of a sample of a plane are known. */
+static gboolean
+is_known (const Kept * kept, gint x, gint y, gboolean shared)
+{
+  const gint width = kept->layout.width, height = kept->layout.height;
+  gint i, j;
+
+  if (!shared)
+    return kept->known[(gsize) y * width + x] >= 128;
+  for (j = 2 * y; j < MIN (2 * y + 2, height); j++)
+    for (i = 2 * x; i < MIN (2 * x + 2, width); i++)
+      if (kept->known[(gsize) j * width + i] < 128)
+        return FALSE;
+  return TRUE;
+}
+
+/* The frame's known samples into its picture. */
+static void
+put_known (const Kept * kept, const NervFrame * frame)
+{
+  NervPlane planes[3];
+  gint i, x, y, n = nerv_pixels_planes (&kept->layout, planes);
+
+  for (i = 0; i < n; i++) {
+    const gint width = i ? (kept->layout.width + 1) / 2 : kept->layout.width;
+    const gint step = planes[i].row_bytes / width;
+
+    for (y = 0; y < planes[i].rows; y++) {
+      const guint8 *src = kept->pixels + planes[i].offset
+          + (gsize) y * planes[i].stride;
+      guint8 *dst = frame->data[i] + (gssize) y * frame->stride[i];
+
+      for (x = 0; x < width; x++)
+        if (is_known (kept, x, y, i > 0))
+          memcpy (dst + x * step, src + x * step, step);
+    }
+  }
+}
+
+/* --- pads ----------------------------------------------------------------- */
+
+static gboolean
+set_input (GstNervInpaint * self, const GstCaps * caps, GError ** error)
+{
+  gchar *location;
+  gboolean ok;
+
+  GST_OBJECT_LOCK (self);
+  location = g_strdup (self->mask_location);
+  GST_OBJECT_UNLOCK (self);
+  g_mutex_lock (&self->lock);
+  ok = gst_video_info_from_caps (&self->input, caps)
+      && gst_nerv_pixels_from_info (&self->input, &self->layout);
+  if (!ok)
+    g_set_error (error, NERV_ERROR, NERV_ERROR_INVALID,
+        "the video's format is not supported");
+  ok = ok && gst_nerv_mask_update (&self->mask, &self->input, location, error);
+  g_mutex_unlock (&self->lock);
+  g_free (location);
+  return ok;
+}
+
+static GstPadProbeReturn
+on_input (GstPad * pad, GstPadProbeInfo * info, gpointer user)
+{
+  GstNervInpaint *self = user;
+  GstEvent *event;
+  GstCaps *caps;
+  GError *error = NULL;
+  gboolean ok = TRUE;
+
+  if (GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_BUFFER) {
+    g_mutex_lock (&self->lock);
+    ok = keep_frame (self, GST_PAD_PROBE_INFO_BUFFER (info), &error);
+    g_mutex_unlock (&self->lock);
+  } else {
+    event = GST_PAD_PROBE_INFO_EVENT (info);
+    if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
+      forget (self);
+    if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
+      gst_event_parse_caps (event, &caps);
+      ok = set_input (self, caps, &error);
+    }
+  }
+  if (ok)
+    return GST_PAD_PROBE_OK;
+  GST_NERV_ELEMENT_ERROR (self, error, "looking at what is known");
+  g_clear_error (&error);
+  GST_PAD_PROBE_INFO_FLOW_RETURN (info) = GST_FLOW_ERROR;
+  return GST_PAD_PROBE_DROP;
+}
+
+/* What comes out has the layout of what goes in, so that samples can be taken over as
+ * they are: downstream's caps are those of it. (A capsfilter whose caps change would
+ * have all that is upstream negotiate once more.) */
+static GstPadProbeReturn
+on_query (GstPad * pad, GstPadProbeInfo * info, gpointer user)
+{
+  GstNervInpaint *self = user;
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  GstCaps *answer, *own;
+  GstVideoFormat format;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_CAPS
+      || !(GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_PULL))
+    return GST_PAD_PROBE_OK;
+  g_mutex_lock (&self->lock);
+  format = gst_nerv_format_to_gst (self->layout.format);
+  if (self->layout.width == 0)
+    format = GST_VIDEO_FORMAT_UNKNOWN;
+  g_mutex_unlock (&self->lock);
+  gst_query_parse_caps_result (query, &answer);
+  if (format == GST_VIDEO_FORMAT_UNKNOWN || !answer)
+    return GST_PAD_PROBE_OK;
+  own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
+      gst_video_format_to_string (format), NULL);
+  answer = gst_caps_intersect (answer, own);
+  gst_query_set_caps_result (query, answer);
+  gst_caps_unref (answer);
+  gst_caps_unref (own);
+  return GST_PAD_PROBE_OK;
+}
+
+static GstPadProbeReturn
+on_output (GstPad * pad, GstPadProbeInfo * info, gpointer user)
+{
+  GstNervInpaint *self = user;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstCaps *caps = gst_pad_get_current_caps (pad);
+  GstVideoInfo output;
+  GstVideoFrame vframe;
+  NervFrame frame;
+  Kept *kept;
+
+  g_mutex_lock (&self->lock);
+  kept = take_kept (self, GST_BUFFER_PTS (buffer));
+  g_mutex_unlock (&self->lock);
+  if (!kept || !caps || !gst_video_info_from_caps (&output, caps))
+    goto done;
+  buffer = gst_buffer_make_writable (buffer);
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  if (GST_VIDEO_INFO_WIDTH (&output) == kept->layout.width
+      && GST_VIDEO_INFO_HEIGHT (&output) == kept->layout.height
+      && GST_VIDEO_INFO_FORMAT (&output)
+      == gst_nerv_format_to_gst (kept->layout.format)
+      && gst_video_frame_map (&vframe, &output, buffer, GST_MAP_READWRITE)) {
+    gst_nerv_frame_from_gst (&vframe, &frame);
+    put_known (kept, &frame);
+    gst_video_frame_unmap (&vframe);
+  }
+
+done:
+  gst_clear_caps (&caps);
+  if (kept)
+    kept_free (kept);
+  return GST_PAD_PROBE_OK;
+}
+
+static GstStateChangeReturn
+gst_nerv_inpaint_change_state (GstElement * element, GstStateChange transition)
+{
+  GstNervInpaint *self = GST_NERV_INPAINT (element);
+  GstStateChangeReturn ret =
+      GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    forget (self);
+    g_mutex_lock (&self->lock);
+    g_clear_pointer (&self->mask, gst_nerv_mask_free);
+    g_mutex_unlock (&self->lock);
+  }
+  return ret;
+}
+
+/* --- properties ----------------------------------------------------------- */
+
+static void
+gst_nerv_inpaint_set_property (GObject * object, guint id,
+    const GValue * value, GParamSpec * pspec)
+{
+  GstNervInpaint *self = GST_NERV_INPAINT (object);
+
+  switch (id) {
+    case PROP_MASK_LOCATION:
+      GST_OBJECT_LOCK (self);
+      gst_nerv_set_string (&self->mask_location, value, NULL);
+      GST_OBJECT_UNLOCK (self);
+      /* fall through */
+    case PROP_SEGMENT_FRAMES:
+    case PROP_MAX_SECONDS:
+      if (self->encoder)
+        g_object_set_property (G_OBJECT (self->encoder), pspec->name, value);
+      break;
+    case PROP_DEVICE:
+    case PROP_THREADS:
+      if (self->encoder)
+        g_object_set_property (G_OBJECT (self->encoder), pspec->name, value);
+      if (self->decoder)
+        g_object_set_property (G_OBJECT (self->decoder), pspec->name, value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+gst_nerv_inpaint_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
+{
+  GstNervInpaint *self = GST_NERV_INPAINT (object);
+
+  if (self->encoder)
+    g_object_get_property (G_OBJECT (self->encoder), pspec->name, value);
+}
+
+static void
+gst_nerv_inpaint_finalize (GObject * object)
+{
+  GstNervInpaint *self = GST_NERV_INPAINT (object);
+
+  g_queue_clear_full (&self->kept, kept_free);
+  gst_nerv_mask_free (self->mask);
+  g_free (self->mask_location);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+add_ghost_pad (GstNervInpaint * self, GstElement * element, const gchar * name,
+    GstPadProbeType what, GstPadProbeCallback probe)
+{
+  GstPadTemplate *templ =
+      gst_element_class_get_pad_template (GST_ELEMENT_GET_CLASS (self), name);
+  GstPad *pad = gst_element_get_static_pad (element, name);
+  GstPad *ghost = gst_ghost_pad_new_from_template (name, pad, templ);
+
+  /* caps that do not say interlace-mode mean progressive */
+  GST_PAD_SET_ACCEPT_INTERSECT (ghost);
+  gst_pad_add_probe (pad, what, probe, self, NULL);
+  gst_element_add_pad (GST_ELEMENT (self), ghost);
+  gst_object_unref (pad);
+}
+
+static void
+gst_nerv_inpaint_init (GstNervInpaint * self)
+{
+  GstPad *decoded;
+
+  g_mutex_init (&self->lock);
+  g_queue_init (&self->kept);
+  self->encoder = gst_element_factory_make ("nervenc", "encoder");
+  self->decoder = gst_element_factory_make ("nervdec", "decoder");
+  if (!self->encoder || !self->decoder) {
+    /* they are of the same plugin: only where somebody unregistered them */
+    GST_ERROR_OBJECT (self, "nervenc and nervdec are not there");
+    gst_clear_object (&self->encoder);
+    gst_clear_object (&self->decoder);
+    return;
+  }
+  gst_util_set_object_arg (G_OBJECT (self->encoder), "tune", "psnr");
+  gst_util_set_object_arg (G_OBJECT (self->encoder), "warm-start", "none");
+  g_object_set (self->encoder, "quality", 70.0, NULL);
+  gst_bin_add_many (GST_BIN (self), self->encoder, self->decoder, NULL);
+  gst_element_link (self->encoder, self->decoder);
+  add_ghost_pad (self, self->encoder, "sink", GST_PAD_PROBE_TYPE_BUFFER
+      | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
+      on_input);
+  add_ghost_pad (self, self->decoder, "src", GST_PAD_PROBE_TYPE_BUFFER,
+      on_output);
+  decoded = gst_element_get_static_pad (self->decoder, "src");
+  gst_pad_add_probe (decoded, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, on_query,
+      self, NULL);
+  gst_object_unref (decoded);
+}
+
+static void
+gst_nerv_inpaint_class_init (GstNervInpaintClass * klass)
+{
+  GObjectClass *gobject_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS
+      | GST_PARAM_MUTABLE_READY;
+
+  gobject_class->set_property = gst_nerv_inpaint_set_property;
+  gobject_class->get_property = gst_nerv_inpaint_get_property;
+  gobject_class->finalize = gst_nerv_inpaint_finalize;
+  g_object_class_install_property (gobject_class, PROP_MASK_LOCATION,
+      g_param_spec_string ("mask-location", "Mask location",
+          "Picture or video of the frames' size whose light parts are to be "
+          "filled in; nervenc's", NULL, flags));
+  g_object_class_install_property (gobject_class, PROP_SEGMENT_FRAMES,
+      g_param_spec_uint ("segment-frames", "Segment frames",
+          "Frames that a network is fitted to, and that have to come before the "
+          "first one goes out", 0, 65536, 128, flags));
+  g_object_class_install_property (gobject_class, PROP_MAX_SECONDS,
+      g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
+          "Seconds that all fits take together at most (0 = no limit)", 0.0,
+          1e9, 0.0, flags));
+  g_object_class_install_property (gobject_class, PROP_DEVICE,
+      g_param_spec_string ("device", "Device",
+          "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
+          "auto", flags));
+  g_object_class_install_property (gobject_class, PROP_THREADS,
+      g_param_spec_uint ("threads", "Threads",
+          "Threads of the CPU device (0 = one per core)", 0, 256, 0, flags));
+  g_object_class_install_property (gobject_class, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics", "nervenc's, of the fit",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+
+  element_class->change_state =
+      GST_DEBUG_FUNCPTR (gst_nerv_inpaint_change_state);
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Neural inpainter",
+      "Filter/Effect/Video",
+      "Fits a neural network to what is known of each segment of a video and "
+      "fills in the rest", "The nerv project");
+}
