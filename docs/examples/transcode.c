@@ -199,7 +199,11 @@ static gboolean build(App *app, const char *in, const char *out, char **properti
         char *value = strchr(*properties, '=');
         if (value)
             *value++ = '\0';
-        if (!value || !g_object_class_find_property(G_OBJECT_GET_CLASS(app->encoder), *properties)) {
+        if (!value) {
+            g_printerr("transcode: %s: a property is written NAME=VALUE\n", *properties);
+            return FALSE;
+        }
+        if (!g_object_class_find_property(G_OBJECT_GET_CLASS(app->encoder), *properties)) {
             g_printerr("transcode: nervenc has no property \"%s\"\n", *properties);
             return FALSE;
         }

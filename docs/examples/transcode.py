@@ -49,7 +49,7 @@ class Transcoder:
     def configure(self, _pipeline, _bin, element):
         factory = element.get_factory()
         if factory and factory.get_name() == "nervenc":
-            for name, value in self.properties:
+            for name, _equals, value in self.properties:
                 Gst.util_set_object_arg(element, name, value)
 
     def pad_added(self, _decoder, pad):
@@ -90,7 +90,13 @@ def main():
         sys.exit(f"transcode.py: {sys.argv[1]}: there is no such file")
     if not Gst.ElementFactory.find("nervenc"):
         sys.exit("transcode.py: the plugin nerv is missing; is GST_PLUGIN_PATH set?")
-    properties = [argument.split("=", 1) for argument in sys.argv[3:]]
+    properties = [argument.partition("=") for argument in sys.argv[3:]]
+    encoder = Gst.ElementFactory.make("nervenc")
+    for name, equals, _value in properties:
+        if not equals:
+            sys.exit(f"transcode.py: {name}: a property is written NAME=VALUE")
+        if not encoder.find_property(name):
+            sys.exit(f'transcode.py: nervenc has no property "{name}"')
     return Transcoder(sys.argv[1], pathlib.Path(sys.argv[2]), properties).run()
 
 

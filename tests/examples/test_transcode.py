@@ -129,7 +129,8 @@ def line(directory, source, before):
 
 
 def wrong(directory, command, source):
-    for arguments, says in ((["none.mp4", "out.mp4"], "none.mp4"), ([source, "out.avi"], ".mp4"), ([source], "usage")):
+    for arguments, says in ((["none.mp4", "out.mp4"], "none.mp4"), ([source, "out.avi"], ".mp4"), ([source], "usage"),
+                            ([source, "out.mp4", "nonsense=1"], 'no property "nonsense"'), ([source, "out.mp4", "preset"], "NAME=VALUE")):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, cwd=directory, check=False)
         check(done.returncode == 1 and says in done.stderr, f"{command} {arguments}: {done.returncode}: {done.stderr}")
 

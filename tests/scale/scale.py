@@ -157,7 +157,7 @@ with tempfile.TemporaryDirectory() as d:
         check(probe.returncode == 0, f"{probe.stdout}{probe.stderr}")
     source = make_clip(d)
     reference = plain(d, source)
-    target = os.path.join(d, "joined.nerv")
+    target = os.path.join(d, "it's joined.nerv")  # which shells see
     if CLUSTER:
         expect("Slurm, 2 slots", target, reference, run(command(source, target, "--slurm"), before=CLUSTER))
         with_a_worker_killed("Slurm, a worker killed", source, target, reference, ["--slurm"], before=CLUSTER)
