@@ -313,6 +313,11 @@ int main(int argc, char **argv)
         g_option_context_new("FILE... - random seeks, and whether they are exact");
     g_autoptr(GError) error = NULL;
     int status = WRONG_ARGUMENTS;
+    g_option_context_set_summary(context, "Seeks to random times in files of any kind that GStreamer plays, "
+                                          "exactly, as an application does in a paused pipeline, and "
+                                          "compares what is shown with what was shown in sequence. Prints "
+                                          "how long it takes from a seek to its picture, on average and at "
+                                          "worst, for each file, and beside the first one.");
     g_option_context_add_main_entries(context, options, NULL);
     g_option_context_add_group(context, gst_init_get_option_group());
     if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&error))

@@ -26,11 +26,13 @@ static char *opt_plan, *opt_out, *opt_filter, **opt_rest;
 static int opt_frames = 32, opt_segment = -1;
 
 static const GOptionEntry options[] = {
-    { "plan", 0, 0, G_OPTION_ARG_FILENAME, &opt_plan, "Frames' times: written, or with --segment read",
-      "PLAN" },
+    { "plan", 0, 0, G_OPTION_ARG_FILENAME, &opt_plan,
+      "The file of frames' times: written from IN, or with --segment read", "PLAN" },
     { "segment", 'k', 0, G_OPTION_ARG_INT, &opt_segment, "Encode this one, counted from 0", "K" },
-    { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames, "Of a segment (default 32)", "N" },
-    { "out", 'o', 0, G_OPTION_ARG_FILENAME, &opt_out, "The segment's access units", "FILE" },
+    { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames,
+      "Frames of a segment, of all but the last (default 32; nerv-encode has 64)", "N" },
+    { "out", 'o', 0, G_OPTION_ARG_FILENAME, &opt_out, "Where the segment goes; it is there once it is whole",
+      "FILE" },
     { "filter", 'f', 0, G_OPTION_ARG_STRING, &opt_filter,
       "What frames go through before the encoder, one by one (default videoconvert)", "ELEMENTS" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_rest, NULL, NULL },
@@ -437,6 +439,12 @@ int main(int argc, char **argv)
         g_option_context_new("IN [PROPERTY=VALUE...] - a segment of a file by itself");
     g_autoptr(GError) error = NULL;
     int status = WRONG_ARGUMENTS;
+    g_option_context_set_summary(context,
+                                 "One segment of a file by itself, byte by byte as one nervenc would make it "
+                                 "of the whole: what nerv-encode hands to several "
+                                 "machines. With --plan alone it goes through IN and writes the times of its "
+                                 "frames into PLAN; with --segment=K and --out it "
+                                 "reads PLAN and encodes frames K*N to K*N+N-1. Properties are nervenc's.");
     g_option_context_add_main_entries(context, options, NULL);
     g_option_context_add_group(context, gst_init_get_option_group());
     if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&error))
