@@ -13,8 +13,10 @@
 
 #include "nervvideo.h"
 
-/* A file that does not even give its first frame by then never will. */
+/* A file that does not even give its first frame by then never will; and how often it is asked
+ * whether it has failed. */
 #define WAIT (30 * GST_SECOND)
+#define POLL (20 * GST_MSECOND)
 
 struct _GstNervMask
 {
@@ -28,6 +30,7 @@ struct _GstNervMask
   gchar *location;
   GstElement *pipeline;         /* NULL without a location, and after its last frame */
   GstElement *sink;
+  GError *failure;              /* the pipeline's */
   guint8 *hidden;               /* the location's last frame, width bytes a row; NULL without */
   guint8 *known;                /* what the two together leave */
 };
@@ -44,22 +47,27 @@ stop_pipeline (GstNervMask * self)
   g_clear_pointer (&self->pipeline, gst_object_unref);
 }
 
-/* What the pipeline says went wrong, or that it gave nothing. */
-static void
-set_pipeline_error (GstNervMask * self, GError ** error)
+/* Whether the pipeline has said that something went wrong. */
+static gboolean
+has_failed (GstNervMask * self)
 {
   GstBus *bus = gst_element_get_bus (self->pipeline);
   GstMessage *message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
-  GError *why = NULL;
 
-  if (message)
-    gst_message_parse_error (message, &why, NULL);
-  g_set_error (error, NERV_ERROR, NERV_ERROR_DATA,
-      "the mask %s cannot be read: %s", self->location,
-      why ? why->message : "there is no picture in it");
-  g_clear_error (&why);
+  if (message && !self->failure)
+    gst_message_parse_error (message, &self->failure, NULL);
   g_clear_pointer (&message, gst_message_unref);
   gst_object_unref (bus);
+  return self->failure != NULL;
+}
+
+/* What it said, or that it gave nothing. */
+static void
+set_pipeline_error (GstNervMask * self, GError ** error)
+{
+  g_set_error (error, NERV_ERROR, NERV_ERROR_DATA,
+      "the mask %s cannot be read: %s", self->location, has_failed (self)
+      ? self->failure->message : "there is no picture in it");
 }
 
 static gboolean
@@ -130,6 +138,20 @@ take_sample (GstNervMask * self, GstSample * sample, GError ** error)
   return TRUE;
 }
 
+/* NULL: there is none, or not by then. */
+static GstSample *
+pull_sample (GstNervMask * self)
+{
+  GstAppSink *sink = GST_APP_SINK (self->sink);
+  GstSample *sample = NULL;
+  guint i;
+
+  for (i = 0; i < WAIT / POLL && !sample && !gst_app_sink_is_eos (sink)
+      && !has_failed (self); i++)
+    sample = gst_app_sink_try_pull_sample (sink, POLL);
+  return sample;
+}
+
 /* The next frame of the location into `hidden`; behind its last one that stays. */
 static gboolean
 next_hidden (GstNervMask * self, GError ** error)
@@ -139,7 +161,7 @@ next_hidden (GstNervMask * self, GError ** error)
 
   if (!self->pipeline)
     return TRUE;
-  sample = gst_app_sink_try_pull_sample (GST_APP_SINK (self->sink), WAIT);
+  sample = pull_sample (self);
   if (sample) {
     ok = take_sample (self, sample, error);
     gst_sample_unref (sample);
@@ -232,6 +254,7 @@ gst_nerv_mask_free (GstNervMask * self)
   if (!self)
     return;
   stop_pipeline (self);
+  g_clear_error (&self->failure);
   clear_converter (self);
   g_free (self->location);
   g_free (self->hidden);

@@ -411,7 +411,7 @@ static void test_noise(void)
         nerv_encoder_settings_init(&s);
         s.model_options = g_variant_ref_sink(g_variant_new_parsed("{'weights': <16000>}"));
         s.init = NERV_INIT_NONE;
-        s.epochs = 600;
+        s.epochs = 200;
         s.tune = NERV_TUNE_PSNR;
         s.rate_weight = 0.;
         s.held_out = k ? .1 : 0.;
