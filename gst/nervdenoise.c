@@ -44,18 +44,12 @@ GST_DEBUG_CATEGORY_STATIC (gst_nerv_denoise_debug);
 enum
 {
   PROP_STRENGTH = 1,
-  PROP_SEGMENT_FRAMES,
-  PROP_MAX_SECONDS,
-  PROP_DEVICE,
-  PROP_THREADS,
-  PROP_STATS,
 };
 
 struct _GstNervDenoise
 {
-  GstBin parent;
+  GstNervPair parent;
 
-  GstElement *encoder, *decoder;        /* the bin's */
   gdouble strength;             /* object lock */
 };
 
@@ -66,8 +60,7 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS));
 
-#define gst_nerv_denoise_parent_class parent_class
-G_DEFINE_TYPE_WITH_CODE (GstNervDenoise, gst_nerv_denoise, GST_TYPE_BIN,
+G_DEFINE_TYPE_WITH_CODE (GstNervDenoise, gst_nerv_denoise, GST_TYPE_NERV_PAIR,
     GST_DEBUG_CATEGORY_INIT (gst_nerv_denoise_debug, "nervdenoise", 0,
         "noise out of video by neural networks"));
 GST_ELEMENT_REGISTER_DEFINE (nervdenoise, "nervdenoise", GST_RANK_NONE,
@@ -78,8 +71,10 @@ GST_ELEMENT_REGISTER_DEFINE (nervdenoise, "nervdenoise", GST_RANK_NONE,
 static void
 apply_strength (GstNervDenoise * self, gdouble strength)
 {
-  if (self->encoder)
-    g_object_set (self->encoder, "quality",
+  GstElement *encoder = gst_nerv_pair_encoder (GST_NERV_PAIR (self));
+
+  if (encoder)
+    g_object_set (encoder, "quality",
         MOST_QUALITY + strength * (LEAST_QUALITY - MOST_QUALITY), NULL);
 }
 
@@ -95,18 +90,6 @@ gst_nerv_denoise_set_property (GObject * object, guint id,
       self->strength = g_value_get_double (value);
       GST_OBJECT_UNLOCK (self);
       apply_strength (self, g_value_get_double (value));
-      break;
-    case PROP_SEGMENT_FRAMES:
-    case PROP_MAX_SECONDS:
-      if (self->encoder)
-        g_object_set_property (G_OBJECT (self->encoder), pspec->name, value);
-      break;
-    case PROP_DEVICE:
-    case PROP_THREADS:
-      if (self->encoder)
-        g_object_set_property (G_OBJECT (self->encoder), pspec->name, value);
-      if (self->decoder)
-        g_object_set_property (G_OBJECT (self->decoder), pspec->name, value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -125,55 +108,23 @@ gst_nerv_denoise_get_property (GObject * object, guint id, GValue * value,
       g_value_set_double (value, self->strength);
       GST_OBJECT_UNLOCK (self);
       break;
-    case PROP_SEGMENT_FRAMES:
-    case PROP_MAX_SECONDS:
-    case PROP_DEVICE:
-    case PROP_THREADS:
-    case PROP_STATS:
-      if (self->encoder)
-        g_object_get_property (G_OBJECT (self->encoder), pspec->name, value);
-      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
 }
 
 static void
-add_ghost_pad (GstNervDenoise * self, GstElement * element, const gchar * name)
-{
-  GstPadTemplate *templ =
-      gst_element_class_get_pad_template (GST_ELEMENT_GET_CLASS (self), name);
-  GstPad *pad = gst_element_get_static_pad (element, name);
-  GstPad *ghost = gst_ghost_pad_new_from_template (name, pad, templ);
-
-  /* caps that do not say interlace-mode mean progressive */
-  GST_PAD_SET_ACCEPT_INTERSECT (ghost);
-  gst_element_add_pad (GST_ELEMENT (self), ghost);
-  gst_object_unref (pad);
-}
-
-static void
 gst_nerv_denoise_init (GstNervDenoise * self)
 {
+  GstElement *encoder = gst_nerv_pair_encoder (GST_NERV_PAIR (self));
+
   self->strength = DEFAULT_STRENGTH;
-  self->encoder = gst_element_factory_make ("nervenc", "encoder");
-  self->decoder = gst_element_factory_make ("nervdec", "decoder");
-  if (!self->encoder || !self->decoder) {
-    /* they are of the same plugin: only where somebody unregistered them */
-    GST_ERROR_OBJECT (self, "nervenc and nervdec are not there");
-    gst_clear_object (&self->encoder);
-    gst_clear_object (&self->decoder);
-    return;
-  }
-  gst_util_set_object_arg (G_OBJECT (self->encoder), "tune", "l1");
-  gst_util_set_object_arg (G_OBJECT (self->encoder), "warm-start", "none");
-  g_object_set (self->encoder, "held-out", DEFAULT_HELD_OUT,
-      "epochs", DEFAULT_EPOCHS, NULL);
   apply_strength (self, self->strength);
-  gst_bin_add_many (GST_BIN (self), self->encoder, self->decoder, NULL);
-  gst_element_link (self->encoder, self->decoder);
-  add_ghost_pad (self, self->encoder, "sink");
-  add_ghost_pad (self, self->decoder, "src");
+  if (encoder) {
+    gst_util_set_object_arg (G_OBJECT (encoder), "tune", "l1");
+    g_object_set (encoder, "held-out", DEFAULT_HELD_OUT,
+        "epochs", DEFAULT_EPOCHS, NULL);
+  }
 }
 
 static void
@@ -190,24 +141,6 @@ gst_nerv_denoise_class_init (GstNervDenoiseClass * klass)
       g_param_spec_double ("strength", "Strength",
           "How much noise there is: 0 keeps all detail that repeats, 1 keeps what "
           "is plain", 0.0, 1.0, DEFAULT_STRENGTH, flags));
-  g_object_class_install_property (gobject_class, PROP_SEGMENT_FRAMES,
-      g_param_spec_uint ("segment-frames", "Segment frames",
-          "Frames that a network is fitted to, and that have to come before the "
-          "first one goes out", 0, 65536, 128, flags));
-  g_object_class_install_property (gobject_class, PROP_MAX_SECONDS,
-      g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
-          "Seconds that all fits take together at most (0 = no limit)", 0.0,
-          1e9, 0.0, flags));
-  g_object_class_install_property (gobject_class, PROP_DEVICE,
-      g_param_spec_string ("device", "Device",
-          "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
-          "auto", flags));
-  g_object_class_install_property (gobject_class, PROP_THREADS,
-      g_param_spec_uint ("threads", "Threads",
-          "Threads of the CPU device (0 = one per core)", 0, 256, 0, flags));
-  g_object_class_install_property (gobject_class, PROP_STATS,
-      g_param_spec_boxed ("stats", "Statistics", "nervenc's, of the fit",
-          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);

@@ -4,12 +4,12 @@
  */
 #pragma once
 
-#include <gst/gst.h>
+#include "nervpair.h"
 
 G_BEGIN_DECLS
 #define GST_TYPE_NERV_DENOISE (gst_nerv_denoise_get_type ())
 G_DECLARE_FINAL_TYPE (GstNervDenoise, gst_nerv_denoise, GST, NERV_DENOISE,
-    GstBin)
+    GstNervPair)
 GST_ELEMENT_REGISTER_DECLARE (nervdenoise);
 
 G_END_DECLS

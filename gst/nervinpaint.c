@@ -36,11 +36,6 @@ GST_DEBUG_CATEGORY_STATIC (gst_nerv_inpaint_debug);
 enum
 {
   PROP_MASK_LOCATION = 1,
-  PROP_SEGMENT_FRAMES,
-  PROP_MAX_SECONDS,
-  PROP_DEVICE,
-  PROP_THREADS,
-  PROP_STATS,
 };
 
 /* A frame that is on its way through the network. */
@@ -54,9 +49,8 @@ typedef struct
 
 struct _GstNervInpaint
 {
-  GstBin parent;
+  GstNervPair parent;
 
-  GstElement *encoder, *decoder;        /* the bin's */
   gchar *mask_location;         /* object lock */
 
   GMutex lock;                  /* what follows: of two streaming threads, if there is a queue */
@@ -78,7 +72,7 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_NERV_RAW_CAPS));
 
 #define gst_nerv_inpaint_parent_class parent_class
-G_DEFINE_TYPE_WITH_CODE (GstNervInpaint, gst_nerv_inpaint, GST_TYPE_BIN,
+G_DEFINE_TYPE_WITH_CODE (GstNervInpaint, gst_nerv_inpaint, GST_TYPE_NERV_PAIR,
     GST_DEBUG_CATEGORY_INIT (gst_nerv_inpaint_debug, "nervinpaint", 0,
         "what is hidden in video by neural networks"));
 GST_ELEMENT_REGISTER_DEFINE (nervinpaint, "nervinpaint", GST_RANK_NONE,
@@ -353,24 +347,15 @@ gst_nerv_inpaint_set_property (GObject * object, guint id,
     const GValue * value, GParamSpec * pspec)
 {
   GstNervInpaint *self = GST_NERV_INPAINT (object);
+  GstElement *encoder = gst_nerv_pair_encoder (GST_NERV_PAIR (self));
 
   switch (id) {
     case PROP_MASK_LOCATION:
       GST_OBJECT_LOCK (self);
       gst_nerv_set_string (&self->mask_location, value, NULL);
       GST_OBJECT_UNLOCK (self);
-      /* fall through */
-    case PROP_SEGMENT_FRAMES:
-    case PROP_MAX_SECONDS:
-      if (self->encoder)
-        g_object_set_property (G_OBJECT (self->encoder), pspec->name, value);
-      break;
-    case PROP_DEVICE:
-    case PROP_THREADS:
-      if (self->encoder)
-        g_object_set_property (G_OBJECT (self->encoder), pspec->name, value);
-      if (self->decoder)
-        g_object_set_property (G_OBJECT (self->decoder), pspec->name, value);
+      if (encoder)
+        g_object_set_property (G_OBJECT (encoder), pspec->name, value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -383,8 +368,15 @@ gst_nerv_inpaint_get_property (GObject * object, guint id, GValue * value,
 {
   GstNervInpaint *self = GST_NERV_INPAINT (object);
 
-  if (self->encoder)
-    g_object_get_property (G_OBJECT (self->encoder), pspec->name, value);
+  switch (id) {
+    case PROP_MASK_LOCATION:
+      GST_OBJECT_LOCK (self);
+      g_value_set_string (value, self->mask_location);
+      GST_OBJECT_UNLOCK (self);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
 }
 
 static void
@@ -400,51 +392,33 @@ gst_nerv_inpaint_finalize (GObject * object)
 }
 
 static void
-add_ghost_pad (GstNervInpaint * self, GstElement * element, const gchar * name,
-    GstPadProbeType what, GstPadProbeCallback probe)
+add_probe (GstElement * element, const gchar * name, GstPadProbeType what,
+    GstPadProbeCallback probe, GstNervInpaint * self)
 {
-  GstPadTemplate *templ =
-      gst_element_class_get_pad_template (GST_ELEMENT_GET_CLASS (self), name);
   GstPad *pad = gst_element_get_static_pad (element, name);
-  GstPad *ghost = gst_ghost_pad_new_from_template (name, pad, templ);
 
-  /* caps that do not say interlace-mode mean progressive */
-  GST_PAD_SET_ACCEPT_INTERSECT (ghost);
   gst_pad_add_probe (pad, what, probe, self, NULL);
-  gst_element_add_pad (GST_ELEMENT (self), ghost);
   gst_object_unref (pad);
 }
 
 static void
 gst_nerv_inpaint_init (GstNervInpaint * self)
 {
-  GstPad *decoded;
+  GstElement *encoder = gst_nerv_pair_encoder (GST_NERV_PAIR (self));
+  GstElement *decoder = gst_nerv_pair_decoder (GST_NERV_PAIR (self));
 
   g_mutex_init (&self->lock);
   g_queue_init (&self->kept);
-  self->encoder = gst_element_factory_make ("nervenc", "encoder");
-  self->decoder = gst_element_factory_make ("nervdec", "decoder");
-  if (!self->encoder || !self->decoder) {
-    /* they are of the same plugin: only where somebody unregistered them */
-    GST_ERROR_OBJECT (self, "nervenc and nervdec are not there");
-    gst_clear_object (&self->encoder);
-    gst_clear_object (&self->decoder);
+  if (!encoder)
     return;
-  }
-  gst_util_set_object_arg (G_OBJECT (self->encoder), "tune", "psnr");
-  gst_util_set_object_arg (G_OBJECT (self->encoder), "warm-start", "none");
-  g_object_set (self->encoder, "quality", 70.0, NULL);
-  gst_bin_add_many (GST_BIN (self), self->encoder, self->decoder, NULL);
-  gst_element_link (self->encoder, self->decoder);
-  add_ghost_pad (self, self->encoder, "sink", GST_PAD_PROBE_TYPE_BUFFER
+  gst_util_set_object_arg (G_OBJECT (encoder), "tune", "psnr");
+  g_object_set (encoder, "quality", 70.0, NULL);
+  add_probe (encoder, "sink", GST_PAD_PROBE_TYPE_BUFFER
       | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
-      on_input);
-  add_ghost_pad (self, self->decoder, "src", GST_PAD_PROBE_TYPE_BUFFER,
-      on_output);
-  decoded = gst_element_get_static_pad (self->decoder, "src");
-  gst_pad_add_probe (decoded, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, on_query,
-      self, NULL);
-  gst_object_unref (decoded);
+      on_input, self);
+  add_probe (decoder, "src", GST_PAD_PROBE_TYPE_BUFFER, on_output, self);
+  add_probe (decoder, "src", GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, on_query,
+      self);
 }
 
 static void
@@ -462,24 +436,6 @@ gst_nerv_inpaint_class_init (GstNervInpaintClass * klass)
       g_param_spec_string ("mask-location", "Mask location",
           "Picture or video of the frames' size whose light parts are to be "
           "filled in; nervenc's", NULL, flags));
-  g_object_class_install_property (gobject_class, PROP_SEGMENT_FRAMES,
-      g_param_spec_uint ("segment-frames", "Segment frames",
-          "Frames that a network is fitted to, and that have to come before the "
-          "first one goes out", 0, 65536, 128, flags));
-  g_object_class_install_property (gobject_class, PROP_MAX_SECONDS,
-      g_param_spec_double ("max-encode-seconds", "Maximum encode seconds",
-          "Seconds that all fits take together at most (0 = no limit)", 0.0,
-          1e9, 0.0, flags));
-  g_object_class_install_property (gobject_class, PROP_DEVICE,
-      g_param_spec_string ("device", "Device",
-          "Where to compute: auto, cpu, vulkan or vulkan:N (N-th device)",
-          "auto", flags));
-  g_object_class_install_property (gobject_class, PROP_THREADS,
-      g_param_spec_uint ("threads", "Threads",
-          "Threads of the CPU device (0 = one per core)", 0, 256, 0, flags));
-  g_object_class_install_property (gobject_class, PROP_STATS,
-      g_param_spec_boxed ("stats", "Statistics", "nervenc's, of the fit",
-          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 
   element_class->change_state =
       GST_DEBUG_FUNCPTR (gst_nerv_inpaint_change_state);

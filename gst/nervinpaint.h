@@ -5,12 +5,12 @@
  */
 #pragma once
 
-#include <gst/gst.h>
+#include "nervpair.h"
 
 G_BEGIN_DECLS
 #define GST_TYPE_NERV_INPAINT (gst_nerv_inpaint_get_type ())
 G_DECLARE_FINAL_TYPE (GstNervInpaint, gst_nerv_inpaint, GST, NERV_INPAINT,
-    GstBin)
+    GstNervPair)
 GST_ELEMENT_REGISTER_DECLARE (nervinpaint);
 
 G_END_DECLS
