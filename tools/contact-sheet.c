@@ -6,6 +6,8 @@
 
 #include <gst/app/gstappsrc.h>
 #include <gst/video/video.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define GAP 4 /* pixels between pictures */
@@ -13,18 +15,20 @@
 struct ContactSheet {
     uint32_t n_columns, width, height; /* of one picture */
     uint32_t sheet_width, sheet_height;
+    double gain; /* of the maps of differences; 0: there are none */
     size_t stride;
     uint8_t *rgb;
 };
 
-ContactSheet *contact_sheet_new(uint32_t n_columns, uint32_t width, uint32_t height)
+ContactSheet *contact_sheet_new(uint32_t n_columns, uint32_t width, uint32_t height, double gain)
 {
     ContactSheet *sheet = g_new0(ContactSheet, 1);
     sheet->n_columns = n_columns;
     sheet->width = width;
     sheet->height = height;
     sheet->sheet_width = n_columns * (width + GAP) - GAP;
-    sheet->sheet_height = 2 * height + GAP;
+    sheet->gain = gain;
+    sheet->sheet_height = (gain > 0. ? 3 : 2) * (height + GAP) - GAP;
     /* GStreamer's rows of RGB are padded to four bytes. */
     sheet->stride = ((size_t)sheet->sheet_width * 3 + 3) & ~(size_t)3;
     sheet->rgb = g_malloc0(sheet->stride * sheet->sheet_height);
@@ -46,12 +50,25 @@ static void paste(ContactSheet *sheet, uint32_t x, uint32_t y, const uint8_t *rg
                (size_t)sheet->width * 3);
 }
 
+static void paste_differences(ContactSheet *sheet, uint32_t x, uint32_t y, const uint8_t *a, size_t a_stride,
+                              const uint8_t *b, size_t b_stride)
+{
+    for (uint32_t row = 0; row < sheet->height; row++) {
+        uint8_t *dst = sheet->rgb + (y + row) * sheet->stride + (size_t)x * 3;
+        for (uint32_t i = 0; i < sheet->width * 3; i++)
+            dst[i] =
+                (uint8_t)lrint(fmin(sheet->gain * abs(a[row * a_stride + i] - b[row * b_stride + i]), 255.));
+    }
+}
+
 void contact_sheet_set(ContactSheet *sheet, uint32_t column, const uint8_t *above, size_t above_stride,
                        const uint8_t *below, size_t below_stride)
 {
     const uint32_t x = column * (sheet->width + GAP);
     paste(sheet, x, 0, above, above_stride);
     paste(sheet, x, sheet->height + GAP, below, below_stride);
+    if (sheet->gain > 0.)
+        paste_differences(sheet, x, 2 * (sheet->height + GAP), above, above_stride, below, below_stride);
 }
 
 gboolean contact_sheet_write(const ContactSheet *sheet, const char *path, uint32_t png_width, GError **error)

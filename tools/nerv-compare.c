@@ -41,6 +41,7 @@ typedef struct {
 } Totals;
 
 static int opt_frames, opt_sheet_columns = 6, opt_sheet_width;
+static double opt_sheet_errors;
 static char *opt_sheet;
 static gboolean opt_no_ssim;
 
@@ -51,6 +52,8 @@ static const GOptionEntry options[] = {
     { "sheet-columns", 0, 0, G_OPTION_ARG_INT, &opt_sheet_columns, "Frames on the sheet (default 6)", "N" },
     { "sheet-width", 0, 0, G_OPTION_ARG_INT, &opt_sheet_width,
       "Width of the sheet in pixels (default: unscaled)", "PIXELS" },
+    { "sheet-errors", 0, 0, G_OPTION_ARG_DOUBLE, &opt_sheet_errors,
+      "A third row: how far SOURCE and DECODED are apart, X times (default 0: none)", "X" },
     { "no-ssim", 0, 0, G_OPTION_ARG_NONE, &opt_no_ssim, "Leave SSIM out", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
@@ -238,7 +241,8 @@ static gboolean begin(Comparison *cmp, GstSample *a, GstSample *b, GError **erro
         return FALSE;
     }
     if (opt_sheet)
-        cmp->sheet = contact_sheet_new((uint32_t)opt_sheet_columns, (uint32_t)width, (uint32_t)height);
+        cmp->sheet = contact_sheet_new((uint32_t)opt_sheet_columns, (uint32_t)width, (uint32_t)height,
+                                       opt_sheet_errors);
     /* The window of SSIM needs eleven pixels each way. */
     cmp->with_ssim = !opt_no_ssim && width >= 11 && height >= 11;
     return !cmp->with_ssim || ssim_init(&cmp->ssim, width, height, error);
@@ -364,7 +368,8 @@ int main(int argc, char **argv)
     const gboolean parsed = g_option_context_parse(context, &argc, &argv, &error);
     g_option_context_free(context);
     if (parsed && (argc != 3 || opt_frames < 0 || opt_sheet_columns < 1 || opt_sheet_columns > 64 ||
-                   opt_sheet_width < 0 || opt_sheet_width > 16384 || (opt_sheet && opt_frames == 0)))
+                   opt_sheet_width < 0 || !(opt_sheet_errors >= 0. && opt_sheet_errors <= 255.) ||
+                   opt_sheet_width > 16384 || (opt_sheet && opt_frames == 0)))
         g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "see nerv-compare --help");
 
     int status = 2;

@@ -98,26 +98,6 @@ typedef struct {
     Json json;
 } Run;
 
-static bool parse_steps(Run *run, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(opt_steps, ",", -1);
-    double before = 0.;
-    for (; parts[run->n_counts]; run->n_counts++) {
-        guint64 n;
-        if (run->n_counts == MOST_COUNTS ||
-            !g_ascii_string_to_unsigned(parts[run->n_counts], 10, 1, MOST_STEPS, &n, NULL) ||
-            (double)n <= before)
-            break;
-        before = run->counts[run->n_counts] = (double)n;
-    }
-    if (run->n_counts > 0 && !parts[run->n_counts])
-        return true;
-    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
-                "--steps is a list of at most %d ascending numbers from 1 to %d, not \"%s\"", MOST_COUNTS,
-                MOST_STEPS, opt_steps);
-    return false;
-}
-
 static bool check_arguments(Run *run, GError **error)
 {
     const char *why = !opt_clips || !opt_clips[0]        ? "there is no clip"
@@ -129,7 +109,8 @@ static bool check_arguments(Run *run, GError **error)
         g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
         return false;
     }
-    return parse_steps(run, error) && bench_parse_size(opt_size, &run->width, &run->height, error) &&
+    return bench_parse_counts("steps", opt_steps, MOST_COUNTS, run->counts, &run->n_counts, error) &&
+           bench_parse_size(opt_size, &run->width, &run->height, error) &&
            bench_check_int("frames", opt_frames, 1, 1024, error) &&
            bench_check_int("batch-size", opt_batch, 1, opt_frames, error) &&
            bench_check_double("drawn-rate", opt_drawn_rate, 0., 10., error) &&

@@ -40,6 +40,13 @@ expect 2 'nerv-compare: ' "$(grey 80)" "$0"
 expect 0 '^frames 5$' "$(grey 80)" "$(grey 81)" --frames=5 --sheet="$work/sheet.png" --sheet-columns=4
 size=$(od -An -tu1 -j16 -N8 "$work/sheet.png" 2>/dev/null | tr -s ' ')
 [ "$size" = ' 0 0 0 140 0 0 0 52' ] || fail "the sheet's size is$size"
+expect 0 '^frames 5$' "$(grey 80)" "$(grey 81)" --frames=5 --sheet="$work/errors.png" --sheet-columns=4 --sheet-errors=50
+size=$(od -An -tu1 -j16 -N8 "$work/errors.png" 2>/dev/null | tr -s ' ')
+[ "$size" = ' 0 0 0 140 0 0 0 80' ] || fail "the sheet with errors has size$size"
+# the last row of samples is of what one code makes, fifty times: 50 in the maps, 0 between them
+gst-launch-1.0 -q filesrc location="$work/errors.png" ! pngdec ! videoconvert ! video/x-raw,format=RGB ! filesink location="$work/errors.rgb"
+values=$(tail -c 420 "$work/errors.rgb" | od -An -v -tu1 | tr -s ' ' '\n' | grep . | sort -nu | xargs)
+[ "$values" = '0 50' ] || fail "the maps of errors hold $values"
 
 [ "$failures" -eq 0 ] && echo 'all as expected'
 [ "$failures" -eq 0 ]

@@ -12,6 +12,8 @@
 
 #define MIN_SIDE 16
 #define MAX_SIDE 8192
+/* of a list of counts */
+#define MOST_COUNTED 1000000
 
 bool bench_check_int(const char *option, int value, int least, int most, GError **error)
 {
@@ -28,6 +30,26 @@ bool bench_check_double(const char *option, double value, double least, double m
         return true;
     g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "--%s is %g to %g, not %g", option, least, most,
                 value);
+    return false;
+}
+
+bool bench_parse_counts(const char *option, const char *text, uint32_t most, double *values, uint32_t *n,
+                        GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    double before = 0.;
+    for (*n = 0; parts[*n]; ++*n) {
+        guint64 value;
+        if (*n == most || !g_ascii_string_to_unsigned(parts[*n], 10, 1, MOST_COUNTED, &value, NULL) ||
+            (double)value <= before)
+            break;
+        before = values[*n] = (double)value;
+    }
+    if (*n > 0 && !parts[*n])
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID,
+                "--%s is a list of at most %u ascending numbers from 1 to %d, not \"%s\"", option, most,
+                MOST_COUNTED, text);
     return false;
 }
 

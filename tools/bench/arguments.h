@@ -14,6 +14,9 @@
 /* False with an error that names the option. */
 bool bench_check_int(const char *option, int value, int least, int most, GError **error);
 bool bench_check_double(const char *option, double value, double least, double most, GError **error);
+/* "1,2,4": at most `most` ascending numbers from 1 to 1000000 to values, and how many. */
+bool bench_parse_counts(const char *option, const char *text, uint32_t most, double *values, uint32_t *n,
+                        GError **error);
 /* "320x180", both from 16 to 8192, as the stream has it. */
 bool bench_parse_size(const char *text, int32_t *width, int32_t *height, GError **error);
 /* Whether a file could be written there. Leaves nothing behind and an existing file as it is. */
