@@ -5,28 +5,22 @@
  * NeRV's table 5: noise of several kinds is added to a clip, and what nervdenoise, filters of 3 x 3 samples and, where there is the program, ffmpeg's denoisers make of
  * it is compared with the clip as it was. Exit status: 0 measured, 1 not, 2 wrong arguments.
  */
-#include <glib/gstdio.h>
-#include <gst/gst.h>
-#include <locale.h>
 #include <math.h>
 #include <string.h>
 
-#include "bench/arguments.h"
-#include "bench/json.h"
-#include "bench/machine.h"
+#include "bench/clip_tool.h"
 #include "bench/noise.h"
 #include "bench/pictures.h"
 #include "nerv.h"
 
-static char *opt_size, *opt_json, *opt_noises, *opt_device = "cpu", *opt_ffmpeg = "ffmpeg", *opt_keep,
-                                               **opt_clips;
-static int opt_frames = 32, opt_threads, opt_seed = 1;
+static char *opt_noises, *opt_ffmpeg = "ffmpeg", *opt_keep;
+static int opt_seed = 1;
 static double opt_density = .005, opt_sigma = 10.;
 static GPtrArray *opt_nerv; /* of char *: nervdenoise's properties */
 
 static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
 {
-    g_ptr_array_add(opt_nerv, g_strdup(value));
+    clip_tool_collect(&opt_nerv, value);
     return TRUE;
 }
 
@@ -38,23 +32,13 @@ static const GOptionEntry options[] = {
     { "density", 0, 0, G_OPTION_ARG_DOUBLE, &opt_density, "Share of pixels that are hit (default 0.005)",
       "P" },
     { "sigma", 0, 0, G_OPTION_ARG_DOUBLE, &opt_sigma, "Of Gaussian noise, in codes (default 10)", "S" },
-    { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames, "The first N of each clip, 1 to 100000 (default 32)",
-      "N" },
-    { "size", 0, 0, G_OPTION_ARG_STRING, &opt_size, "Scale clips to it (default: as they are)", "WxH" },
     { "seed", 0, 0, G_OPTION_ARG_INT, &opt_seed, "Of the noise (default 1)", "N" },
-    { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "Of fits and evaluation (default cpu)", "D" },
-    { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
     { "ffmpeg", 0, 0, G_OPTION_ARG_FILENAME, &opt_ffmpeg,
       "The program (default: ffmpeg, left out if it is not there)", "FILE" },
-    { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write the results and the machine there", "FILE" },
     { "keep", 0, 0, G_OPTION_ARG_FILENAME, &opt_keep,
       "Leave the middle frame of everything there, as pictures", "FOLDER" },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_clips, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
-
-/* Exit statuses. */
-enum { DONE, FAILED, WRONG_ARGUMENTS };
 
 /* What takes noise out: filters, then ffmpeg's, then nervdenoise's. */
 typedef struct {
@@ -65,12 +49,11 @@ typedef struct {
 } Method;
 
 typedef struct {
-    int32_t width, height; /* 0: the clip's */
     NoiseKind noises[NOISE_N];
     int n_noises;
     GArray *methods; /* of Method */
-    char *directory, *raw[2];
-    Json json;
+    ClipRun *clips;
+    char *raw[2]; /* files: noisy, and what is shown */
 } Run;
 
 typedef struct {
@@ -78,25 +61,20 @@ typedef struct {
     uint8_t *noisy, *shown; /* as its pictures */
 } Trial;
 
-static bool check_arguments(Run *run, GError **error)
+static bool check_arguments(void *user, GError **error)
 {
-    const char *why = !opt_clips || !opt_clips[0]               ? "there is no clip"
-                      : !(opt_density > 0. && opt_density < 1.) ? "--density goes from 0 to 1"
-                      : !(opt_sigma > 0. && opt_sigma <= 255.)  ? "--sigma goes from 0 to 255"
-                                                                : NULL;
+    Run *run = user;
+    const char *why = !(opt_density > 0. && opt_density < 1.)  ? "--density goes from 0 to 1"
+                      : !(opt_sigma > 0. && opt_sigma <= 255.) ? "--sigma goes from 0 to 255"
+                                                               : NULL;
     g_auto(GStrv) names =
         g_strsplit(opt_noises ? opt_noises : "white,black,salt-pepper,random,gaussian", ",", -1);
     for (char **name = names; !why && *name; name++)
         if (run->n_noises == NOISE_N || !noise_parse(*name, &run->noises[run->n_noises++]))
             why = "--noises is a list of white, black, salt-pepper, random and gaussian, each once";
-    if (why) {
+    if (why)
         g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
-        return false;
-    }
-    return bench_check_int("frames", opt_frames, 1, 100000, error) &&
-           bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
-           (!opt_size || bench_parse_size(opt_size, &run->width, &run->height, error)) &&
-           (!opt_json || bench_check_output("json", opt_json, error));
+    return !why;
 }
 
 /* --- methods --- */
@@ -148,7 +126,7 @@ static bool run_ffmpeg(const Run *run, const Trial *t, const Method *m, GError *
 static bool run_nerv(const Run *run, const Trial *t, const Method *m, GError **error)
 {
     g_autofree char *chain = g_strdup_printf("nervdenoise segment-frames=0 device=%s threads=%d %s",
-                                             opt_device, opt_threads, m->properties);
+                                             run->clips->device, run->clips->threads, m->properties);
     return pictures_run(&t->clean, t->noisy, NULL, chain, run->raw[1], t->shown, error);
 }
 
@@ -176,7 +154,7 @@ static bool keep(const Trial *t, const uint8_t *pictures, const char *noise, con
 
 static bool measure_method(Run *run, const Trial *t, NoiseKind noise, Method *m, GError **error)
 {
-    Json *j = &run->json;
+    Json *j = &run->clips->json;
     const gint64 start = g_get_monotonic_time();
     if (!run_method(run, t, m, error))
         return false;
@@ -195,7 +173,7 @@ static bool measure_method(Run *run, const Trial *t, NoiseKind noise, Method *m,
 static bool measure_noise(Run *run, const Trial *t, NoiseKind noise, double *noisy, GError **error)
 {
     const Pictures *p = &t->clean;
-    Json *j = &run->json;
+    Json *j = &run->clips->json;
     NervRng rng;
     nerv_rng_init(&rng, (uint64_t)opt_seed);
     for (uint32_t i = 0; i < p->n; i++)
@@ -218,7 +196,7 @@ static bool measure_noise(Run *run, const Trial *t, NoiseKind noise, double *noi
 
 static void print_means(Run *run, double noisy)
 {
-    Json *j = &run->json;
+    Json *j = &run->clips->json;
     g_print("mean of %d\n  %-40s %8.2f dB\n", run->n_noises, "noisy", noisy / run->n_noises);
     json_open(j, "mean", '{');
     json_number(j, "noisy", noisy / run->n_noises);
@@ -230,9 +208,10 @@ static void print_means(Run *run, double noisy)
     json_close(j, '}');
 }
 
-static bool measure_clip(Run *run, const RdClip *clip, GError **error)
+static bool measure_clip(void *user, ClipRun *clips, const RdClip *clip, GError **error)
 {
-    Json *j = &run->json;
+    Run *run = user;
+    Json *j = &clips->json;
     Trial t = { 0 };
     const Pictures *p = &t.clean;
     double noisy = 0.;
@@ -241,12 +220,7 @@ static bool measure_clip(Run *run, const RdClip *clip, GError **error)
     t.shown = pictures_room(p);
     for (guint i = 0; i < run->methods->len; i++)
         g_array_index(run->methods, Method, i).sum = 0.;
-    g_print("%s, %dx%d, %u frames\n", clip->name, p->width, p->height, p->n);
-    json_open(j, NULL, '{');
-    json_string(j, "clip", clip->name);
-    json_integer(j, "width", p->width);
-    json_integer(j, "height", p->height);
-    json_integer(j, "frames", p->n);
+    pictures_describe(p, j);
     json_open(j, "noises", '[');
     for (int i = 0; ok && i < run->n_noises; i++)
         ok = measure_noise(run, &t, run->noises[i], &noisy, error);
@@ -260,76 +234,38 @@ static bool measure_clip(Run *run, const RdClip *clip, GError **error)
     return ok;
 }
 
-static bool measure_all(Run *run, GError **error)
+static bool begin(void *user, ClipRun *clips, GError **error)
 {
-    g_autofree char *gstreamer = gst_version_string();
-    Json *j = &run->json;
-    bool ok = true;
-    json_init(j);
-    json_open(j, NULL, '{');
-    bench_describe_machine(j, NERV_SOURCE_DIR, NERV_VERSION);
-    json_string(j, "gstreamer", gstreamer);
-    json_string(j, "device", opt_device);
-    json_integer(j, "threads", opt_threads);
-    json_number(j, "density", opt_density);
-    json_number(j, "sigma", opt_sigma);
-    json_integer(j, "seed", opt_seed);
-    json_open(j, "clips", '[');
-    for (char **what = opt_clips; ok && *what; what++) {
-        RdClip clip;
-        ok = rd_clip_load(&clip, *what, (uint32_t)opt_frames, run->width, run->height, error);
-        if (!ok)
-            break;
-        ok = measure_clip(run, &clip, error);
-        rd_clip_clear(&clip);
-    }
-    json_close(j, ']');
-    json_boolean(j, "complete", ok);
-    json_close(j, '}');
-    g_autofree char *text = json_finish(j);
-    /* Fits take long: what was measured before a failure is written too. */
-    return (!opt_json || g_file_set_contents(opt_json, text, -1, ok ? error : NULL)) && ok;
-}
-
-static bool run_all(Run *run, GError **error)
-{
-    run->directory = g_dir_make_tmp("nerv-denoise-XXXXXX", error);
-    if (!run->directory)
-        return false;
-    run->raw[0] = g_build_filename(run->directory, "noisy.rgb", NULL);
-    run->raw[1] = g_build_filename(run->directory, "shown.rgb", NULL);
-    run->methods = g_array_new(FALSE, FALSE, sizeof(Method));
-    g_array_set_clear_func(run->methods, (GDestroyNotify)method_clear);
-    if (opt_nerv->len == 0)
-        g_ptr_array_add(opt_nerv, g_strdup(""));
+    Run *run = user;
+    run->clips = clips;
+    run->raw[0] = g_build_filename(clips->directory, "noisy.rgb", NULL);
+    run->raw[1] = g_build_filename(clips->directory, "shown.rgb", NULL);
+    if (!opt_nerv)
+        clip_tool_collect(&opt_nerv, "");
     make_methods(run);
-    const bool ok = measure_all(run, error);
-    for (int i = 0; i < 2; i++) {
-        g_unlink(run->raw[i]);
-        g_free(run->raw[i]);
-    }
-    g_rmdir(run->directory);
-    g_free(run->directory);
-    g_array_unref(run->methods);
-    return ok;
+    json_number(&clips->json, "density", opt_density);
+    json_number(&clips->json, "sigma", opt_sigma);
+    json_integer(&clips->json, "seed", opt_seed);
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
-    g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - noise on video, and off it again");
-    g_autoptr(GError) error = NULL;
-    Run run = { .width = 0 };
-    int status = WRONG_ARGUMENTS;
-    opt_nerv = g_ptr_array_new_with_free_func(g_free);
-    g_option_context_set_summary(context,
-                                 "A clip is a file, or the beginning of a pipeline that ends in raw video.");
-    g_option_context_add_main_entries(context, options, NULL);
-    g_option_context_add_group(context, gst_init_get_option_group());
-    if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&run, &error))
-        status = run_all(&run, &error) ? DONE : FAILED;
-    if (status != DONE)
-        g_printerr("nerv-denoise: %s\n", error ? error->message : "failed");
-    g_ptr_array_unref(opt_nerv);
+    const ClipTool tool = { .name = "nerv-denoise",
+                            .purpose = "noise on video, and off it again",
+                            .options = options,
+                            .frames_help = "The first N of each clip, 1 to 100000 (default 32)",
+                            .least_frames = 1,
+                            .frames = 32,
+                            .check = check_arguments,
+                            .begin = begin,
+                            .measure = measure_clip };
+    Run run = { .methods = g_array_new(FALSE, FALSE, sizeof(Method)) };
+    g_array_set_clear_func(run.methods, (GDestroyNotify)method_clear);
+    const int status = clip_tool_main(&tool, &run, argc, argv);
+    for (int i = 0; i < 2; i++)
+        g_free(run.raw[i]);
+    g_array_unref(run.methods);
+    g_clear_pointer(&opt_nerv, g_ptr_array_unref);
     return status;
 }

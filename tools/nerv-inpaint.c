@@ -5,15 +5,10 @@
  * Hides parts of a clip's frames, fits networks to the rest by nervenc, and compares what they show there with what was hidden; beside them the nearest frame in which the
  * place is to be seen, and what is around it. Exit status: 0 measured, 1 not, 2 wrong arguments.
  */
-#include <glib/gstdio.h>
-#include <gst/gst.h>
-#include <locale.h>
 #include <math.h>
 #include <string.h>
 
-#include "bench/arguments.h"
-#include "bench/json.h"
-#include "bench/machine.h"
+#include "bench/clip_tool.h"
 #include "bench/pictures.h"
 #include "codec/holes.h"
 #include "nerv.h"
@@ -30,13 +25,12 @@ typedef enum {
 
 static const char *const mask_names[MASK_N] = { "boxes", "moving" };
 
-static char *opt_size, *opt_json, *opt_masks, *opt_device = "cpu", *opt_keep, **opt_clips;
-static int opt_frames = 32, opt_threads;
+static char *opt_masks, *opt_keep;
 static GPtrArray *opt_nerv; /* of char *: nervenc's properties */
 
 static gboolean add_nerv(const char *option, const char *value, void *user, GError **error)
 {
-    g_ptr_array_add(opt_nerv, g_strdup(value));
+    clip_tool_collect(&opt_nerv, value);
     return TRUE;
 }
 
@@ -46,26 +40,15 @@ static const GOptionEntry options[] = {
       "PROPERTIES" },
     { "masks", 0, 0, G_OPTION_ARG_STRING, &opt_masks,
       "Of boxes (five that stay), moving (one that crosses the frame) (default: both)", "LIST" },
-    { "frames", 'n', 0, G_OPTION_ARG_INT, &opt_frames, "The first N of each clip, 2 to 100000 (default 32)",
-      "N" },
-    { "size", 0, 0, G_OPTION_ARG_STRING, &opt_size, "Scale clips to it (default: as they are)", "WxH" },
-    { "device", 'd', 0, G_OPTION_ARG_STRING, &opt_device, "Of fits and evaluation (default cpu)", "D" },
-    { "threads", 't', 0, G_OPTION_ARG_INT, &opt_threads, "0 (default): one per core", "N" },
-    { "json", 0, 0, G_OPTION_ARG_FILENAME, &opt_json, "Write the results and the machine there", "FILE" },
     { "keep", 0, 0, G_OPTION_ARG_FILENAME, &opt_keep,
       "Leave the middle frame of everything there, as pictures", "FOLDER" },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_clips, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-/* Exit statuses. */
-enum { DONE, FAILED, WRONG_ARGUMENTS };
-
 typedef struct {
-    int32_t width, height; /* 0: the clip's */
     bool masks[MASK_N];
+    ClipRun *clips;
     char *file; /* between two pipelines */
-    Json json;
 } Run;
 
 typedef struct {
@@ -75,27 +58,22 @@ typedef struct {
     uint8_t *cut, *shown; /* pictures: black where it is hidden; of the method */
 } Trial;
 
-static bool check_arguments(Run *run, GError **error)
+static bool check_arguments(void *user, GError **error)
 {
-    const char *why = !opt_clips || !opt_clips[0] ? "there is no clip" : NULL;
+    Run *run = user;
     g_auto(GStrv) names = g_strsplit(opt_masks ? opt_masks : "boxes,moving", ",", -1);
-    for (char **name = names; !why && *name; name++) {
+    for (char **name = names; *name; name++) {
         int i = 0;
         while (i < MASK_N && !g_str_equal(*name, mask_names[i]))
             i++;
-        if (i == MASK_N)
-            why = "--masks is a list of boxes and moving";
-        else
-            run->masks[i] = true;
+        if (i == MASK_N) {
+            g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID,
+                                "--masks is a list of boxes and moving");
+            return false;
+        }
+        run->masks[i] = true;
     }
-    if (why) {
-        g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
-        return false;
-    }
-    return bench_check_int("frames", opt_frames, 2, 100000, error) &&
-           bench_check_int("threads", opt_threads, 0, BENCH_MAX_THREADS, error) &&
-           (!opt_size || bench_parse_size(opt_size, &run->width, &run->height, error)) &&
-           (!opt_json || bench_check_output("json", opt_json, error));
+    return true;
 }
 
 /* --- what is hidden --- */
@@ -187,9 +165,9 @@ static bool show_found(const Trial *t, GError **error)
 
 static bool show_network(const Run *run, const Trial *t, const char *properties, GError **error)
 {
-    g_autofree char *chain =
-        g_strdup_printf("nervenc segment-frames=0 device=%s threads=%d %s ! nervdec device=%s threads=%d",
-                        opt_device, opt_threads, properties, opt_device, opt_threads);
+    g_autofree char *chain = g_strdup_printf(
+        "nervenc segment-frames=0 device=%s threads=%d %s ! nervdec device=%s threads=%d", run->clips->device,
+        run->clips->threads, properties, run->clips->device, run->clips->threads);
     return pictures_run(&t->clean, t->cut, t->known, chain, run->file, t->shown, error);
 }
 
@@ -214,7 +192,7 @@ static bool keep(const Trial *t, const uint8_t *pictures, const char *method, GE
 
 static bool report(Run *run, const Trial *t, const char *method, double seconds, GError **error)
 {
-    Json *j = &run->json;
+    Json *j = &run->clips->json;
     const double inside = psnr_where(t, true), outside = psnr_where(t, false);
     g_print("  %-48s %8.2f dB %8.2f dB %8.1f s\n", method, inside, outside, seconds);
     json_open(j, NULL, '{');
@@ -235,7 +213,7 @@ static bool measure_network(Run *run, const Trial *t, const char *properties, GE
 
 static bool measure_mask(Run *run, Trial *t, MaskKind mask, GError **error)
 {
-    Json *j = &run->json;
+    Json *j = &run->clips->json;
     t->mask = mask;
     hide(t);
     g_print("%s\n  %-48s %11s %11s\n", mask_names[mask], "", "hidden", "known");
@@ -253,21 +231,17 @@ static bool measure_mask(Run *run, Trial *t, MaskKind mask, GError **error)
     return ok;
 }
 
-static bool measure_clip(Run *run, const RdClip *clip, GError **error)
+static bool measure_clip(void *user, ClipRun *clips, const RdClip *clip, GError **error)
 {
-    Json *j = &run->json;
+    Run *run = user;
+    Json *j = &clips->json;
     Trial t = { 0 };
     const Pictures *p = &t.clean;
     bool ok = pictures_init(&t.clean, clip, error);
     t.known = g_malloc((size_t)p->width * p->height * p->n);
     t.cut = pictures_room(p);
     t.shown = pictures_room(p);
-    g_print("%s, %dx%d, %u frames\n", clip->name, p->width, p->height, p->n);
-    json_open(j, NULL, '{');
-    json_string(j, "clip", clip->name);
-    json_integer(j, "width", p->width);
-    json_integer(j, "height", p->height);
-    json_integer(j, "frames", p->n);
+    pictures_describe(p, j);
     json_open(j, "masks", '[');
     for (int i = 0; ok && i < MASK_N; i++)
         ok = !run->masks[i] || measure_mask(run, &t, i, error);
@@ -280,67 +254,32 @@ static bool measure_clip(Run *run, const RdClip *clip, GError **error)
     return ok;
 }
 
-static bool measure_all(Run *run, GError **error)
+static bool begin(void *user, ClipRun *clips, GError **error)
 {
-    g_autofree char *gstreamer = gst_version_string();
-    Json *j = &run->json;
-    bool ok = true;
-    json_init(j);
-    json_open(j, NULL, '{');
-    bench_describe_machine(j, NERV_SOURCE_DIR, NERV_VERSION);
-    json_string(j, "gstreamer", gstreamer);
-    json_string(j, "device", opt_device);
-    json_integer(j, "threads", opt_threads);
-    json_open(j, "clips", '[');
-    for (char **what = opt_clips; ok && *what; what++) {
-        RdClip clip;
-        ok = rd_clip_load(&clip, *what, (uint32_t)opt_frames, run->width, run->height, error);
-        if (!ok)
-            break;
-        ok = measure_clip(run, &clip, error);
-        rd_clip_clear(&clip);
+    Run *run = user;
+    run->clips = clips;
+    run->file = g_build_filename(clips->directory, "shown.rgb", NULL);
+    if (!opt_nerv) {
+        clip_tool_collect(&opt_nerv, "model=nerv");
+        clip_tool_collect(&opt_nerv, "model=dnerv");
     }
-    json_close(j, ']');
-    json_boolean(j, "complete", ok);
-    json_close(j, '}');
-    g_autofree char *text = json_finish(j);
-    /* Fits take long: what was measured before a failure is written too. */
-    return (!opt_json || g_file_set_contents(opt_json, text, -1, ok ? error : NULL)) && ok;
-}
-
-static bool run_all(Run *run, GError **error)
-{
-    g_autofree char *directory = g_dir_make_tmp("nerv-inpaint-XXXXXX", error);
-    if (!directory)
-        return false;
-    g_autofree char *file = g_build_filename(directory, "shown.rgb", NULL);
-    run->file = file;
-    if (opt_nerv->len == 0) {
-        g_ptr_array_add(opt_nerv, g_strdup("model=nerv"));
-        g_ptr_array_add(opt_nerv, g_strdup("model=dnerv"));
-    }
-    const bool ok = measure_all(run, error);
-    g_unlink(file);
-    g_rmdir(directory);
-    return ok;
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_CTYPE, ""); /* names of files are printed as they are; numbers as in C */
-    g_autoptr(GOptionContext) context = g_option_context_new("CLIP... - what is hidden in video");
-    g_autoptr(GError) error = NULL;
-    Run run = { .width = 0 };
-    int status = WRONG_ARGUMENTS;
-    opt_nerv = g_ptr_array_new_with_free_func(g_free);
-    g_option_context_set_summary(context,
-                                 "A clip is a file, or the beginning of a pipeline that ends in raw video.");
-    g_option_context_add_main_entries(context, options, NULL);
-    g_option_context_add_group(context, gst_init_get_option_group());
-    if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&run, &error))
-        status = run_all(&run, &error) ? DONE : FAILED;
-    if (status != DONE)
-        g_printerr("nerv-inpaint: %s\n", error ? error->message : "failed");
-    g_ptr_array_unref(opt_nerv);
+    const ClipTool tool = { .name = "nerv-inpaint",
+                            .purpose = "what is hidden in video",
+                            .options = options,
+                            .frames_help = "The first N of each clip, 2 to 100000 (default 32)",
+                            .least_frames = 2,
+                            .frames = 32,
+                            .check = check_arguments,
+                            .begin = begin,
+                            .measure = measure_clip };
+    Run run = { .file = NULL };
+    const int status = clip_tool_main(&tool, &run, argc, argv);
+    g_free(run.file);
+    g_clear_pointer(&opt_nerv, g_ptr_array_unref);
     return status;
 }

@@ -34,6 +34,16 @@ void pictures_clear(Pictures *p)
     g_clear_pointer(&p->rgb, g_free);
 }
 
+void pictures_describe(const Pictures *p, Json *j)
+{
+    g_print("%s, %dx%d, %u frames\n", p->clip->name, p->width, p->height, p->n);
+    json_open(j, NULL, '{');
+    json_string(j, "clip", p->clip->name);
+    json_integer(j, "width", p->width);
+    json_integer(j, "height", p->height);
+    json_integer(j, "frames", p->n);
+}
+
 uint8_t *pictures_room(const Pictures *p)
 {
     return g_malloc(p->bytes * p->n);

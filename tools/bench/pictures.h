@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "json.h"
 #include "rd_clip.h"
 
 typedef struct {
@@ -17,6 +18,8 @@ typedef struct {
 /* `clip` must outlive it. */
 bool pictures_init(Pictures *p, const RdClip *clip, GError **error);
 void pictures_clear(Pictures *p);
+/* Prints which clip they are of, and opens an object of the results that says so. */
+void pictures_describe(const Pictures *p, Json *j);
 /* Room for as many, g_free(). */
 uint8_t *pictures_room(const Pictures *p);
 
