@@ -13,6 +13,10 @@
 #include "bench/pictures.h"
 #include "nerv.h"
 
+/* Of what --keep leaves: errors times so much, samples of a column. */
+#define ERROR_GAIN   4.
+#define COLUMN_WIDTH 160
+
 static char *opt_noises, *opt_ffmpeg = "ffmpeg", *opt_keep;
 static int opt_seed = 1;
 static double opt_density = .005, opt_sigma = 10.;
@@ -36,7 +40,8 @@ static const GOptionEntry options[] = {
     { "ffmpeg", 0, 0, G_OPTION_ARG_FILENAME, &opt_ffmpeg,
       "The program (default: ffmpeg, left out if it is not there)", "FILE" },
     { "keep", 0, 0, G_OPTION_ARG_FILENAME, &opt_keep,
-      "Leave the middle frame of everything there, as pictures", "FOLDER" },
+      "For each noise leave a picture there: the middle frame by each method, and what is wrong with it",
+      "FOLDER" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
@@ -144,15 +149,7 @@ static bool run_method(const Run *run, const Trial *t, const Method *m, GError *
 
 /* --- one clip --- */
 
-/* The middle frame. */
-static bool keep(const Trial *t, const uint8_t *pictures, const char *noise, const char *method,
-                 GError **error)
-{
-    g_autofree char *what = g_strdup_printf("%s-%s", noise, method);
-    return !opt_keep || pictures_keep(&t->clean, pictures, t->clean.n / 2, opt_keep, what, error);
-}
-
-static bool measure_method(Run *run, const Trial *t, NoiseKind noise, Method *m, GError **error)
+static bool measure_method(Run *run, const Trial *t, Method *m, PicturesSheet *sheet, GError **error)
 {
     Json *j = &run->clips->json;
     const gint64 start = g_get_monotonic_time();
@@ -167,7 +164,8 @@ static bool measure_method(Run *run, const Trial *t, NoiseKind noise, Method *m,
     json_number(j, "psnr", psnr);
     json_number(j, "seconds", seconds);
     json_close(j, '}');
-    return keep(t, t->shown, noise_name(noise), m->name, error);
+    pictures_sheet_add(sheet, t->shown);
+    return true;
 }
 
 static bool measure_noise(Run *run, const Trial *t, NoiseKind noise, double *noisy, GError **error)
@@ -186,9 +184,15 @@ static bool measure_noise(Run *run, const Trial *t, NoiseKind noise, double *noi
     json_string(j, "noise", noise_name(noise));
     json_number(j, "noisy", psnr);
     json_open(j, "methods", '[');
-    bool ok = keep(t, t->noisy, noise_name(noise), "noisy", error);
+    PicturesSheet sheet;
+    pictures_sheet_init(&sheet, p, p->n / 2);
+    pictures_sheet_add(&sheet, t->noisy);
+    bool ok = true;
     for (guint i = 0; ok && i < run->methods->len; i++)
-        ok = measure_method(run, t, noise, &g_array_index(run->methods, Method, i), error);
+        ok = measure_method(run, t, &g_array_index(run->methods, Method, i), &sheet, error);
+    ok = ok && (!opt_keep ||
+                pictures_sheet_write(&sheet, opt_keep, noise_name(noise), ERROR_GAIN, COLUMN_WIDTH, error));
+    pictures_sheet_clear(&sheet);
     json_close(j, ']');
     json_close(j, '}');
     return ok;

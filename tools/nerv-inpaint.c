@@ -25,6 +25,10 @@ typedef enum {
 
 static const char *const mask_names[MASK_N] = { "boxes", "moving" };
 
+/* Of what --keep leaves: errors times so much, samples of a column. */
+#define ERROR_GAIN   2.
+#define COLUMN_WIDTH 240
+
 static char *opt_masks, *opt_keep;
 static GPtrArray *opt_nerv; /* of char *: nervenc's properties */
 
@@ -41,7 +45,8 @@ static const GOptionEntry options[] = {
     { "masks", 0, 0, G_OPTION_ARG_STRING, &opt_masks,
       "Of boxes (five that stay), moving (one that crosses the frame) (default: both)", "LIST" },
     { "keep", 0, 0, G_OPTION_ARG_FILENAME, &opt_keep,
-      "Leave the middle frame of everything there, as pictures", "FOLDER" },
+      "For each mask leave a picture there: the middle frame by each method, and what is wrong with it",
+      "FOLDER" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
@@ -56,6 +61,7 @@ typedef struct {
     MaskKind mask;
     uint8_t *known;       /* a byte for each pixel of each frame: 255, or 0 where it is hidden */
     uint8_t *cut, *shown; /* pictures: black where it is hidden; of the method */
+    PicturesSheet sheet;
 } Trial;
 
 static bool check_arguments(void *user, GError **error)
@@ -184,13 +190,7 @@ static double psnr_where(const Trial *t, bool hidden)
     return n > 0. ? 10. * log10(255. * 255. / fmax(sum / n, 1e-9)) : INFINITY;
 }
 
-static bool keep(const Trial *t, const uint8_t *pictures, const char *method, GError **error)
-{
-    g_autofree char *what = g_strdup_printf("%s-%s", mask_names[t->mask], method);
-    return !opt_keep || pictures_keep(&t->clean, pictures, t->clean.n / 2, opt_keep, what, error);
-}
-
-static bool report(Run *run, const Trial *t, const char *method, double seconds, GError **error)
+static void report(Run *run, Trial *t, const char *method, double seconds)
 {
     Json *j = &run->clips->json;
     const double inside = psnr_where(t, true), outside = psnr_where(t, false);
@@ -201,14 +201,34 @@ static bool report(Run *run, const Trial *t, const char *method, double seconds,
     json_number(j, "psnr_known", outside);
     json_number(j, "seconds", seconds);
     json_close(j, '}');
-    return keep(t, t->shown, method, error);
+    pictures_sheet_add(&t->sheet, t->shown);
 }
 
-static bool measure_network(Run *run, const Trial *t, const char *properties, GError **error)
+/* How what is shown there is made, without a network. */
+static const struct {
+    const char *name;
+    bool (*show)(const Trial *t, GError **error);
+} plain_methods[] = {
+    { "surroundings", show_surroundings },
+    { "nearest frame", show_nearest },
+    { "found elsewhere", show_found },
+};
+
+static bool measure_methods(Run *run, Trial *t, GError **error)
 {
-    const gint64 start = g_get_monotonic_time();
-    return show_network(run, t, properties, error) &&
-           report(run, t, properties, (double)(g_get_monotonic_time() - start) * 1e-6, error);
+    for (size_t i = 0; i < G_N_ELEMENTS(plain_methods); i++) {
+        if (!plain_methods[i].show(t, error))
+            return false;
+        report(run, t, plain_methods[i].name, 0.);
+    }
+    for (guint i = 0; i < opt_nerv->len; i++) {
+        const char *properties = g_ptr_array_index(opt_nerv, i);
+        const gint64 start = g_get_monotonic_time();
+        if (!show_network(run, t, properties, error))
+            return false;
+        report(run, t, properties, (double)(g_get_monotonic_time() - start) * 1e-6);
+    }
+    return true;
 }
 
 static bool measure_mask(Run *run, Trial *t, MaskKind mask, GError **error)
@@ -220,12 +240,12 @@ static bool measure_mask(Run *run, Trial *t, MaskKind mask, GError **error)
     json_open(j, NULL, '{');
     json_string(j, "mask", mask_names[mask]);
     json_open(j, "methods", '[');
-    bool ok = keep(t, t->cut, "cut", error) && show_surroundings(t, error) &&
-              report(run, t, "surroundings", 0., error) && show_nearest(t, error) &&
-              report(run, t, "nearest frame", 0., error) && show_found(t, error) &&
-              report(run, t, "found elsewhere", 0., error);
-    for (guint i = 0; ok && i < opt_nerv->len; i++)
-        ok = measure_network(run, t, g_ptr_array_index(opt_nerv, i), error);
+    pictures_sheet_init(&t->sheet, &t->clean, t->clean.n / 2);
+    pictures_sheet_add(&t->sheet, t->cut);
+    const bool ok = measure_methods(run, t, error) &&
+                    (!opt_keep || pictures_sheet_write(&t->sheet, opt_keep, mask_names[mask], ERROR_GAIN,
+                                                       COLUMN_WIDTH, error));
+    pictures_sheet_clear(&t->sheet);
     json_close(j, ']');
     json_close(j, '}');
     return ok;

@@ -47,13 +47,24 @@ def noises(directory, clip, frames):
         check(psnr["nervdenoise strength=0.1"] > psnr["nervdenoise strength=1 encoder::epochs=2"], f"{noise}: properties do nothing")
     mean = own["mean"]
     check(abs(mean["noisy"] - sum(n["noisy"] for n in own["noises"]) / 5) < 1e-3, f"{mean} is not the mean")
-    kept = os.path.join(directory, "denoise.rgb-white-noisy.ppm")
-    names = [n for n in os.listdir(directory) if n.endswith("-white-noisy.ppm")]
-    check(len(names) == 1 and os.path.getsize(os.path.join(directory, names[0])) == len(b"P6\n48 32\n255\n") + 3 * WIDTH * HEIGHT, f"{kept}: {names}")
+    check(sheet_size(directory, "-white.png") == (8 * 160, 3 * (HEIGHT + 4) - 4, 8 * (WIDTH + 4) - 4), "no sheet, or one of other columns")
+
+
+def sheet_size(directory, end):
+    """Samples across of the sheet that --keep leaves, and lines and samples before it was scaled, by its proportions."""
+    names = [n for n in os.listdir(directory) if n.endswith(end)]
+    check(len(names) == 1, f"{names}: not one sheet")
+    with open(os.path.join(directory, names[0]), "rb") as f:
+        data = f.read(24)
+    across, down = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    columns = across // (160 if end == "-white.png" else 240)
+    samples = columns * (WIDTH + 4) - 4
+    return across, round(down * samples / across), samples
 
 
 def holes(directory, clip):
-    own = measure(inpaint, directory, "--frames=8", "--nerv=epochs=60 tune=psnr quality=65", clip)
+    own = measure(inpaint, directory, "--frames=8", "--nerv=epochs=60 tune=psnr quality=65", "--keep=" + directory, clip)
+    check(sheet_size(directory, "-moving.png") == (5 * 240, 3 * (HEIGHT + 4) - 4, 5 * (WIDTH + 4) - 4), "no sheet, or one of other columns")
     check([m["mask"] for m in own["masks"]] == ["boxes", "moving"], f"{own}: other masks")
     for mask in own["masks"]:
         hidden = {m["method"]: m["psnr_hidden"] for m in mask["methods"]}

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "../contact-sheet.h"
 #include "nerv.h"
 #include "quality.h"
 
@@ -114,14 +115,34 @@ double pictures_psnr(const Pictures *p, const uint8_t *rgb)
     return quality_psnr(quality_mse(&a, &b));
 }
 
-bool pictures_keep(const Pictures *p, const uint8_t *rgb, uint32_t frame, const char *folder,
-                   const char *what, GError **error)
+void pictures_sheet_init(PicturesSheet *s, const Pictures *p, uint32_t frame)
 {
-    g_autofree char *name = g_strdup_printf("%s-%s.ppm", p->clip->name, what);
+    *s = (PicturesSheet){ p, frame, g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref) };
+}
+
+void pictures_sheet_clear(PicturesSheet *s)
+{
+    g_clear_pointer(&s->columns, g_ptr_array_unref);
+}
+
+void pictures_sheet_add(PicturesSheet *s, const uint8_t *rgb)
+{
+    g_ptr_array_add(s->columns, g_bytes_new(rgb + s->frame * s->p->bytes, s->p->bytes));
+}
+
+bool pictures_sheet_write(const PicturesSheet *s, const char *folder, const char *what, double gain,
+                          uint32_t width, GError **error)
+{
+    const Pictures *p = s->p;
+    const size_t stride = 3 * (size_t)p->width;
+    g_autofree char *name = g_strdup_printf("%s-%s.png", p->clip->name, what);
     g_strdelimit(name, " /=:", '_');
     g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autoptr(GString) text = g_string_new(NULL);
-    g_string_printf(text, "P6\n%d %d\n255\n", p->width, p->height);
-    g_string_append_len(text, (const char *)rgb + frame * p->bytes, (gssize)p->bytes);
-    return g_file_set_contents(path, text->str, (gssize)text->len, error);
+    ContactSheet *sheet = contact_sheet_new(s->columns->len, (uint32_t)p->width, (uint32_t)p->height, gain);
+    for (guint i = 0; i < s->columns->len; i++)
+        contact_sheet_set(sheet, i, p->rgb + s->frame * p->bytes, stride,
+                          g_bytes_get_data(g_ptr_array_index(s->columns, i), NULL), stride);
+    const bool ok = contact_sheet_write(sheet, path, s->columns->len * width, error);
+    contact_sheet_free(sheet);
+    return ok;
 }

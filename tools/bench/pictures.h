@@ -31,6 +31,18 @@ bool pictures_run(const Pictures *p, const uint8_t *rgb, const uint8_t *alpha, c
 bool pictures_read(const Pictures *p, const char *file, uint8_t *out, GError **error);
 /* dB of the mean squared error of all pictures. */
 double pictures_psnr(const Pictures *p, const uint8_t *rgb);
-/* One picture as a binary PPM, CLIP-WHAT.ppm in the folder. */
-bool pictures_keep(const Pictures *p, const uint8_t *rgb, uint32_t frame, const char *folder,
-                   const char *what, GError **error);
+/* One frame of what several methods make of a clip, side by side. */
+typedef struct {
+    const Pictures *p;
+    uint32_t frame;
+    GPtrArray *columns; /* of GBytes */
+} PicturesSheet;
+
+void pictures_sheet_init(PicturesSheet *s, const Pictures *p, uint32_t frame);
+void pictures_sheet_clear(PicturesSheet *s);
+/* A column more: its frame of those pictures. */
+void pictures_sheet_add(PicturesSheet *s, const uint8_t *rgb);
+/* CLIP-WHAT.png in the folder: in each column the frame as it was, what was added, and how far they are apart, that many times; scaled to `width` samples
+ * a column. */
+bool pictures_sheet_write(const PicturesSheet *s, const char *folder, const char *what, double gain,
+                          uint32_t width, GError **error);
