@@ -117,10 +117,10 @@ static bool run_ffmpeg(const Run *run, const Trial *t, const Method *m, GError *
 {
     const Pictures *p = &t->clean;
     g_autofree char *size = g_strdup_printf("%dx%d", p->width, p->height);
-    const char *argv[] = { opt_ffmpeg, "-v",        "error", "-y",          "-f",
-                           "rawvideo", "-pix_fmt",  "rgb24", "-s",          size,
-                           "-i",       run->raw[0], "-vf",   m->properties, "-f",
-                           "rawvideo", "-pix_fmt",  "rgb24", run->raw[1],   NULL };
+    const char *argv[] = { opt_ffmpeg,  "-nostdin",  "-v",          "error", "-y",       "-f",
+                           "rawvideo",  "-pix_fmt",  "rgb24",       "-s",    size,       "-i",
+                           run->raw[0], "-vf",       m->properties, "-f",    "rawvideo", "-pix_fmt",
+                           "rgb24",     run->raw[1], NULL };
     int status;
     return g_file_set_contents(run->raw[0], (const char *)t->noisy, (gssize)(p->bytes * p->n), error) &&
            g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,

@@ -181,9 +181,9 @@ static bool run_ffmpeg(const Between *b, const char *program, const char *in, co
                                             GST_VIDEO_INFO_HEIGHT(&b->clip->rgb.info));
     /* its planes are Y'CbCr's; frames are a second apart, since only their order counts */
     const char *filter = "format=yuv444p,minterpolate=fps=2:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1";
-    const char *argv[] = { program, "-v",       "error",    "-y",    "-f", "rawvideo", "-pix_fmt", "rgb24",
-                           "-s",    size,       "-r",       "1",     "-i", in,         "-vf",      filter,
-                           "-f",    "rawvideo", "-pix_fmt", "rgb24", out,  NULL };
+    const char *argv[] = { program, "-nostdin", "-v",       "error",    "-y",    "-f", "rawvideo", "-pix_fmt",
+                           "rgb24", "-s",       size,       "-r",       "1",     "-i", in,         "-vf",
+                           filter,  "-f",       "rawvideo", "-pix_fmt", "rgb24", out,  NULL };
     int status;
     return g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
                         error) &&
