@@ -311,7 +311,8 @@ static bool hand_over(Job *job, GstSample *sample, GstClockTime running, GError 
     return false;
 }
 
-static bool open_writer(Job *job, const char *out, guint64 first_frame, GError **error)
+/* The pipeline that encodes, with the properties that were given. */
+static bool make_writer(Job *job, GError **error)
 {
     g_autofree char *text = g_strdup_printf(
         "appsrc name=source format=time block=true max-buffers=8 ! %s ! nervenc name=encoder ! "
@@ -323,16 +324,32 @@ static bool open_writer(Job *job, const char *out, guint64 first_frame, GError *
     job->source = GST_APP_SRC(gst_bin_get_by_name(GST_BIN(job->writer), "source"));
     job->writer_bus = gst_element_get_bus(job->writer);
     GstElement *encoder = gst_bin_get_by_name(GST_BIN(job->writer), "encoder");
-    GstElement *sink = gst_bin_get_by_name(GST_BIN(job->writer), "out");
     const bool ok = set_properties(encoder, error) && check_settings(encoder, error);
+    gst_object_unref(encoder);
+    return ok;
+}
+
+static bool check_properties(GError **error)
+{
+    Job job = { NULL };
+    const bool ok = make_writer(&job, error);
+    job_clear(&job);
+    return ok;
+}
+
+static bool open_writer(Job *job, const char *out, guint64 first_frame, GError **error)
+{
+    if (!make_writer(job, error))
+        return false;
+    GstElement *encoder = gst_bin_get_by_name(GST_BIN(job->writer), "encoder");
+    GstElement *sink = gst_bin_get_by_name(GST_BIN(job->writer), "out");
     g_object_set(encoder, "segment-frames", (guint)opt_frames, "first-segment", (guint)opt_segment,
                  "first-frame", first_frame, NULL);
     g_object_set(sink, "location", out, NULL);
     gst_object_unref(sink);
     gst_object_unref(encoder);
-    if (ok)
-        gst_element_set_state(job->writer, GST_STATE_PLAYING);
-    return ok;
+    gst_element_set_state(job->writer, GST_STATE_PLAYING);
+    return true;
 }
 
 /* Goes through the frames with those times; others, what a decoder shows of the frame before a seek's time for instance, are left out. With a writer they are handed to it.
@@ -421,15 +438,16 @@ static bool segment(GError **error)
 
 static bool check_arguments(GError **error)
 {
-    const char *why = !opt_plan                                     ? "--plan is missing"
-                      : !opt_rest || !opt_rest[0]                   ? "there is no file"
-                      : opt_segment < 0 && (opt_out || opt_rest[1]) ? "--segment is missing"
-                      : opt_segment >= 0 && !opt_out                ? "--out is missing"
-                                                                    : NULL;
+    const char *why = !opt_plan                      ? "--plan is missing"
+                      : !opt_rest || !opt_rest[0]    ? "there is no file"
+                      : opt_segment < 0 && opt_out   ? "--segment is missing"
+                      : opt_segment >= 0 && !opt_out ? "--out is missing"
+                                                     : NULL;
     if (why)
         g_set_error_literal(error, NERV_ERROR, NERV_ERROR_INVALID, why);
     return !why && bench_check_int("frames", opt_frames, 1, 65536, error) &&
-           bench_check_int("segment", opt_segment, -1, MOST, error);
+           bench_check_int("segment", opt_segment, -1, MOST, error) &&
+           (opt_segment >= 0 || check_properties(error));
 }
 
 int main(int argc, char **argv)
@@ -439,12 +457,13 @@ int main(int argc, char **argv)
         g_option_context_new("IN [PROPERTY=VALUE...] - a segment of a file by itself");
     g_autoptr(GError) error = NULL;
     int status = WRONG_ARGUMENTS;
-    g_option_context_set_summary(context,
-                                 "One segment of a file by itself, byte by byte as one nervenc would make it "
-                                 "of the whole: what nerv-encode hands to several "
-                                 "machines. With --plan alone it goes through IN and writes the times of its "
-                                 "frames into PLAN; with --segment=K and --out it "
-                                 "reads PLAN and encodes frames K*N to K*N+N-1. Properties are nervenc's.");
+    g_option_context_set_summary(
+        context,
+        "One segment of a file by itself, byte by byte as one nervenc would make it "
+        "of the whole: what nerv-encode hands to several "
+        "machines. With --plan alone it goes through IN and writes the times of its "
+        "frames into PLAN, once properties and filter are found to be right; with --segment=K and --out it "
+        "reads PLAN and encodes frames K*N to K*N+N-1. Properties are nervenc's.");
     g_option_context_add_main_entries(context, options, NULL);
     g_option_context_add_group(context, gst_init_get_option_group());
     if (g_option_context_parse(context, &argc, &argv, &error) && check_arguments(&error))

@@ -143,8 +143,12 @@ def wrong(directory, clip):
                             ([clip, out, "max-encode-seconds=3"], "max-encode-seconds"), (["--what", clip, out], "--what")):
         text = run(arguments, status=2)
         check(says in text, f"{arguments}: {text}")
-    text = run(["--retries=1", f"-n{PER_SEGMENT}", clip, out, "presett=fast"], status=1)
-    check('no property "presett"' in text and "segments that could not be made" in text, text)
+    for arguments, says in (([clip, out, "presett=fast"], 'no property "presett"'), (["-f", "nosuchelement", clip, out], "nosuchelement")):
+        text = run(arguments, status=2)
+        check(says in text and "segments to do" not in text, f"{arguments}: {text}")
+    text = run([clip, os.path.join(directory, "none", "wrong.nerv")], status=2)
+    check("no such folder" in text, text)
+    check(not [n for n in os.listdir(directory) if n.startswith(("wrong.nerv", "none"))], f"{os.listdir(directory)}: something is left behind")
     check(not os.path.exists(out), "a file of nothing")
 
 
