@@ -39,7 +39,8 @@ static bool send_until(NervDecoder *dec, const uint8_t *data, size_t size, unsig
     NervDecodedInfo info;
     NervAccessUnit au;
     size_t need;
-    while (size > 0 && nerv_access_unit_scan(data, size, &au, &need) == NERV_SCAN_OK) {
+    NervScan scan = NERV_SCAN_OK;
+    while (size > 0 && (scan = nerv_access_unit_scan(data, size, &au, &need)) == NERV_SCAN_OK) {
         if (!nerv_decoder_send(dec, data, au.bytes, &info, error))
             return false;
         if (n-- == 0)
@@ -47,7 +48,10 @@ static bool send_until(NervDecoder *dec, const uint8_t *data, size_t size, unsig
         data += au.bytes;
         size -= au.bytes;
     }
-    g_set_error_literal(error, NERV_ERROR, NERV_ERROR_DATA, "the file has no such frame");
+    g_set_error_literal(error, NERV_ERROR, NERV_ERROR_DATA,
+                        scan == NERV_SCAN_OK     ? "the file has no such frame"
+                        : scan == NERV_SCAN_MORE ? "the file ends within an access unit"
+                                                 : "this is no neural video, or it is damaged");
     return false;
 }
 
