@@ -325,6 +325,30 @@ gst_nerv_choose_format (GstPad * pad, GstVideoFormat source)
   return format;
 }
 
+/* For who debugs: what was done, and which kind of error libnerv or GLib call it. */
+static gchar *
+describe_failure (const GError * error, const gchar * doing)
+{
+  static const gchar *const kinds[] = {
+    [NERV_ERROR_INVALID] = "invalid",
+    [NERV_ERROR_UNSUPPORTED] = "not supported",
+    [NERV_ERROR_MEMORY] = "memory",
+    [NERV_ERROR_DEVICE] = "device",
+    [NERV_ERROR_DATA] = "data",
+    [NERV_ERROR_NEED_SYNC] = "no sync point yet",
+    [NERV_ERROR_LIMIT] = "limit",
+    [NERV_ERROR_CANCELLED] = "cancelled",
+  };
+
+  if (!error)
+    return g_strdup_printf ("%s failed", doing);
+  if (error->domain == NERV_ERROR && (gsize) error->code < G_N_ELEMENTS (kinds))
+    return g_strdup_printf ("%s failed (libnerv: %s)", doing,
+        kinds[error->code]);
+  return g_strdup_printf ("%s failed (%s %d)", doing,
+      g_quark_to_string (error->domain), error->code);
+}
+
 void
 gst_nerv_element_error (gpointer element, const GError * error,
     const gchar * doing, const gchar * file, const gchar * function, gint line)
@@ -364,9 +388,7 @@ gst_nerv_element_error (gpointer element, const GError * error,
   }
   gst_element_message_full (GST_ELEMENT (element), GST_MESSAGE_ERROR, domain,
       code, make_sentence (error ? error->message : "out of memory"),
-      g_strdup_printf ("%s failed: %s %d", doing,
-          error ? g_quark_to_string (error->domain) : "no error code",
-          error ? error->code : 0), file, function, line);
+      describe_failure (error, doing), file, function, line);
 }
 
 void
