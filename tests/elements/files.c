@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Streams in files, through the pipelines that people write: filesrc, decodebin, playbin, gst-discoverer, seeking
- * forwards and backwards, gdppay; cut files, and a process killed in the middle of its work.
+ * forwards and backwards, gdppay; cut files.
  */
-#include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <gst/pbutils/pbutils.h>
-#include <signal.h>
 #include <string.h>
 
 #include "common.h"
@@ -404,76 +402,6 @@ GST_START_TEST(test_damaged_file)
 }
 GST_END_TEST;
 
-/* What the process to be killed does: this program called as "files --encode FILE". */
-static int encode_slowly(const char *file)
-{
-    char *text =
-        launch("videotestsrc num-buffers=12 ! video/x-raw,format=RGB,width=64,height=48,framerate=25/1 ! "
-               "nervenc model=nerv-mlp segment-frames=4 epochs=100 model-options=\"" TINY_OPTIONS
-               "\" ! filesink location=%s",
-               file);
-    GstElement *pipeline = gst_parse_launch(text, NULL);
-    GstBus *bus = gst_element_get_bus(pipeline);
-    GstMessage *message;
-    bool end = false;
-
-    gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    while (!end && (message = gst_bus_timed_pop(bus, GST_CLOCK_TIME_NONE))) {
-        char *progress;
-        if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_PROGRESS) {
-            gst_message_parse_progress(message, NULL, NULL, &progress);
-            g_print("%s\n", progress);
-            fflush(stdout);
-            g_free(progress);
-        }
-        end = GST_MESSAGE_TYPE(message) & (GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
-        gst_message_unref(message);
-    }
-    return 0;
-}
-
-/* kill -9 while the third segment is fitted: the first two are in the file, whole. */
-GST_START_TEST(test_killed)
-{
-    char *file = write_temp(stream), *line, *text;
-    const char *argv[] = { "/proc/self/exe", "--encode", file, NULL };
-    char *self = g_file_read_link("/proc/self/exe", NULL);
-    GSubprocess *process;
-    GDataInputStream *lines;
-    GPtrArray *frames = new_frames();
-    GError *error = NULL;
-    bool third = false;
-    RunResult r;
-
-    argv[0] = self;
-    process = g_subprocess_newv(argv, G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
-    fail_unless(process != NULL, "%s", error ? error->message : "");
-    lines = g_data_input_stream_new(g_subprocess_get_stdout_pipe(process));
-    while (!third && (line = g_data_input_stream_read_line(lines, NULL, NULL, NULL))) {
-        third = strstr(line, "segment 2: fitting") != NULL;
-        g_free(line);
-    }
-    fail_unless(third, "the third segment was never begun");
-    g_subprocess_send_signal(process, SIGKILL);
-    g_subprocess_wait(process, NULL, NULL);
-    g_object_unref(lines);
-    g_object_unref(process);
-    g_free(self);
-
-    text = launch("filesrc location=%s ! nervparse ! nervdec ! fakesink name=sink", file);
-    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
-    fail_unless(r.eos && !r.error);
-    fail_unless_equals_int(frames->len, 8);
-    for (guint i = 0; i < 8; i++)
-        fail_unless_equals_uint64(GST_BUFFER_PTS(g_ptr_array_index(frames, i)), i * FRAME);
-    run_result_clear(&r);
-    g_ptr_array_unref(frames);
-    g_unlink(file);
-    g_free(text);
-    g_free(file);
-}
-GST_END_TEST;
-
 static Suite *files_suite(void)
 {
     Suite *s = suite_create("files");
@@ -495,16 +423,11 @@ static Suite *files_suite(void)
     tcase_add_test(tc, test_cut_file);
     tcase_add_test(tc, test_hopeless_file);
     tcase_add_test(tc, test_damaged_file);
-    tcase_add_test(tc, test_killed);
     return s;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && g_str_equal(argv[1], "--encode")) {
-        gst_init(NULL, NULL);
-        return encode_slowly(argv[2]);
-    }
     gst_check_init(&argc, &argv);
     gst_pb_utils_init();
     return gst_check_run_suite(files_suite(), "files", __FILE__);
