@@ -24,6 +24,12 @@
  * @title: nervmkvmux
  *
  * Puts neural video into Matroska, beside audio, as a track whose CodecID is V_NERV.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 -e v4l2src ! videoconvert ! nervenc epochs=10 ! nervmkvmux name=m ! filesink location=out.mkv \
+ *   pulsesrc ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! audioconvert ! opusenc ! m.
+ * ]|
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"

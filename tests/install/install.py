@@ -5,6 +5,7 @@
 """
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from expect import check, finish
 
 BUILD, SOURCE = sys.argv[1:3]
 MESON = sys.argv[3:]
+with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
+    README = readme.read()
 TOOLS = ("nerv-access", "nerv-compare", "nerv-encode", "nerv-export", "nerv-import", "nerv-loader", "nerv-meta", "nerv-rd", "nerv-seek", "nerv-segment")
 
 
@@ -65,6 +68,23 @@ def tools_work(root, env, stream):
     check("5 of 5 frames" in run(one(root, "bin/nerv-access"), "--count=5", stream, env=env), "nerv-access")
 
 
+def documents_are_there(root, env):
+    """A page for each element, with each of its own properties; without GStreamer's Python bindings none are made."""
+    elements = re.findall(r"^  (nerv\w+): ", run("gst-inspect-1.0", "nerv", env=env), re.M)
+    check(len(elements) == 8, f"elements: {elements}")
+    one(root, "doc/nerv/README.md")
+    if subprocess.run(["/usr/bin/python3", "-c", "import gi; gi.require_version('Gst', '1.0')"], capture_output=True, check=False).returncode != 0:
+        return
+    for element in elements:
+        with open(one(root, f"doc/nerv/plugin/{element}.md"), encoding="utf-8") as f:
+            page = f.read()
+        shown = run("gst-inspect-1.0", "--no-colors", element, env=env)
+        own = [name for name in re.findall(r"^  ([a-z][a-z0-9-]+) +: ", shown.split("Element Properties:")[1], re.M) if f"`{name}`" in README]
+        check("gst-launch-1.0" in page and "## Pads" in page, f"{element}: no example or no pads")
+        check(all(f"### {name}\n" in page for name in own), f"{element}: not all of {own}")
+        check(len(own) > 3 or element not in ("nervenc", "nervdec"), f"{element}: {own}")
+
+
 def library_works(root, env, stream, directory):
     pc = one(root, "libnerv.pc")
     prefix = os.path.dirname(os.path.dirname(one(root, "bin/nerv-access")))
@@ -107,6 +127,7 @@ with tempfile.TemporaryDirectory() as d:
     run(*MESON, "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", tree)
     environment, clip = plugin_works(tree, d)
     tools_work(tree, environment, clip)
+    documents_are_there(tree, environment)
     library_works(tree, environment, clip, d)
     package_works(tree, environment, clip)
 finish()
