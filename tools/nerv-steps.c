@@ -276,7 +276,7 @@ static bool report(Run *run, GError **error)
     json_close(j, ']');
     g_autofree char *title =
         g_strdup_printf("mean of %u clips, %d frames of %d x %d", n, opt_frames, run->width, run->height);
-    const PlotPanel panel = { title, curves, run->n_starts, "steps" };
+    const PlotPanel panel = { title, curves, run->n_starts, "steps", NULL };
     return !opt_png || plot_write(opt_png, &panel, 1, error);
 }
 

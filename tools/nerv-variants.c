@@ -279,7 +279,7 @@ static bool measure_epochs(Run *run, GError **error)
     json_close(j, ']');
     g_autofree char *title = g_strdup_printf("%s, %d frames of %d x %d", run->window.clip->name, opt_frames,
                                              run->width, run->height);
-    const PlotPanel panel = { title, curves, G_N_ELEMENTS(curves), "epochs" };
+    const PlotPanel panel = { title, curves, G_N_ELEMENTS(curves), "epochs", NULL };
     return !opt_png || plot_write(opt_png, &panel, 1, error);
 }
 

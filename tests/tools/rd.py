@@ -36,7 +36,7 @@ def read(directory, *arguments, clips=(CLIP.format("RGB"),), n_plots=0):
         result = json.load(f)
     with open(names[2], "rb") as f:
         png = f.read()
-    check(png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (960, 600 * (n_plots or len(clips))), "the plot is no plot")
+    check(png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (960, 2 * 600 * (n_plots or len(clips))), "the plot is no plot")
     check(result["complete"] is True, "the result is not complete")
     for key in ("commit", "machine", "versions", "gstreamer"):
         check(key in result, f"the JSON has no {key}")

@@ -38,7 +38,7 @@ typedef struct {
     uint8_t *rgb;
     int height, top;       /* of all panels; where the one begins that is drawn */
     int right;             /* where the axes end */
-    double x0, x1, y0, y1; /* range of log10(bpp) and of dB */
+    double x0, x1, y0, y1; /* range of log10(bpp) and of the other axis */
 } Canvas;
 
 static void set(Canvas *c, int x, int y, uint32_t colour)
@@ -173,7 +173,7 @@ static void draw_axes(Canvas *c, const PlotPanel *panel)
     }
     line(c, LEFT, TOP, LEFT, HEIGHT - BOTTOM, SCALE, BLACK);
     line(c, LEFT, HEIGHT - BOTTOM, c->right, HEIGHT - BOTTOM, SCALE, BLACK);
-    letters(c, LEFT, TOP - LINE - 2 * DOT, "RGB PSNR, dB", MAX_TEXT, BLACK);
+    letters(c, LEFT, TOP - LINE - 2 * DOT, panel->y_title ? panel->y_title : "RGB PSNR, dB", MAX_TEXT, BLACK);
     letters(c, WIDTH - EDGE - text_width(panel->title), TOP - LINE - 2 * DOT, panel->title, MAX_TEXT, BLACK);
     const char *below = panel->x_title ? panel->x_title : "bits per pixel, of the file's bytes";
     letters(c, (c->right + LEFT - text_width(below)) / 2, HEIGHT - BOTTOM + 4 * DOT + LINE, below, MAX_TEXT,
@@ -273,7 +273,7 @@ bool plot_write(const char *path, const PlotPanel *panels, uint32_t n_panels, GE
     memset(c.rgb, 0xff, bytes);
     for (uint32_t i = 0; i < n_panels; i++, c.top += HEIGHT) {
         if (!set_range(&c, &panels[i])) {
-            letters(&c, LEFT, TOP, "no point with a finite PSNR", MAX_TEXT, BLACK);
+            letters(&c, LEFT, TOP, "no point that is finite", MAX_TEXT, BLACK);
             continue;
         }
         draw_legend(&c, &panels[i]);

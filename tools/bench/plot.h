@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Curves drawn into a PNG: a panel per clip, bits per pixel (or what is said) on a logarithmic axis, PSNR on a linear one, a colour and
+ * Curves drawn into a PNG: panels, bits per pixel (or what is said) on a logarithmic axis, PSNR (or what is said) on a linear one, a colour and
  * a marker per curve, a legend. Draws and writes by itself; GStreamer's pngenc packs the file.
  */
 #pragma once
@@ -21,6 +21,7 @@ typedef struct {
     const PlotCurve *curves;
     uint32_t n_curves;
     const char *x_title; /* NULL: of bits per pixel */
+    const char *y_title; /* NULL: of PSNR */
 } PlotPanel;
 
 bool plot_write(const char *path, const PlotPanel *panels, uint32_t n_panels, GError **error);

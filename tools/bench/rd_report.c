@@ -385,7 +385,15 @@ static int by_bpp(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void plot_curve(PlotCurve *out, const RdCurve *c)
+/* MS-SSIM is plotted in decibels, -10 log10(1 - MS-SSIM): near 1, where good codecs are, its own axis has no room. */
+typedef enum { PLOT_PSNR, PLOT_MS_SSIM, N_PLOTS } PlotWhat;
+
+static double plotted(const RdPoint *p, PlotWhat what)
+{
+    return what == PLOT_PSNR ? p->quality.psnr_mean : -10 * log10(1 - p->quality.ms_ssim);
+}
+
+static void plot_curve(PlotCurve *out, const RdCurve *c, PlotWhat what)
 {
     const guint n = c->points->len;
     g_autofree RdPoint *sorted = g_memdup2(c->points->data, n * sizeof(RdPoint));
@@ -394,26 +402,29 @@ static void plot_curve(PlotCurve *out, const RdCurve *c)
         qsort(sorted, n, sizeof *sorted, by_bpp);
     for (guint i = 0; i < n; i++) {
         x[i] = sorted[i].bpp;
-        y[i] = sorted[i].quality.psnr_mean;
+        y[i] = plotted(&sorted[i], what);
     }
     *out = (PlotCurve){ .name = c->name, .x = x, .y = y, .n = n };
 }
 
 bool rd_plot(const char *path, const GPtrArray *results, GError **error)
 {
-    g_autofree PlotPanel *panels = g_new0(PlotPanel, results->len);
-    for (guint i = 0; i < results->len; i++) {
-        const RdResult *r = g_ptr_array_index(results, i);
+    const guint n = results->len * N_PLOTS;
+    g_autofree PlotPanel *panels = g_new0(PlotPanel, n);
+    for (guint i = 0; i < n; i++) {
+        const RdResult *r = g_ptr_array_index(results, i / N_PLOTS);
+        const PlotWhat what = (PlotWhat)(i % N_PLOTS);
         PlotCurve *curves = g_new0(PlotCurve, r->curves->len);
         for (guint k = 0; k < r->curves->len; k++)
-            plot_curve(&curves[k], &g_array_index(r->curves, RdCurve, k));
+            plot_curve(&curves[k], &g_array_index(r->curves, RdCurve, k), what);
         panels[i] = (PlotPanel){ .title = g_strdup_printf("%.*s, %dx%d, %u frames", MAX_TITLE, r->name,
                                                           r->width, r->height, r->n_frames),
+                                 .y_title = what == PLOT_MS_SSIM ? "MS-SSIM of luma, dB" : NULL,
                                  .curves = curves,
                                  .n_curves = r->curves->len };
     }
-    const bool ok = plot_write(path, panels, results->len, error);
-    for (guint i = 0; i < results->len; i++) {
+    const bool ok = plot_write(path, panels, n, error);
+    for (guint i = 0; i < n; i++) {
         for (uint32_t k = 0; k < panels[i].n_curves; k++) {
             g_free((double *)panels[i].curves[k].x);
             g_free((double *)panels[i].curves[k].y);
