@@ -5,6 +5,7 @@
  * memory is taken; the cost near the entropy of the indices. Run with --bench [FILE] for speed and length, and as JSON, of a
  * network of 3 million weights in each.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -572,8 +573,8 @@ static double read_ns(const NervModel *model, const GByteArray *a, int n)
 /* The one with 3 million weights: as long as the models say. */
 static void test_length_large(void)
 {
-    float *params;
-    uint16_t *steps;
+    g_autofree float *params = NULL;
+    g_autofree uint16_t *steps = NULL;
     double bits;
     NervBitWriter w;
     GError *error = NULL;
@@ -588,8 +589,30 @@ static void test_length_large(void)
     g_assert_cmpfloat(w.bytes->len, <=, bits / 8 * 1.01 + 32);
     nerv_writer_clear(&w);
     nerv_model_free(model);
-    g_free(params);
-    g_free(steps);
+}
+
+/* As other programs store it: 6 bits between each tensor's minimum and maximum. */
+static bool write_stored(const NervModel *model, const float *params, NervBitWriter *w)
+{
+    NervStoredTensor *t = g_new0(NervStoredTensor, model->n_params);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        float low = params[0], scale = params[0];
+        for (int64_t k = 1; k < n; k++)
+            low = fminf(low, params[k]), scale = fmaxf(scale, params[k]);
+        scale = fmaxf((scale - low) / 63, FLT_MIN);
+        t[i] = (NervStoredTensor){ .bits = 6, .codes = g_new(uint8_t, n) };
+        t[i].minimum = g_memdup2(&low, sizeof low);
+        t[i].scale = g_memdup2(&scale, sizeof scale);
+        for (int64_t k = 0; k < n; k++)
+            t[i].codes[k] = (uint8_t)lrintf((params[k] - low) / scale);
+        params += n;
+    }
+    const bool ok = nerv_network_write_stored(model, t, w, NULL);
+    for (uint32_t i = 0; i < model->n_params; i++)
+        nerv_stored_clear(&t[i]);
+    g_free(t);
+    return ok;
 }
 
 /* One coding of the network into the results' array. */
@@ -603,6 +626,7 @@ static void bench_coding(Json *j, int coding, const NervModel *model, const floa
     const double start = cpu_seconds();
     g_assert_true(coding == 1   ? nerv_network_write_steps(model, params, steps, NULL, &w, NULL)
                   : coding == 2 ? nerv_network_write_huffman(model, params, 6, &w, NULL)
+                  : coding == 3 ? write_stored(model, params, &w)
                                 : nerv_network_write(model, params, 6, &w, NULL));
     const double write_ns = (cpu_seconds() - start) * 1e9 / n, ns = read_ns(model, w.bytes, 7);
     g_print("coding %d: %u bytes, %.3f bits a weight, written at %.0f ns a weight, read at %.1f, in all in "
@@ -626,8 +650,8 @@ static void bench_coding(Json *j, int coding, const NervModel *model, const floa
 /* Speed and length; into a file as well, if one is named. */
 static int bench(const char *file)
 {
-    float *params;
-    uint16_t *steps;
+    g_autofree float *params = NULL;
+    g_autofree uint16_t *steps = NULL;
     Json j;
     GError *error = NULL;
     NervModel *model = make_fitted(&params, &steps);
@@ -638,14 +662,12 @@ static int bench(const char *file)
     json_string(&j, "indices", "of Laplace's distribution");
     json_open(&j, "codings", '[');
     g_print("%" G_GINT64_FORMAT " weights, indices of Laplace's distribution\n", model->n_weights);
-    for (int coding = 0; coding <= 2; coding++)
+    for (int coding = 0; coding <= 3; coding++)
         bench_coding(&j, coding, model, params, steps);
     json_close(&j, ']');
     json_close(&j, '}');
     g_autofree char *text = json_finish(&j);
     nerv_model_free(model);
-    g_free(params);
-    g_free(steps);
     if (!file || g_file_set_contents(file, text, -1, &error))
         return 0;
     g_printerr("%s\n", error->message);
