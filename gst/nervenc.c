@@ -277,17 +277,18 @@ end_segment (GstNervEnc * self)
 
 /* Stores a frame that is mapped, or the part of it that is known. */
 static gboolean
-store_frame (GstNervEnc * self, GstVideoFrame * vframe, GstClockTime time,
-    GError ** error)
+store_frame (GstNervEnc * self, GstVideoFrame * vframe, GstClockTime pts,
+    GstClockTime time, GError ** error)
 {
+  const GstSegment *segment = &GST_VIDEO_ENCODER (self)->input_segment;
   NervFrame nframe;
   const guint8 *known = NULL;
   gint stride = 0;
 
   if (!self->mask)
     gst_nerv_frame_from_gst (vframe, &nframe);
-  else if (!gst_nerv_mask_next (self->mask, vframe, &nframe, &known, &stride,
-          error))
+  else if (!gst_nerv_mask_next (self->mask, segment, pts, vframe, &nframe,
+          &known, &stride, error))
     return FALSE;
   return nerv_encoder_send_masked (self->enc, &nframe, known, stride, time,
       error);
@@ -325,7 +326,7 @@ send_frame (GstNervEnc * self, GstVideoCodecFrame * frame)
             frame->input_buffer));
     return FALSE;
   }
-  ok = store_frame (self, &vframe, time, &error);
+  ok = store_frame (self, &vframe, frame->pts, time, &error);
   gst_video_frame_unmap (&vframe);
   if (!ok) {
     GST_NERV_ELEMENT_ERROR (self, error, "storing a frame");
@@ -530,6 +531,7 @@ gst_nerv_enc_flush (GstVideoEncoder * encoder)
       nerv_encoder_cancel (self->enc);
   }
   g_mutex_unlock (&self->lock);
+  gst_nerv_mask_flush (self->mask);
   self->next_pts = GST_CLOCK_TIME_NONE;
   return TRUE;
 }

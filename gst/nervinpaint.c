@@ -11,7 +11,7 @@
  *
  * Fills in what is hidden in a video: a logo, a scratch, an object. What is hidden a
  * picture or a video says (mask-location, light is hidden), or the input's alpha. All other
- * samples stay as they are.
+ * samples stay as they are; where nothing is hidden that is all, and a warning says so.
  *
  * The two elements inside are children, so that gst-launch-1.0 sets their
  * properties as `encoder::model=dnerv` and `decoder::max-memory=...`.
@@ -44,7 +44,7 @@ typedef struct
   GstClockTime pts;
   NervPixels layout;
   guint8 *pixels;               /* in libnerv's canonical layout */
-  guint8 *known;                /* a byte for each pixel */
+  guint8 *known;                /* a byte for each pixel; NULL: all are */
 } Kept;
 
 struct _GstNervInpaint
@@ -55,7 +55,8 @@ struct _GstNervInpaint
 
   GMutex lock;                  /* what follows: of two streaming threads, if there is a queue */
   GQueue kept;                  /* of Kept, in the order of frames */
-  GstNervMask *mask;
+  GstNervMask *mask;            /* NULL: nothing is hidden */
+  GstSegment segment;
   GstVideoInfo input;
   NervPixels layout;
 };
@@ -95,6 +96,7 @@ forget (GstNervInpaint * self)
 {
   g_mutex_lock (&self->lock);
   g_queue_clear_full (&self->kept, kept_free);
+  gst_nerv_mask_flush (self->mask);
   g_mutex_unlock (&self->lock);
 }
 
@@ -119,17 +121,18 @@ keep_frame (GstNervInpaint * self, GstBuffer * buffer, GError ** error)
   const gint height = GST_VIDEO_INFO_HEIGHT (&self->input);
   GstVideoFrame vframe;
   NervFrame frame;
-  const guint8 *known;
+  const guint8 *known = NULL;
   gint y, stride;
   Kept *kept;
 
-  if (!self->mask)
-    return TRUE;
   if (!gst_video_frame_map (&vframe, &self->input, buffer, GST_MAP_READ)) {
     g_set_error (error, NERV_ERROR, NERV_ERROR_DATA, "a frame cannot be read");
     return FALSE;
   }
-  if (!gst_nerv_mask_next (self->mask, &vframe, &frame, &known, &stride, error)) {
+  if (!self->mask) {
+    gst_nerv_frame_from_gst (&vframe, &frame);
+  } else if (!gst_nerv_mask_next (self->mask, &self->segment,
+          GST_BUFFER_PTS (buffer), &vframe, &frame, &known, &stride, error)) {
     gst_video_frame_unmap (&vframe);
     return FALSE;
   }
@@ -137,10 +140,11 @@ keep_frame (GstNervInpaint * self, GstBuffer * buffer, GError ** error)
   kept->pts = GST_BUFFER_PTS (buffer);
   kept->layout = self->layout;
   kept->pixels = g_try_malloc (nerv_pixels_bytes (&self->layout));
-  kept->known = g_try_malloc ((gsize) width * height);
-  if (kept->pixels && kept->known) {
+  if (known)
+    kept->known = g_try_malloc ((gsize) width * height);
+  if (kept->pixels && (kept->known || !known)) {
     copy_rows (kept, &frame);
-    for (y = 0; y < height; y++)
+    for (y = 0; known && y < height; y++)
       memcpy (kept->known + (gsize) y * width, known + (gsize) y * stride,
           width);
     g_queue_push_tail (&self->kept, kept);
@@ -173,6 +177,8 @@ is_known (const Kept * kept, gint x, gint y, gboolean shared)
   const gint width = kept->layout.width, height = kept->layout.height;
   gint i, j;
 
+  if (!kept->known)
+    return TRUE;
   if (!shared)
     return kept->known[(gsize) y * width + x] >= 128;
   for (j = 2 * y; j < MIN (2 * y + 2, height); j++)
@@ -211,7 +217,7 @@ static gboolean
 set_input (GstNervInpaint * self, const GstCaps * caps, GError ** error)
 {
   gchar *location;
-  gboolean ok;
+  gboolean ok, hidden;
 
   GST_OBJECT_LOCK (self);
   location = g_strdup (self->mask_location);
@@ -223,7 +229,12 @@ set_input (GstNervInpaint * self, const GstCaps * caps, GError ** error)
     g_set_error (error, NERV_ERROR, NERV_ERROR_INVALID,
         "the video's format is not supported");
   ok = ok && gst_nerv_mask_update (&self->mask, &self->input, location, error);
+  hidden = self->mask != NULL;
   g_mutex_unlock (&self->lock);
+  if (ok && !hidden)
+    GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+        ("Nothing of the video is hidden: it stays as it is."),
+        ("there is neither alpha nor mask-location"));
   g_free (location);
   return ok;
 }
@@ -245,6 +256,11 @@ on_input (GstPad * pad, GstPadProbeInfo * info, gpointer user)
     event = GST_PAD_PROBE_INFO_EVENT (info);
     if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
       forget (self);
+    if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
+      g_mutex_lock (&self->lock);
+      gst_event_copy_segment (event, &self->segment);
+      g_mutex_unlock (&self->lock);
+    }
     if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
       gst_event_parse_caps (event, &caps);
       ok = set_input (self, caps, &error);
@@ -409,6 +425,7 @@ gst_nerv_inpaint_init (GstNervInpaint * self)
 
   g_mutex_init (&self->lock);
   g_queue_init (&self->kept);
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
   if (!encoder)
     return;
   gst_util_set_object_arg (G_OBJECT (encoder), "tune", "psnr");

@@ -31,6 +31,9 @@ struct _GstNervMask
   GstElement *pipeline;         /* NULL without a location, and after its last frame */
   GstElement *sink;
   GError *failure;              /* the pipeline's */
+  guint64 at;                   /* frames of the location that were taken */
+  GstClockTime origin;          /* stream time of the input's frame 0 */
+  gboolean by_time;             /* frames have numbers by their times: somebody has sought */
   guint8 *hidden;               /* the location's last frame, width bytes a row; NULL without */
   guint8 *known;                /* what the two together leave */
 };
@@ -165,6 +168,7 @@ next_hidden (GstNervMask * self, GError ** error)
   if (sample) {
     ok = take_sample (self, sample, error);
     gst_sample_unref (sample);
+    self->at++;
     return ok;
   }
   if (!self->hidden) {
@@ -172,6 +176,44 @@ next_hidden (GstNervMask * self, GError ** error)
     return FALSE;
   }
   stop_pipeline (self);
+  return TRUE;
+}
+
+/* The number of the input's frame with that time stamp; FALSE if it can't be told, or if frames just follow each other. */
+static gboolean
+number_frame (GstNervMask * self, const GstSegment * segment, GstClockTime pts,
+    guint64 * number)
+{
+  GstClockTime time = gst_segment_to_stream_time (segment, GST_FORMAT_TIME,
+      pts);
+
+  if (!GST_CLOCK_TIME_IS_VALID (self->origin)) {
+    /* a stream that begins elsewhere than at its beginning has been sought in */
+    self->by_time |= segment->time > 0;
+    self->origin = self->by_time || !GST_CLOCK_TIME_IS_VALID (time) ? 0 : time;
+  }
+  if (!self->by_time || !GST_CLOCK_TIME_IS_VALID (time)
+      || GST_VIDEO_INFO_FPS_N (&self->info) <= 0)
+    return FALSE;
+  *number = gst_util_uint64_scale_round (MAX (time, self->origin)
+      - self->origin, GST_VIDEO_INFO_FPS_N (&self->info),
+      GST_SECOND * GST_VIDEO_INFO_FPS_D (&self->info));
+  return TRUE;
+}
+
+/* `hidden` of the frame with that number. What lies before has to be read anew. */
+static gboolean
+go_to (GstNervMask * self, guint64 number, GError ** error)
+{
+  if (number + 1 < self->at) {
+    stop_pipeline (self);
+    self->at = 0;
+    if (!start_pipeline (self, error))
+      return FALSE;
+  }
+  while (self->at <= number && self->pipeline)
+    if (!next_hidden (self, error))
+      return FALSE;
   return TRUE;
 }
 
@@ -288,6 +330,7 @@ gst_nerv_mask_update (GstNervMask ** mask, const GstVideoInfo * info,
     begins = TRUE;
     *mask = g_new0 (GstNervMask, 1);
     (*mask)->location = g_strdup (location);
+    (*mask)->origin = GST_CLOCK_TIME_NONE;
     (*mask)->known = g_malloc ((gsize) GST_VIDEO_INFO_WIDTH (info)
         * GST_VIDEO_INFO_HEIGHT (info));
   }
@@ -301,11 +344,22 @@ gst_nerv_mask_update (GstNervMask ** mask, const GstVideoInfo * info,
   return FALSE;
 }
 
+void
+gst_nerv_mask_flush (GstNervMask * self)
+{
+  if (self)
+    self->by_time = TRUE;
+}
+
 gboolean
-gst_nerv_mask_next (GstNervMask * self, GstVideoFrame * frame, NervFrame * out,
+gst_nerv_mask_next (GstNervMask * self, const GstSegment * segment,
+    GstClockTime pts, GstVideoFrame * frame, NervFrame * out,
     const guint8 ** known, gint * stride, GError ** error)
 {
-  if (!next_hidden (self, error))
+  guint64 number;
+
+  if (number_frame (self, segment, pts, &number) ? !go_to (self, number, error)
+      : !next_hidden (self, error))
     return FALSE;
   if (self->converter) {
     gst_video_converter_frame (self->converter, frame, &self->converted_frame);

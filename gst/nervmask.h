@@ -25,8 +25,13 @@ gboolean gst_nerv_mask_update (GstNervMask ** mask, const GstVideoInfo * info,
     const gchar * location, GError ** error);
 void gst_nerv_mask_free (GstNervMask * mask);
 
-/* The frame's planes as libnerv takes them, and which samples are known: a byte each, 255
+/* Frames were thrown away, and others may follow than would have: from now on a frame of the location is chosen by time. NULL is none. */
+void gst_nerv_mask_flush (GstNervMask * mask);
+
+/* The planes of the frame, whose time in the segment is pts, as libnerv takes them, and which samples are known: a byte each, 255
  * for what is known, *stride bytes from row to row, valid until the next call; *known is
- * NULL if all are. Goes on to the next frame of the location. */
-gboolean gst_nerv_mask_next (GstNervMask * mask, GstVideoFrame * frame,
-    NervFrame * out, const guint8 ** known, gint * stride, GError ** error);
+ * NULL if all are. Goes on to the next frame of the location; behind a flush, or where the segment does not begin at the stream's
+ * beginning, to the one with the number that the frame rate gives the frame. */
+gboolean gst_nerv_mask_next (GstNervMask * mask, const GstSegment * segment,
+    GstClockTime pts, GstVideoFrame * frame, NervFrame * out,
+    const guint8 ** known, gint * stride, GError ** error);

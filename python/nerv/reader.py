@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Frames and clips of .nerv files in any order, as numpy arrays that libnerv writes in place (src/nerv_reader.h)."""
+import contextlib
 import ctypes
 import fractions
+import operator
 import os
+import threading
 
 import numpy
 
@@ -41,6 +44,7 @@ class _Stats(ctypes.Structure):
     _fields_ = [("frames", _u64), ("runs", _u64), ("networks", _u64), ("kept_bytes", _u64), ("plans", _u64), ("max_workers", _u32)]
 
 
+_MOST = 2 ** 32 - 1  # that the library's numbers hold
 _ELEMENTS = {numpy.dtype("uint8"): 0, numpy.dtype("float32"): 1}
 _DECLARED = {
     "nerv_reader_open": (ctypes.c_void_p, [ctypes.c_char_p, ctypes.POINTER(_Settings), ctypes.c_void_p]),
@@ -66,17 +70,27 @@ def _functions():
     return lib
 
 
+def _overlaps(array):
+    """Whether elements may share bytes: each dimension has to step over all that the ones of smaller steps take."""
+    end = array.itemsize
+    for stride, n in sorted((s, n) for s, n in zip(array.strides, array.shape) if n > 1):
+        if stride < end:
+            return array.size > 0
+        end += (n - 1) * stride
+    return False
+
+
 def _frame_numbers(numbers, what):
     given = numpy.asarray(numbers)
     if given.size and given.dtype.kind not in "iu":
-        raise TypeError(f"{what} are not whole numbers")
+        raise TypeError(f"{what} are not whole numbers" + (", but a mask: numpy.flatnonzero() gives its numbers" if given.dtype.kind == "b" else ""))
     if given.ndim != 1 or (given.size and given.min() < 0):
         raise ValueError(f"{what} are not a list of numbers from 0 on")
     return numpy.ascontiguousarray(given, dtype=numpy.uint64)
 
 
 class Reader:
-    """A .nerv file, or its bytes. Threads may share one; processes, be they forked or sent a pickled one, open the file anew.
+    """A .nerv file, or its bytes. Threads may share one, and one may close it while others read; processes, be they forked or sent a pickled one, open the file anew.
 
     device: "auto", "cpu", "vulkan", "vulkan:N"; threads: 0 is one per core; max_memory: bytes that networks and their evaluation may take, 0 is 2 GiB;
     max_macs_per_frame: multiplications that a frame may take, 0 is 10^12; init_location: the init file that some streams need.
@@ -86,6 +100,7 @@ class Reader:
         self._source = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else os.fspath(source)
         self._settings = (device, threads, max_memory, max_macs_per_frame, init_location)
         self._handle = self._pid = None
+        self._begin()
         self._open()
 
     # --- life ---
@@ -107,17 +122,36 @@ class Reader:
         self._info = _Info()
         lib.nerv_reader_get_info(handle, ctypes.byref(self._info))
 
+    def _begin(self):
+        self._calls, self._idle = 0, threading.Condition()
+
+    @contextlib.contextmanager
     def _reader(self):
-        if self._handle is None:
-            raise ValueError("the reader is closed")
-        if self._pid != os.getpid():  # forked: the threads did not come along
+        """The library's reader, which is not closed as long as somebody is in here."""
+        if self._handle is not None and self._pid != os.getpid():  # forked: the threads did not come along
+            self._begin()
             self._open()
-        return self._handle
+        with self._idle:
+            if self._handle is None:
+                raise ValueError("the reader is closed")
+            handle = self._handle
+            self._calls += 1
+        try:
+            yield handle
+        finally:
+            with self._idle:
+                self._calls -= 1
+                self._idle.notify_all()
 
     def close(self):
-        """Gives everything back; closed twice is closed."""
-        handle, self._handle = self._handle, None
-        if handle is not None and self._pid == os.getpid():
+        """Gives everything back, once reads of other threads have ended; closed twice is closed."""
+        if self._pid != os.getpid():
+            self._handle = None
+            return
+        with self._idle:
+            handle, self._handle = self._handle, None
+            self._idle.wait_for(lambda: self._calls == 0)
+        if handle is not None:
             _functions().nerv_reader_free(handle)
 
     def __enter__(self):
@@ -172,28 +206,31 @@ class Reader:
     def segments(self):
         """Ranges of frame numbers; a segment's frames have one network."""
         lib, out, error = _functions(), [], ctypes.c_void_p()
-        for i in range(self._info.n_segments):
-            s = _Segment()
-            if not lib.nerv_reader_get_segment(self._reader(), i, ctypes.byref(s), ctypes.byref(error)):
-                raise take_error(error)
-            out.append(range(s.first_frame, s.first_frame + s.n_frames))
+        with self._reader() as reader:
+            for i in range(self._info.n_segments):
+                s = _Segment()
+                if not lib.nerv_reader_get_segment(reader, i, ctypes.byref(s), ctypes.byref(error)):
+                    raise take_error(error)
+                out.append(range(s.first_frame, s.first_frame + s.n_frames))
         return out
 
     def times(self, first=0, n=None):
         """Seconds at which frames first..first+n-1 are shown, float64; n None: all that follow."""
         n = len(self) - first if n is None else n
-        if first < 0 or n < 0:
-            raise ValueError("there are no frames before the first")
+        if not (0 <= first and 0 <= n and first + n <= len(self)):
+            raise ValueError(f"there are only frames 0 to {len(self) - 1}")
         out, error = numpy.empty(n, numpy.int64), ctypes.c_void_p()
-        if not _functions().nerv_reader_get_times(self._reader(), first, n, out.ctypes.data, ctypes.byref(error)):
-            raise take_error(error)
+        with self._reader() as reader:
+            if not _functions().nerv_reader_get_times(reader, first, n, out.ctypes.data, ctypes.byref(error)):
+                raise take_error(error)
         return out * 1e-9
 
     @property
     def stats(self):
         """A dict of counts: frames written, runs evaluated, networks unpacked, kept_bytes, plans, max_workers."""
         s = _Stats()
-        _functions().nerv_reader_get_stats(self._reader(), ctypes.byref(s))
+        with self._reader() as reader:
+            _functions().nerv_reader_get_stats(reader, ctypes.byref(s))
         return {name: getattr(s, name) for name, _ in s._fields_}
 
     # --- frames ---
@@ -211,6 +248,8 @@ class Reader:
             raise TypeError(f"elements are uint8 or float32, not {out.dtype}")
         if not out.flags.writeable or min(out.strides) < 0:
             raise ValueError("out can't be written, or goes backwards")
+        if _overlaps(out):
+            raise ValueError("elements of out share memory")
         strides = dict(zip(layout, out.strides))
         size = sum((n - 1) * s for n, s in zip(out.shape, out.strides)) + out.itemsize if out.size else 0
         x, y, width, height = crop
@@ -222,8 +261,8 @@ class Reader:
         _, height, width, _ = self.shape
         if crop is None:
             return 0, 0, width, height
-        x, y, w, h = (int(v) for v in crop)
-        if min(x, y) < 0 or min(w, h) < 1:
+        x, y, w, h = (operator.index(v) for v in crop)
+        if min(x, y) < 0 or min(w, h) < 1 or max(x, y, w, h) > _MOST:
             raise ValueError("crop is (x, y, width, height) inside the frame")
         return x, y, w, h
 
@@ -237,19 +276,22 @@ class Reader:
         # the frames are the T of one clip
         sizes = {"T": len(numbers), "H": crop[3], "W": crop[2], "C": 3}
         out, view = self._view(sizes, "THWC", layout.replace("N", "T"), dtype, out, crop)
-        if not _functions().nerv_reader_read_frames(self._reader(), numbers.ctypes.data, len(numbers), ctypes.byref(view), ctypes.byref(error)):
-            raise take_error(error)
+        with self._reader() as reader:
+            if not _functions().nerv_reader_read_frames(reader, numbers.ctypes.data, len(numbers), ctypes.byref(view), ctypes.byref(error)):
+                raise take_error(error)
         return out
 
     def clips(self, starts, length, step=1, dtype="uint8", layout="NTHWC", out=None, crop=None):
         """Clips of frames start, start + step, ..; as frames(), layout being an order of N, T, H, W and C."""
         starts, crop, error = _frame_numbers(starts, "starts"), self._crop(crop), ctypes.c_void_p()
-        if length < 1 or step < 1:
-            raise ValueError("length and step are at least 1")
+        length, step = operator.index(length), operator.index(step)
+        if not (1 <= length <= _MOST and 1 <= step <= _MOST):
+            raise ValueError(f"length and step are 1 to {_MOST}")
         sizes = {"N": len(starts), "T": length, "H": crop[3], "W": crop[2], "C": 3}
         out, view = self._view(sizes, "NTHWC", layout, dtype, out, crop)
-        if not _functions().nerv_reader_read_clips(self._reader(), starts.ctypes.data, len(starts), length, step, ctypes.byref(view), ctypes.byref(error)):
-            raise take_error(error)
+        with self._reader() as reader:
+            if not _functions().nerv_reader_read_clips(reader, starts.ctypes.data, len(starts), length, step, ctypes.byref(view), ctypes.byref(error)):
+                raise take_error(error)
         return out
 
     def __getitem__(self, item):
@@ -258,7 +300,8 @@ class Reader:
             return self.frames(range(*item.indices(len(self))))
         if hasattr(item, "__len__"):
             return self.frames(item)
-        number = int(item) + (len(self) if item < 0 else 0)
+        number = operator.index(item)
+        number += len(self) if number < 0 else 0
         if not 0 <= number < len(self):
             raise IndexError(f"frame {item} of {len(self)}")
         return self.frames([number])[0]

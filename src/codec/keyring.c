@@ -25,6 +25,7 @@ struct NervKeyring {
     int32_t n;
     Decoded decoded[MAX_N_DECODED];
     int n_decoded;
+    bool exact;                                 /* nothing takes the place of a keyframe that is missing */
     uint64_t turn, concealed, concealed_before; /* in all, and before the present network */
 };
 
@@ -96,6 +97,11 @@ static bool make_places(NervKeyring *k, const NervModel *model, GError **error)
     memcpy(k->frames, model->keys, (size_t)model->n_keys * sizeof(*model->keys));
     k->n = model->n_keys;
     return true;
+}
+
+void nerv_keyring_set_exact(NervKeyring *k)
+{
+    k->exact = true;
 }
 
 void nerv_keyring_set_decoded(NervKeyring *k, int32_t n)
@@ -259,13 +265,16 @@ bool nerv_keyring_get(NervKeyring *k, const NervRun *run, uint8_t *dst, GError *
         g_clear_error(&no_end);
         return false;
     }
-    g_clear_error(&no_start);
-    if (!has_start && !has_end) {
-        g_propagate_prefixed_error(error, no_end,
-                                   "neither keyframe of frames %d to %d can be had: ", run->first,
-                                   run->first + run->n - 1);
+    if (k->exact ? !has_start || !has_end : !has_start && !has_end) {
+        g_propagate_prefixed_error(error, g_error_copy(has_end ? no_start : no_end),
+                                   k->exact ? "a keyframe of frames %d to %d cannot be had: "
+                                            : "neither keyframe of frames %d to %d can be had: ",
+                                   run->first, run->first + run->n - 1);
+        g_clear_error(&no_start);
+        g_clear_error(&no_end);
         return false;
     }
+    g_clear_error(&no_start);
     g_clear_error(&no_end);
     if (!has_end)
         memcpy(end, dst, k->picture_bytes);

@@ -117,6 +117,7 @@ static bool put_keyframes(NervReaderNetwork *n, const NervReaderPart *p, const N
     nerv_keyframe_pixels(&info.pixels, &pixels);
     n->account.limit_bytes = (size_t)(limits->max_bytes - MIN(weights, limits->max_bytes - 1));
     n->keyring = nerv_keyring_new(&n->account);
+    nerv_keyring_set_exact(n->keyring);
     /* clips lie anywhere: all pictures, where they are not much of what there is */
     if ((uint64_t)n->model->n_keys * nerv_pixels_bytes(&pixels) < limits->max_bytes / 8)
         nerv_keyring_set_decoded(n->keyring, n->model->n_keys);

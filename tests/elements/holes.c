@@ -267,6 +267,76 @@ GST_START_TEST(test_inpaint)
 }
 GST_END_TEST
 
+/* Frames from..to-1 of a stream that begins at `from`, behind a flush unless it is the first; what is known is as it was. */
+static void inpaint_part(GstHarness *h, guint from, guint to, gboolean begins)
+{
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    segment.start = segment.time = segment.position = from * 40 * GST_MSECOND;
+    if (!begins) {
+        fail_unless(gst_harness_push_event(h, gst_event_new_flush_start()));
+        fail_unless(gst_harness_push_event(h, gst_event_new_flush_stop(TRUE)));
+        fail_unless(gst_harness_push_event(h, gst_event_new_segment(&segment)));
+    }
+    for (guint i = from; i < to; i++)
+        fail_unless_equals_int(gst_harness_push(h, frame_new(i, 255, FALSE)), GST_FLOW_OK);
+    for (guint i = from; i < to; i++) {
+        GstBuffer *buffer = gst_harness_pull(h);
+        GstMapInfo map;
+        gst_buffer_map(buffer, &map, GST_MAP_READ);
+        for (gint y = 0; y < HEIGHT; y++)
+            for (gint x = 0; x < WIDTH; x++)
+                if (!is_hidden(x, y, i))
+                    fail_unless_equals_int(map.data[4 * (y * WIDTH + x)], texture(x, y, i, 0));
+        gst_buffer_unmap(buffer, &map);
+        gst_buffer_unref(buffer);
+    }
+}
+
+/* The n-th frame of a mask's video is the n-th frame's behind seeks, too: onwards, back, and behind its end. */
+GST_START_TEST(test_inpaint_seek)
+{
+    char *video = make_mask(FRAMES, "y4menc", ".y4m");
+    char *chain =
+        g_strdup_printf("nervinpaint device=cpu segment-frames=2 encoder::epochs=2 mask-location=%s", video);
+    GstHarness *h = gst_harness_new_parse(chain);
+    gst_harness_set_src_caps_str(h, "video/x-raw,format=RGBx,width=48,height=32,framerate=25/1");
+    inpaint_part(h, 0, 2, TRUE);
+    inpaint_part(h, 5, 7, FALSE);
+    inpaint_part(h, 1, 5, FALSE);
+    inpaint_part(h, 6, 8, FALSE);
+    inpaint_part(h, 0, 2, FALSE);
+    gst_harness_teardown(h);
+    g_unlink(video);
+    g_free(video);
+    g_free(chain);
+}
+GST_END_TEST
+
+/* Without anything hidden the picture is the input's, and a warning says why. */
+GST_START_TEST(test_inpaint_nothing)
+{
+    const char *text =
+        "videotestsrc num-buffers=4 ! video/x-raw,format=RGB,width=48,height=32 ! %s fakesink name=sink";
+    char *with = g_strdup_printf(text, "nervinpaint device=cpu encoder::epochs=1 !"),
+         *without = g_strdup_printf(text, "");
+    GPtrArray *frames = new_frames(), *want = new_frames();
+    RunResult r;
+    run_pipeline(without, 60, collect_frames, NULL, want, &r);
+    run_result_clear(&r);
+    run_pipeline(with, 60, collect_frames, NULL, frames, &r);
+    fail_unless(r.eos && r.warnings == 1, "%u warnings", r.warnings);
+    fail_unless_equals_int(frames->len, want->len);
+    for (guint i = 0; i < frames->len; i++)
+        fail_unless(same_content(g_ptr_array_index(frames, i), g_ptr_array_index(want, i)));
+    run_result_clear(&r);
+    g_ptr_array_unref(frames);
+    g_ptr_array_unref(want);
+    g_free(with);
+    g_free(without);
+}
+GST_END_TEST
+
 /* The same of planes, by a picture of a mask: what is light in it is another picture, what is dark the same. */
 GST_START_TEST(test_inpaint_planes)
 {
@@ -435,6 +505,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, test_location);
     tcase_add_test(tc, test_wrong_location);
     tcase_add_loop_test(tc, test_inpaint, 0, 2);
+    tcase_add_test(tc, test_inpaint_seek);
+    tcase_add_test(tc, test_inpaint_nothing);
     tcase_add_loop_test(tc, test_inpaint_planes, 0, 2);
     tcase_add_test(tc, test_denoise);
     tcase_add_test(tc, test_denoise_properties);

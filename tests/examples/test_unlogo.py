@@ -41,6 +41,11 @@ def original(directory):
     return out
 
 
+def interlaced(directory):
+    launch("videotestsrc", "num-buffers=10", "!", f"video/x-raw,width={WIDTH},height={HEIGHT},framerate=25/1", "!", "interlace", "field-pattern=1:1", "!",
+           "avenc_ffv1", "!", "matroskamux", "!", "filesink", "location=" + os.path.join(directory, "interlaced.mkv"))
+
+
 def frames_of(directory, path):
     raw = os.path.join(directory, "seen.gray")
     launch("filesrc", "location=" + path, "!", "matroskademux", "name=d", "d.video_0", "!", "queue", "!", "decodebin", "!", "videoconvert", "!",
@@ -79,6 +84,13 @@ with tempfile.TemporaryDirectory() as d:
     run(source, target, "90;24", status=1, says="usage")
     run(source, target, BOX, "epochs=3", status=1, says='no property "epochs"')
     run(source, target, BOX, "encoder::epochs", status=1, says="NAME=VALUE")
+    run(source, target, BOX, "encoder::epochs=abc", status=1, says='"abc" is no value of encoder::epochs')
+    size = os.path.getsize(source)
+    run(source, source, BOX, status=1, says="the same file")
+    check(os.path.getsize(source) == size, "the input was written to")
     run(os.path.join(d, "none.mkv"), target, BOX, status=1, says="no such file")
     run(sys.argv[1], target, BOX, status=1, says="unlogo.py: ")
+    interlaced(d)
+    run(os.path.join(d, "interlaced.mkv"), target, BOX, "encoder::epochs=2", says="done")
+    check(sorted(os.listdir(d)) == ["in.gray", "in.mkv", "interlaced.mkv", "out.mkv", "seen.gray"], f"left behind: {os.listdir(d)}")
 finish()

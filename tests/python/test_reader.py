@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 try:
     import numpy
@@ -102,7 +103,7 @@ def errors():
         raises(ValueError, lambda: r.frames([-1]), "from 0 on")
         raises(TypeError, lambda: r.frames([.5]), "whole")
         raises(IndexError, lambda: r[len(r)])
-        raises(ValueError, lambda: r.clips([0], 0), "at least 1")
+        raises(ValueError, lambda: r.clips([0], 0), "1 to ")
         raises(ValueError, lambda: r.frames([0], crop=(0, 0, 0, 5)), "crop")
         raises(nerv.NervError, lambda: r.frames([0], crop=(0, 0, 1000, 5)), "no part")
     raises(ValueError, lambda: r[0], "closed")
@@ -187,6 +188,41 @@ def threads(want):
         check(not wrong, f"{wrong}: from several threads")
 
 
+def closed_by_another():
+    """close() waits for a read of another thread; the next one says what has become of the reader."""
+    for wait in (.0, .01, .03):
+        r, said = nerv.Reader(seed("ok-clips"), threads=2), []
+
+        def read():
+            try:
+                while True:
+                    r.clips([0, 2], 4)
+            except ValueError as e:
+                said.append(str(e))
+        caller = threading.Thread(target=read)
+        caller.start()
+        time.sleep(wait)
+        r.close()
+        caller.join(60)
+        check(said == ["the reader is closed"], f"{said}: closed by another thread")
+    raises(ValueError, lambda: r[0], "closed")
+
+
+def numbers_that_wrap(want):
+    """None of them is cut to what the library's types hold."""
+    with nerv.Reader(seed("ok-clips"), threads=1) as r:
+        height, width = r.shape[1:3]
+        raises(ValueError, lambda: r.clips([0], 2, step=2 ** 32 + 1), "step")
+        raises(ValueError, lambda: r.frames([0], crop=(2 ** 32, 0, width, height)), "crop")
+        raises(ValueError, lambda: r.times(2 ** 64 + 1, 1), "frames")
+        raises(TypeError, lambda: r[1.5])
+        raises(TypeError, lambda: r.frames([True, False]), "flatnonzero")
+        one = numpy.zeros((height, width, 3), numpy.uint8)
+        raises(ValueError, lambda: r.frames([0, 1], out=numpy.lib.stride_tricks.as_strided(one, (2, *one.shape), (0, *one.strides))), "share memory")
+        gaps = numpy.zeros((2, height + 3, width, 4), numpy.uint8)[:, :height, :, :3]
+        check((r.frames([0, 1], out=gaps) == want[:2]).all(), "an array with gaps")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         plain = frames_are_right("ok-index", directory, 1)
@@ -198,6 +234,8 @@ def main():
     batches(plain)
     processes(plain)
     threads(clips)
+    closed_by_another()
+    numbers_that_wrap(clips)
     finish()
 
 

@@ -53,6 +53,14 @@ def wrong(directory, files):
     run(status=2)
     run("--rounds=0", files[0], status=2, says="--rounds")
     run(os.path.join(directory, "none.nerv"), status=1, says="none.nerv")
+    other = os.path.join(directory, "other.mkv")
+    launch(f"videotestsrc num-buffers=5 ! theoraenc ! matroskamux ! filesink location={other}")
+    run(other, status=1, says="other.mkv")
+    text = os.path.join(directory, "other.txt")
+    with open(text, "w", encoding="utf-8") as f:
+        f.write("no video\n" * 1000)
+    run(text, status=1, says="other.txt")
+    run("--json=" + os.path.join(directory, "none", "a.json"), files[0], status=1, says="--json")
     run("--length=31", files[0], status=1, says="no clip of 31")
     run(files[0], make_files(directory, 12)[2], status=1, says="12 frames")
 
