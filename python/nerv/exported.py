@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from .network import Pack, Tensor
+from .network import VIDEO, Pack, Tensor
 from .tensors import FileError
 from . import tensors
 
@@ -28,6 +28,7 @@ def arrays_of(segment):
     metadata = {"nerv": VERSION, "model": segment.model, "options": segment.options or "", "description": segment.description,
                 "width": str(segment.width), "height": str(segment.height), "frames": str(segment.n_frames), "fps": "%d/%d" % segment.fps,
                 "segment": str(segment.segment_id), "first_frame": str(segment.first_frame), "videos": json.dumps(segment.videos),
+                "video": json.dumps(segment.video),
                 "keyframes": json.dumps(sorted(segment.keyframes)), "roles": json.dumps(roles), "stored": json.dumps(stored)}
     return arrays, metadata
 
@@ -50,7 +51,10 @@ def load(path, fps=None):
     try:
         stored, videos, keys = json.loads(meta["stored"]), json.loads(meta["videos"]), json.loads(meta["keyframes"])
         own = tuple(int(x) for x in meta["fps"].split("/"))
-        pack = Pack(int(meta["width"]), int(meta["height"]), int(meta["frames"]), meta["model"], meta["options"], fps or own, videos)
+        video = {k: int(v) for k, v in json.loads(meta.get("video", "{}")).items()}
+        if not set(video) <= set(VIDEO) or not all(0 <= v < 2 ** 31 for v in video.values()):
+            raise ValueError("the video's description")
+        pack = Pack(int(meta["width"]), int(meta["height"]), int(meta["frames"]), meta["model"], meta["options"], fps or own, videos, video)
         for name in pack.tensors():
             if name not in arrays and name + ".codes" not in arrays:
                 raise FileError(f"{path} has no tensor {name}")

@@ -22,6 +22,8 @@ from ._lib import NervError, library, take_error
 ROLES = ("weight", "bias", "grid")
 WAYS = ("whole", "residual", "delta")
 UNSPECIFIED = 2  # a code point of ITU-T H.273
+LAYOUT = ("format", "matrix", "full_range", "h_cosited", "v_cosited")
+VIDEO = {"format": 0, "matrix": 0, "full_range": 1, "h_cosited": 0, "v_cosited": 0, "primaries": UNSPECIFIED, "transfer": UNSPECIFIED, "par_n": 1, "par_d": 1}
 
 
 class _Pixels(ctypes.Structure):
@@ -127,11 +129,14 @@ def _contiguous(array, dtype):
 
 
 class Pack:
-    """A stream of one segment. options: a dictionary or GVariant's text; fps: numerator and denominator; videos: frames of each, for dnerv."""
+    """A stream of one segment. options: a dictionary or GVariant's text; fps: numerator and denominator; videos: frames of each, for dnerv; video: what of
+    Segment.video is to be other than R'G'B' of full range and square pixels."""
 
-    def __init__(self, width, height, n_frames, model, options=None, fps=(25, 1), videos=()):
+    def __init__(self, width, height, n_frames, model, options=None, fps=(25, 1), videos=(), video=None):
         self._as_parameter_ = None
-        info = _VideoInfo(_Pixels(0, width, height, 0, 1, 0, 0), UNSPECIFIED, UNSPECIFIED, fps[0], fps[1], 1, 1)
+        video = {**VIDEO, **(video or {})}
+        info = _VideoInfo(_Pixels(width=width, height=height, **{k: video[k] for k in LAYOUT}), fps_n=fps[0], fps_d=fps[1],
+                          **{k: video[k] for k in VIDEO if k not in LAYOUT})
         numbers = (ctypes.c_int32 * max(len(videos), 1))(*videos)
         text = options_text(options)
         self.size, self.n_frames = (width, height), n_frames
@@ -222,6 +227,7 @@ class Segment:
     pts_ns: int
     network_bytes: int
     videos: list
+    video: dict  # as VIDEO: NervPixels' and NervVideoInfo's numbers
     tensors: dict = field(default_factory=dict)
     keyframes: dict = field(default_factory=dict)  # by frame: the coded picture, b"" for a lost one
     pictures: dict = field(default_factory=dict)  # by frame: 3 x height x width of R'G'B' in 0..1, as the network sees it; if asked for
@@ -246,7 +252,8 @@ def _read_segment(unpack, s, pictures):
     info = s.info
     out = Segment(info.pixels.width, info.pixels.height, s.n_frames, (info.fps_n, info.fps_d), s.model.decode(),
                   s.options.decode() if s.options else None, s.description.decode(), WAYS[s.way], s.segment_id, s.first_frame, s.pts_ns,
-                  s.network_bytes, s.videos[:s.n_videos] if s.n_videos else [])
+                  s.network_bytes, s.videos[:s.n_videos] if s.n_videos else [],
+                  {k: int(getattr(info.pixels if k in LAYOUT else info, k)) for k in VIDEO})
     for i in range(s.n_tensors):
         t = _Tensor()
         _lib().nerv_unpack_tensor(unpack, i, ctypes.byref(t))
