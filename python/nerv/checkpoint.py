@@ -116,7 +116,7 @@ def load(path):
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as e:
-        raise CheckpointError(f"{path} is no zip: files from before PyTorch 1.6 have to be saved once more by a later one") from e
+        raise CheckpointError(f"{path} is no zip, or is cut off; files from before PyTorch 1.6 have to be saved once more by a later one") from e
     with archive:
         pickles = [n for n in archive.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")]
         if len(pickles) != 1:

@@ -45,21 +45,32 @@ def _load_safetensors(path):
             if not 0 <= begin <= end <= len(data) or min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != end - begin:
                 raise FileError(f"{path}: tensor {name} lies outside of the file, or is not of its shape")
             arrays[name] = np.frombuffer(data, dtype, count=(end - begin) // dtype.itemsize, offset=begin).reshape(shape)
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise FileError(f"{path} is a damaged .safetensors: {type(e).__name__}: {e}") from e
     return arrays, metadata
 
 
+def _save_npz(path, arrays, metadata):
+    with open(path, "wb") as f:
+        np.savez(f, **arrays, **{META: np.frombuffer(json.dumps(metadata).encode(), np.uint8)})
+
+
 def save(path, arrays, metadata):
-    """By the name's ending. arrays: a dictionary; metadata: of texts."""
+    """By the name's ending, under its name once it is whole. arrays: a dictionary; metadata: of texts. OSError names the file."""
     arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-    if path.endswith(".safetensors"):
-        _save_safetensors(path, arrays, metadata)
-    elif path.endswith(".npz"):
-        with open(path, "wb") as f:
-            np.savez(f, **arrays, **{META: np.frombuffer(json.dumps(metadata).encode(), np.uint8)})
-    else:
+    write = {".safetensors": _save_safetensors, ".npz": _save_npz}.get(os.path.splitext(path)[1])
+    if not write:
         raise FileError(f"{path} is neither .npz nor .safetensors")
+    if os.path.exists(path) and not os.path.isfile(path):
+        return write(path, arrays, metadata)
+    part = path + ".part"
+    try:
+        write(part, arrays, metadata)
+        os.replace(part, path)
+    except OSError as e:
+        if os.path.exists(part):
+            os.unlink(part)
+        raise OSError(e.errno, e.strerror, path) from e
 
 
 def load(path):
@@ -69,8 +80,10 @@ def load(path):
     try:
         with np.load(path, allow_pickle=False) as f:
             arrays = {k: f[k] for k in f.files if k != META}
+            if any(a.dtype.kind not in "fiub" for a in arrays.values()):
+                raise ValueError("an array that is not of real numbers")
             return arrays, json.loads(f[META].tobytes()) if META in f.files else {}
-    except (ValueError, OSError, KeyError, EOFError) as e:
+    except (ValueError, OSError, KeyError, EOFError, RecursionError) as e:
         if isinstance(e, FileNotFoundError) or not os.path.exists(path):
             raise
         raise FileError(f"{path} is a damaged .npz: {e}") from e
