@@ -54,6 +54,7 @@ struct _GstNervDec
   gboolean images;              /* frames are Vulkan images */
   GstNervRate rate;             /* of what goes out */
   GstNervReverse *reverse;      /* what was sent of a segment played backwards */
+  guint64 number;               /* of the frame that was sent last */
   GstNervLosses losses;
 };
 
@@ -307,6 +308,7 @@ feed_again (GstVideoDecoder * decoder, GstBuffer * unit)
     return FALSE;
   ok = nerv_decoder_send (self->dec, map.data, map.size, &info, NULL);
   gst_buffer_unmap (unit, &map);
+  self->number = info.frame;
   gst_nerv_losses_note (&self->losses, GST_ELEMENT (self), self->dec, FALSE);
   return ok;
 }
@@ -323,6 +325,9 @@ show_backwards (GstVideoDecoder * decoder, GstVideoCodecFrame * frame,
     GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
     return gst_video_decoder_drop_frame (decoder, frame);
   }
+  if (!gst_nerv_rate_is_own (&self->rate, frame))
+    return gst_nerv_rate_push_back (&self->rate, decoder, frame, self->number,
+        is_last, fill_between);
   if (!render (self, frame, &ret))
     return ret;
   return is_last ? gst_video_decoder_finish_frame (decoder, frame)
@@ -441,7 +446,8 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
     return gst_video_decoder_finish_frame (decoder, frame);
   }
 
-  if (info.info_changed || !self->output_state) {
+  if (info.info_changed || !self->output_state
+      || gst_pad_check_reconfigure (GST_VIDEO_DECODER_SRC_PAD (decoder))) {
     ret = update_output (self);
     if (ret != GST_FLOW_OK) {
       gst_video_decoder_release_frame (decoder, frame);
@@ -455,7 +461,8 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   if (!GST_CLOCK_TIME_IS_VALID (frame->duration) && info.duration_ns > 0)
     frame->duration = info.duration_ns;
 
-  if (!gst_nerv_in_segment (&decoder->input_segment, frame)) {
+  if (!gst_nerv_rate_wants (&self->rate, &decoder->input_segment, frame,
+          info.frame)) {
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is outside the segment",
         (guint64) info.frame);
     return skip_frame (self, frame);
@@ -469,8 +476,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
         (guint64) info.frame);
     return gst_video_decoder_drop_frame (decoder, frame);
   }
-  if (!gst_nerv_rate_is_own (&self->rate)
-      && GST_CLOCK_TIME_IS_VALID (frame->pts))
+  if (!gst_nerv_rate_is_own (&self->rate, frame))
     return gst_nerv_rate_push (&self->rate, decoder, frame, info.frame,
         fill_between);
   return render (self, frame, &ret) ?
@@ -527,6 +533,7 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
   GstNervDec *self = GST_NERV_DEC (decoder);
 
   gst_nerv_reverse_clear (self->reverse, decoder);
+  gst_nerv_rate_flush (&self->rate);
   if (self->dec)
     nerv_decoder_reset (self->dec);
   return TRUE;
@@ -649,6 +656,7 @@ gst_nerv_dec_init (GstNervDec * self)
   g_mutex_init (&self->lock);
   self->vulkan = gst_nerv_vulkan_new (GST_ELEMENT (self));
   self->reverse = gst_nerv_reverse_new ();
+  gst_nerv_rate_init (&self->rate);
   nerv_decoder_settings_init (&self->settings);
   gst_video_decoder_set_packetized (decoder, TRUE);
   gst_video_decoder_set_needs_format (decoder, TRUE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * nervdec at another frame rate than the stream's, where downstream takes no other: how many pictures there are and when, which of them are the stream's own, what a seek
- * shows, and what networks say that know nothing of times between frames.
+ * shows, backwards too, what happens when downstream wants something else all at once, and what networks say that know nothing of times between frames.
  */
 #include <glib/gstdio.h>
 #include <string.h>
@@ -151,6 +151,175 @@ GST_START_TEST(test_seek)
 }
 GST_END_TEST
 
+/* The picture that is seen at a time of so many ms, at n/d a second. */
+static guint seen_at(guint64 ms, gint n, gint d)
+{
+    return (guint)(ms * n / (1000 * d));
+}
+
+/* A seek to any time shows the picture that playing shows then, even if the frame it is made of is over by then; but where the sought network begins later than the picture, its
+ * first frame. */
+GST_START_TEST(test_seek_anywhere)
+{
+    static const struct {
+        gint n, d;
+    } to[] = { { 24, 1 }, { 7, 3 }, { 5, 1 } };
+    const gint n = to[__i__].n, d = to[__i__].d;
+    char *path = make_file(""), *caps = g_strdup_printf(",framerate=%d/%d", n, d), *text = chain(path, caps);
+    GPtrArray *all = play(path, caps), *own = play(path, "");
+    guint first_frames = 0;
+    for (guint64 ms = 13; ms < 1000 * FRAMES / FPS; ms += 41) {
+        const SeekCall seek = {
+            1.0, GST_SEEK_FLAG_ACCURATE, GST_SEEK_TYPE_SET, (gint64)(ms * GST_MSECOND), GST_SEEK_TYPE_NONE, 0
+        };
+        const guint k = seen_at(ms, n, d), made_of = (guint)(k * FPS * d / n),
+                    begin = (guint)(ms * FPS / 1000) / SEGMENT * SEGMENT;
+        const bool lost = made_of < begin;
+        GPtrArray *frames = play_from_seek(text, &seek);
+        GstBuffer *shown = g_ptr_array_index(frames, 0);
+        fail_unless_equals_int(frames->len, all->len - k);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(shown), ms * GST_MSECOND);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(shown) + GST_BUFFER_DURATION(shown),
+                                  gst_util_uint64_scale(k + 1, GST_SECOND * d, n));
+        fail_unless(same_content(shown, g_ptr_array_index(lost ? own : all, lost ? begin : k)),
+                    "seek to %d ms does not show picture %u", (int)ms, k);
+        first_frames += lost;
+        for (guint i = 1; i < frames->len; i++)
+            fail_unless(same_content(g_ptr_array_index(frames, i), g_ptr_array_index(all, k + i)));
+        g_ptr_array_unref(frames);
+    }
+    fail_unless(first_frames <= 2, "%u seeks found no network", first_frames);
+    g_ptr_array_unref(own);
+    g_ptr_array_unref(all);
+    g_unlink(path);
+    g_free(text);
+    g_free(caps);
+    g_free(path);
+}
+GST_END_TEST
+
+/* Backwards the same pictures, last one first; of a part too, and of a single one. */
+GST_START_TEST(test_reverse)
+{
+    static const struct {
+        gint n, d;
+        guint first, last; /* ms */
+    } parts[] = { { 20, 1, 0, 1600 },  { 24, 1, 0, 1600 },  { 30000, 1001, 0, 1600 }, { 7, 3, 0, 1600 },
+                  { 5, 1, 0, 1600 },   { 24, 1, 310, 990 }, { 50, 1, 801, 803 },      { 50, 1, 800, 900 },
+                  { 5, 1, 810, 1190 }, { 7, 3, 430, 830 } };
+    const gint n = parts[__i__].n, d = parts[__i__].d;
+    char *path = make_file(""), *caps = g_strdup_printf(",framerate=%d/%d", n, d), *text = chain(path, caps);
+    GPtrArray *all = play(path, caps);
+    const SeekCall seek = { -1.0,
+                            GST_SEEK_FLAG_ACCURATE,
+                            GST_SEEK_TYPE_SET,
+                            (gint64)(parts[__i__].first * GST_MSECOND),
+                            GST_SEEK_TYPE_SET,
+                            (gint64)(parts[__i__].last * GST_MSECOND) };
+    GPtrArray *frames = play_from_seek(text, &seek);
+    const guint low = seen_at(parts[__i__].first, n, d),
+                high = MIN(seen_at(parts[__i__].last - 1, n, d), all->len - 1);
+    fail_unless_equals_int(frames->len, high - low + 1);
+    for (guint k = 0; k < frames->len; k++) {
+        GstBuffer *buffer = g_ptr_array_index(frames, k);
+        const guint64 start = gst_util_uint64_scale(high - k, GST_SECOND * d, n),
+                      stop = gst_util_uint64_scale(high - k + 1, GST_SECOND * d, n);
+        fail_unless(same_content(buffer, g_ptr_array_index(all, high - k)), "picture %u is another",
+                    high - k);
+        fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), MAX(start, seek.start));
+        if (GST_BUFFER_PTS(buffer) + GST_BUFFER_DURATION(buffer) != stop)
+            fail_unless_equals_uint64(GST_BUFFER_PTS(buffer) + GST_BUFFER_DURATION(buffer), seek.stop);
+    }
+    g_ptr_array_unref(frames);
+    g_ptr_array_unref(all);
+    g_unlink(path);
+    g_free(text);
+    g_free(caps);
+    g_free(path);
+}
+GST_END_TEST
+
+typedef struct {
+    GPtrArray *frames;
+    GstElement *filter;
+    const char *caps;
+} Change;
+
+static GstPadProbeReturn change_caps(GstPad *pad, GstPadProbeInfo *info, gpointer user)
+{
+    Change *change = user;
+    if (change->frames->len == 6) {
+        GstCaps *caps = gst_caps_from_string(change->caps);
+        g_object_set(change->filter, "caps", caps, NULL);
+        gst_caps_unref(caps);
+    }
+    return GST_PAD_PROBE_OK;
+}
+
+static void watch(GstElement *pipeline, gpointer user)
+{
+    Change *change = user;
+    GstElement *sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
+    GstPad *pad = gst_element_get_static_pad(sink, "sink");
+    change->filter = gst_bin_get_by_name(GST_BIN(pipeline), "filter");
+    collect_frames(pipeline, change->frames);
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, change_caps, change, NULL);
+    gst_object_unref(pad);
+    gst_object_unref(sink);
+}
+
+static void forget(GstElement *pipeline, gpointer user)
+{
+    Change *change = user;
+    GstElement *sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
+    GstPad *pad = gst_element_get_static_pad(sink, "sink");
+    GstCaps *caps = gst_pad_get_current_caps(pad), *wanted = gst_caps_from_string(change->caps);
+    fail_unless(gst_caps_can_intersect(caps, wanted), "caps stay %" GST_PTR_FORMAT, caps);
+    gst_caps_unref(wanted);
+    gst_caps_unref(caps);
+    gst_object_unref(pad);
+    gst_object_unref(sink);
+    gst_clear_object(&change->filter);
+}
+
+/* Downstream changes its mind: the rate, the format. Pictures go on as it wants them now. */
+GST_START_TEST(test_change)
+{
+    static const struct {
+        const char *caps;
+        guint size;
+        guint64 duration;
+    } changes[] = { { "video/x-raw,format=RGB,framerate=20/1", 64 * 48 * 3, 50 * GST_MSECOND },
+                    { "video/x-raw,format=I420,framerate=10/1", 64 * 48 * 3 / 2, 100 * GST_MSECOND } };
+    char *path = make_file("");
+    char *text =
+        g_strdup_printf("filesrc location=%s ! nervparse ! nervdec device=cpu ! "
+                        "capsfilter name=filter caps=video/x-raw,format=RGB,framerate=10/1 ! fakesink "
+                        "name=sink",
+                        path);
+    Change change = { new_frames(), NULL, changes[__i__].caps };
+    RunResult r;
+    run_pipeline(text, 60, watch, forget, &change, &r);
+    fail_unless(r.eos, "%s", r.error ? r.error->message : "");
+    run_result_clear(&r);
+    guint64 end = 0;
+    for (guint k = 0; k < change.frames->len; k++) {
+        GstBuffer *buffer = g_ptr_array_index(change.frames, k);
+        const bool later = k > 6; /* the one that is under way is of before */
+        fail_unless_equals_uint64(GST_BUFFER_PTS(buffer), end);
+        end += GST_BUFFER_DURATION(buffer);
+        fail_unless_equals_int(gst_buffer_get_size(buffer), later ? changes[__i__].size : 64 * 48 * 3);
+        fail_unless_equals_uint64(GST_BUFFER_DURATION(buffer),
+                                  later ? changes[__i__].duration : 100 * GST_MSECOND);
+    }
+    fail_unless_equals_uint64(end, FRAMES * GST_SECOND / FPS);
+    g_ptr_array_unref(change.frames);
+    g_unlink(path);
+    g_free(text);
+    g_free(path);
+}
+GST_END_TEST
+
 /* What knows nothing of times between frames, and what has no rate, says so; a videorate helps. */
 GST_START_TEST(test_refused)
 {
@@ -202,6 +371,9 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, test_rates, 0, G_N_ELEMENTS(rates));
     tcase_add_test(tc, test_choice);
     tcase_add_test(tc, test_seek);
+    tcase_add_loop_test(tc, test_seek_anywhere, 0, 3);
+    tcase_add_loop_test(tc, test_reverse, 0, 10);
+    tcase_add_loop_test(tc, test_change, 0, 2);
     tcase_add_test(tc, test_refused);
     return gst_check_run_suite(s, "rate", __FILE__);
 }
