@@ -275,6 +275,15 @@ end_segment (GstNervEnc * self)
   return push_packets (self);
 }
 
+static void
+warn_of_mask (GstNervEnc * self, gboolean at_end)
+{
+  const gchar *text = gst_nerv_mask_remark (self->mask, at_end);
+
+  if (text)
+    GST_ELEMENT_WARNING (self, STREAM, ENCODE, ("%s", text), (NULL));
+}
+
 /* Stores a frame that is mapped, or the part of it that is known. */
 static gboolean
 store_frame (GstNervEnc * self, GstVideoFrame * vframe, GstClockTime pts,
@@ -290,6 +299,7 @@ store_frame (GstNervEnc * self, GstVideoFrame * vframe, GstClockTime pts,
   else if (!gst_nerv_mask_next (self->mask, segment, pts, vframe, &nframe,
           &known, &stride, error))
     return FALSE;
+  warn_of_mask (self, FALSE);
   return nerv_encoder_send_masked (self->enc, &nframe, known, stride, time,
       error);
 }
@@ -512,6 +522,7 @@ gst_nerv_enc_finish (GstVideoEncoder * encoder)
 {
   GstNervEnc *self = GST_NERV_ENC (encoder);
 
+  warn_of_mask (self, TRUE);
   /* whatever upstream said, no more is to come */
   if (self->enc)
     nerv_encoder_expect (self->enc, NERV_EXPECT_END);

@@ -41,7 +41,7 @@ enum
 /* A frame that is on its way through the network. */
 typedef struct
 {
-  GstClockTime pts;
+  guint64 number;
   NervPixels layout;
   guint8 *pixels;               /* in libnerv's canonical layout */
   guint8 *known;                /* a byte for each pixel; NULL: all are */
@@ -52,13 +52,16 @@ struct _GstNervInpaint
   GstNervPair parent;
 
   gchar *mask_location;         /* object lock */
+  GstCaps *reference;           /* of the metas that number frames */
 
   GMutex lock;                  /* what follows: of two streaming threads, if there is a queue */
   GQueue kept;                  /* of Kept, in the order of frames */
+  guint64 number;               /* of the next one */
   GstNervMask *mask;            /* NULL: nothing is hidden */
   GstSegment segment;
   GstVideoInfo input;
   NervPixels layout;
+  GstCaps *refused;             /* what the error was about; input thread */
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -113,7 +116,8 @@ copy_rows (const Kept * kept, const NervFrame * frame)
           frame->data[i] + (gssize) y * frame->stride[i], planes[i].row_bytes);
 }
 
-/* lock is held */
+/* The buffer gets a number by which its picture is known when it comes out: times may be put
+ * right on the way. lock is held. */
 static gboolean
 keep_frame (GstNervInpaint * self, GstBuffer * buffer, GError ** error)
 {
@@ -137,7 +141,7 @@ keep_frame (GstNervInpaint * self, GstBuffer * buffer, GError ** error)
     return FALSE;
   }
   kept = g_new0 (Kept, 1);
-  kept->pts = GST_BUFFER_PTS (buffer);
+  kept->number = self->number;
   kept->layout = self->layout;
   kept->pixels = g_try_malloc (nerv_pixels_bytes (&self->layout));
   if (known)
@@ -155,19 +159,29 @@ keep_frame (GstNervInpaint * self, GstBuffer * buffer, GError ** error)
     kept = NULL;
   }
   gst_video_frame_unmap (&vframe);
+  if (kept)
+    gst_buffer_add_reference_timestamp_meta (buffer, self->reference,
+        self->number++, GST_CLOCK_TIME_NONE);
   return kept != NULL;
 }
 
-/* The frame of that time, or the next one if frames have none; those before it have gone. lock is held. */
+/* The frame that the buffer's picture is of, NULL if it is of none. Those before it have gone:
+ * their pictures never came. lock is held. */
 static Kept *
-take_kept (GstNervInpaint * self, GstClockTime pts)
+take_kept (GstNervInpaint * self, GstBuffer * buffer)
 {
+  GstReferenceTimestampMeta *meta =
+      gst_buffer_get_reference_timestamp_meta (buffer, self->reference);
+  guint64 number;
   Kept *kept;
 
-  while ((kept = g_queue_peek_head (&self->kept)) && kept->pts < pts)
+  if (!meta)
+    return NULL;
+  number = meta->timestamp;
+  gst_buffer_remove_meta (buffer, (GstMeta *) meta);
+  while ((kept = g_queue_peek_head (&self->kept)) && kept->number < number)
     kept_free (g_queue_pop_head (&self->kept));
-  return kept && (kept->pts == pts || !GST_CLOCK_TIME_IS_VALID (kept->pts))
-      ? g_queue_pop_head (&self->kept) : NULL;
+  return kept && kept->number == number ? g_queue_pop_head (&self->kept) : NULL;
 }
 
 /* Whether all luma samples of a sample of a plane are known. */
@@ -213,6 +227,47 @@ put_known (const Kept * kept, const NervFrame * frame)
 
 /* --- pads ----------------------------------------------------------------- */
 
+/* What comes out, as far as it is what goes in. lock is held. */
+static GstCaps *
+output_caps (GstNervInpaint * self)
+{
+  const GstVideoFormat format = gst_nerv_format_to_gst (self->layout.format);
+
+  return gst_caps_new_simple ("video/x-raw",
+      "format", G_TYPE_STRING, gst_video_format_to_string (format),
+      "framerate", GST_TYPE_FRACTION, GST_VIDEO_INFO_FPS_N (&self->input),
+      GST_VIDEO_INFO_FPS_D (&self->input), NULL);
+}
+
+/* Whether downstream takes what comes out, which has the format and the rate of what goes
+ * in. */
+static gboolean
+fits_downstream (GstNervInpaint * self, GError ** error)
+{
+  GstPad *pad = gst_element_get_static_pad (GST_ELEMENT (self), "src");
+  GstCaps *caps = gst_pad_peer_query_caps (pad, NULL), *own, *both;
+  gboolean fits;
+
+  g_mutex_lock (&self->lock);
+  own = output_caps (self);
+  g_mutex_unlock (&self->lock);
+  both = gst_caps_intersect (caps, own);
+  fits = !gst_caps_is_empty (both);
+  if (!fits)
+    g_set_error (error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+        "pictures go out in the format and at the rate that come in, %s at "
+        "%d/%d a second, which is not what is wanted behind: put a videoconvert or a "
+        "videorate there",
+        gst_structure_get_string (gst_caps_get_structure (own, 0), "format"),
+        GST_VIDEO_INFO_FPS_N (&self->input),
+        GST_VIDEO_INFO_FPS_D (&self->input));
+  gst_caps_unref (both);
+  gst_caps_unref (own);
+  gst_caps_unref (caps);
+  gst_object_unref (pad);
+  return fits;
+}
+
 static gboolean
 set_input (GstNervInpaint * self, const GstCaps * caps, GError ** error)
 {
@@ -231,6 +286,7 @@ set_input (GstNervInpaint * self, const GstCaps * caps, GError ** error)
   ok = ok && gst_nerv_mask_update (&self->mask, &self->input, location, error);
   hidden = self->mask != NULL;
   g_mutex_unlock (&self->lock);
+  ok = ok && fits_downstream (self, error);
   if (ok && !hidden)
     GST_ELEMENT_WARNING (self, STREAM, FORMAT,
         ("Nothing of the video is hidden: it stays as it is."),
@@ -239,65 +295,93 @@ set_input (GstNervInpaint * self, const GstCaps * caps, GError ** error)
   return ok;
 }
 
+/* FALSE without an error: it is the one of before. */
+static gboolean
+take_caps (GstNervInpaint * self, GstEvent * event, GError ** error)
+{
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  /* sticky caps come again with every buffer */
+  if (self->refused && gst_caps_is_equal (self->refused, caps))
+    return FALSE;
+  gst_clear_caps (&self->refused);
+  if (set_input (self, caps, error))
+    return TRUE;
+  self->refused = gst_caps_ref (caps);
+  return FALSE;
+}
+
+static gboolean
+take_event (GstNervInpaint * self, GstEvent * event, GError ** error)
+{
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_STOP:
+      forget (self);
+      return TRUE;
+    case GST_EVENT_SEGMENT:
+      g_mutex_lock (&self->lock);
+      gst_event_copy_segment (event, &self->segment);
+      g_mutex_unlock (&self->lock);
+      return TRUE;
+    case GST_EVENT_CAPS:
+      return take_caps (self, event, error);
+    default:
+      return TRUE;
+  }
+}
+
 static GstPadProbeReturn
 on_input (GstPad * pad, GstPadProbeInfo * info, gpointer user)
 {
   GstNervInpaint *self = user;
-  GstEvent *event;
-  GstCaps *caps;
   GError *error = NULL;
-  gboolean ok = TRUE;
+  gboolean ok;
 
   if (GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_BUFFER) {
+    GstBuffer *buffer =
+        gst_buffer_make_writable (GST_PAD_PROBE_INFO_BUFFER (info));
+
+    GST_PAD_PROBE_INFO_DATA (info) = buffer;
     g_mutex_lock (&self->lock);
-    ok = keep_frame (self, GST_PAD_PROBE_INFO_BUFFER (info), &error);
+    ok = !self->refused && keep_frame (self, buffer, &error);
     g_mutex_unlock (&self->lock);
   } else {
-    event = GST_PAD_PROBE_INFO_EVENT (info);
-    if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
-      forget (self);
-    if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
-      g_mutex_lock (&self->lock);
-      gst_event_copy_segment (event, &self->segment);
-      g_mutex_unlock (&self->lock);
-    }
-    if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
-      gst_event_parse_caps (event, &caps);
-      ok = set_input (self, caps, &error);
-    }
+    ok = take_event (self, GST_PAD_PROBE_INFO_EVENT (info), &error);
   }
   if (ok)
     return GST_PAD_PROBE_OK;
-  GST_NERV_ELEMENT_ERROR (self, error, "looking at what is known");
+  if (error)
+    GST_NERV_ELEMENT_ERROR (self, error, "looking at what is known");
   g_clear_error (&error);
+  gst_mini_object_unref (GST_PAD_PROBE_INFO_DATA (info));
   GST_PAD_PROBE_INFO_FLOW_RETURN (info) = GST_FLOW_ERROR;
-  return GST_PAD_PROBE_DROP;
+  return GST_PAD_PROBE_HANDLED;
 }
 
 /* What comes out has the layout of what goes in, so that samples can be taken over as
- * they are: downstream's caps are those of it. (A capsfilter whose caps change would
- * have all that is upstream negotiate once more.) */
+ * they are, and its rate, as there are no samples for pictures in between: downstream's caps are
+ * those of it. (A capsfilter whose caps change would have all that is upstream negotiate
+ * once more.) */
 static GstPadProbeReturn
 on_query (GstPad * pad, GstPadProbeInfo * info, gpointer user)
 {
   GstNervInpaint *self = user;
   GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
-  GstCaps *answer, *own;
-  GstVideoFormat format;
+  GstCaps *answer, *own = NULL;
 
   if (GST_QUERY_TYPE (query) != GST_QUERY_CAPS
       || !(GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_PULL))
     return GST_PAD_PROBE_OK;
-  g_mutex_lock (&self->lock);
-  format = gst_nerv_format_to_gst (self->layout.format);
-  if (self->layout.width == 0)
-    format = GST_VIDEO_FORMAT_UNKNOWN;
-  g_mutex_unlock (&self->lock);
   gst_query_parse_caps_result (query, &answer);
-  if (format == GST_VIDEO_FORMAT_UNKNOWN || !answer)
+  g_mutex_lock (&self->lock);
+  if (self->layout.width > 0)
+    own = output_caps (self);
+  g_mutex_unlock (&self->lock);
+  if (!own || !answer) {
+    gst_clear_caps (&own);
     return GST_PAD_PROBE_OK;
-  own = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING,
-      gst_video_format_to_string (format), NULL);
+  }
   answer = gst_caps_intersect (answer, own);
   gst_query_set_caps_result (query, answer);
   gst_caps_unref (answer);
@@ -309,21 +393,20 @@ static GstPadProbeReturn
 on_output (GstPad * pad, GstPadProbeInfo * info, gpointer user)
 {
   GstNervInpaint *self = user;
-  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstBuffer *buffer =
+      gst_buffer_make_writable (GST_PAD_PROBE_INFO_BUFFER (info));
   GstCaps *caps = gst_pad_get_current_caps (pad);
   GstVideoInfo output;
   GstVideoFrame vframe;
   NervFrame frame;
   Kept *kept;
 
-  g_mutex_lock (&self->lock);
-  kept = take_kept (self, GST_BUFFER_PTS (buffer));
-  g_mutex_unlock (&self->lock);
-  if (!kept || !caps || !gst_video_info_from_caps (&output, caps))
-    goto done;
-  buffer = gst_buffer_make_writable (buffer);
   GST_PAD_PROBE_INFO_DATA (info) = buffer;
-  if (GST_VIDEO_INFO_WIDTH (&output) == kept->layout.width
+  g_mutex_lock (&self->lock);
+  kept = take_kept (self, buffer);
+  g_mutex_unlock (&self->lock);
+  if (kept && caps && gst_video_info_from_caps (&output, caps)
+      && GST_VIDEO_INFO_WIDTH (&output) == kept->layout.width
       && GST_VIDEO_INFO_HEIGHT (&output) == kept->layout.height
       && GST_VIDEO_INFO_FORMAT (&output)
       == gst_nerv_format_to_gst (kept->layout.format)
@@ -332,8 +415,6 @@ on_output (GstPad * pad, GstPadProbeInfo * info, gpointer user)
     put_known (kept, &frame);
     gst_video_frame_unmap (&vframe);
   }
-
-done:
   gst_clear_caps (&caps);
   if (kept)
     kept_free (kept);
@@ -351,7 +432,9 @@ gst_nerv_inpaint_change_state (GstElement * element, GstStateChange transition)
     forget (self);
     g_mutex_lock (&self->lock);
     g_clear_pointer (&self->mask, gst_nerv_mask_free);
+    memset (&self->layout, 0, sizeof (self->layout));
     g_mutex_unlock (&self->lock);
+    gst_clear_caps (&self->refused);
   }
   return ret;
 }
@@ -402,6 +485,8 @@ gst_nerv_inpaint_finalize (GObject * object)
 
   g_queue_clear_full (&self->kept, kept_free);
   gst_nerv_mask_free (self->mask);
+  gst_clear_caps (&self->refused);
+  gst_caps_unref (self->reference);
   g_free (self->mask_location);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -426,6 +511,7 @@ gst_nerv_inpaint_init (GstNervInpaint * self)
   g_mutex_init (&self->lock);
   g_queue_init (&self->kept);
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  self->reference = gst_caps_new_empty_simple ("timestamp/x-nerv-inpaint");
   if (!encoder)
     return;
   gst_util_set_object_arg (G_OBJECT (encoder), "tune", "psnr");

@@ -36,6 +36,9 @@ struct _GstNervMask
   gboolean by_time;             /* frames have numbers by their times: somebody has sought */
   guint8 *hidden;               /* the location's last frame, width bytes a row; NULL without */
   guint8 *known;                /* what the two together leave */
+  gboolean all_known;           /* of every frame till now */
+  gboolean blank;               /* nothing is of one of them */
+  gboolean warned;              /* of that */
 };
 
 /* --- the location --------------------------------------------------------- */
@@ -80,6 +83,13 @@ start_pipeline (GstNervMask * self, GError ** error)
   GstCaps *caps;
   GError *why = NULL;
 
+  /* to open a pipe waits for somebody who writes */
+  if (g_file_test (self->location, G_FILE_TEST_EXISTS)
+      && !g_file_test (self->location, G_FILE_TEST_IS_REGULAR)) {
+    g_set_error (error, NERV_ERROR, NERV_ERROR_INVALID,
+        "the mask %s is no regular file", self->location);
+    return FALSE;
+  }
   self->pipeline =
       gst_parse_launch ("filesrc name=source ! decodebin ! videoconvert ! "
       "appsink name=sink sync=false max-buffers=2", &why);
@@ -94,9 +104,8 @@ start_pipeline (GstNervMask * self, GError ** error)
   g_object_set (source, "location", self->location, NULL);
   gst_object_unref (source);
   self->sink = gst_bin_get_by_name (GST_BIN (self->pipeline), "sink");
-  /* light is 255, whatever the file calls it */
-  caps = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING, "GRAY8",
-      NULL);
+  /* light is 255, whatever the file calls it; what has alpha keeps it */
+  caps = gst_caps_from_string ("video/x-raw, format = { GRAY8, RGBA }");
   gst_app_sink_set_caps (GST_APP_SINK (self->sink), caps);
   gst_caps_unref (caps);
   if (gst_element_set_state (self->pipeline, GST_STATE_PLAYING)
@@ -104,6 +113,28 @@ start_pipeline (GstNervMask * self, GError ** error)
     return TRUE;
   set_pipeline_error (self, error);
   return FALSE;
+}
+
+/* How much each sample of a row is hidden: by its light, 0 to 255; what is transparent is
+ * none. */
+static void
+read_row (const GstVideoFrame * frame, gint y, guint8 * hidden)
+{
+  const gint width = GST_VIDEO_FRAME_WIDTH (frame);
+  const guint8 *p = (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA (frame, 0)
+      + (gsize) y * GST_VIDEO_FRAME_PLANE_STRIDE (frame, 0);
+  gint x;
+
+  if (GST_VIDEO_FRAME_FORMAT (frame) == GST_VIDEO_FORMAT_GRAY8) {
+    memcpy (hidden, p, width);
+    return;
+  }
+  for (x = 0; x < width; x++, p += 4) {
+    /* luma of ITU-R BT.601, in 256ths */
+    const guint light = (77u * p[0] + 150u * p[1] + 29u * p[2]) >> 8;
+
+    hidden[x] = (guint8) ((light * p[3] + 127) / 255);
+  }
 }
 
 static gboolean
@@ -134,9 +165,7 @@ take_sample (GstNervMask * self, GstSample * sample, GError ** error)
   if (!self->hidden)
     self->hidden = g_malloc ((gsize) width * height);
   for (y = 0; y < height; y++)
-    memcpy (self->hidden + (gsize) y * width,
-        (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA (&frame, 0)
-        + (gsize) y * GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0), width);
+    read_row (&frame, y, self->hidden + (gsize) y * width);
   gst_video_frame_unmap (&frame);
   return TRUE;
 }
@@ -171,7 +200,7 @@ next_hidden (GstNervMask * self, GError ** error)
     self->at++;
     return ok;
   }
-  if (!self->hidden) {
+  if (self->at == 0 || !gst_app_sink_is_eos (GST_APP_SINK (self->sink))) {
     set_pipeline_error (self, error);
     return FALSE;
   }
@@ -257,13 +286,15 @@ find_alpha (const GstVideoFrame * frame, gint * step, gint * stride)
   return GST_VIDEO_FRAME_COMP_DATA (frame, 3);
 }
 
-static void
+/* What is known of a frame. FALSE: nothing. */
+static gboolean
 combine (GstNervMask * self, const GstVideoFrame * frame)
 {
   const gint width = GST_VIDEO_INFO_WIDTH (&self->info);
   const gint height = GST_VIDEO_INFO_HEIGHT (&self->info);
   const gboolean has_alpha = GST_VIDEO_INFO_HAS_ALPHA (&frame->info);
   const guint8 *alpha = NULL, *hidden = self->hidden;
+  gsize n_known = 0;
   gint x, y, step = 0, stride = 0;
 
   if (has_alpha)
@@ -275,7 +306,10 @@ combine (GstNervMask * self, const GstVideoFrame * frame)
           : 255, b = hidden ? 255 - hidden[at] : 255;
 
       self->known[at] = MIN (a, b);
+      n_known += self->known[at] >= 128;
     }
+  self->all_known &= n_known == (gsize) width *height;
+  return n_known > 0;
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -331,6 +365,7 @@ gst_nerv_mask_update (GstNervMask ** mask, const GstVideoInfo * info,
     *mask = g_new0 (GstNervMask, 1);
     (*mask)->location = g_strdup (location);
     (*mask)->origin = GST_CLOCK_TIME_NONE;
+    (*mask)->all_known = TRUE;
     (*mask)->known = g_malloc ((gsize) GST_VIDEO_INFO_WIDTH (info)
         * GST_VIDEO_INFO_HEIGHT (info));
   }
@@ -366,8 +401,21 @@ gst_nerv_mask_next (GstNervMask * self, const GstSegment * segment,
     frame = &self->converted_frame;
   }
   gst_nerv_frame_from_gst (frame, out);
-  combine (self, frame);
+  self->blank |= !combine (self, frame);
   *known = self->known;
   *stride = GST_VIDEO_INFO_WIDTH (&self->info);
   return TRUE;
+}
+
+const gchar *
+gst_nerv_mask_remark (GstNervMask * self, gboolean at_end)
+{
+  if (self && at_end && self->at > 0 && self->all_known) {
+    self->all_known = FALSE;
+    return "The mask hides nothing: there is nothing light in it.";
+  }
+  if (!self || !self->blank || self->warned)
+    return NULL;
+  self->warned = TRUE;
+  return "A frame is hidden altogether: white is hidden, black is known.";
 }

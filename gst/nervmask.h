@@ -16,7 +16,8 @@
 
 typedef struct _GstNervMask GstNervMask;
 
-/* For frames of `info` from now on. location: a file that GStreamer decodes, or NULL.
+/* For frames of `info` from now on. location: a file that GStreamer decodes, whose light samples are hidden unless they are
+ * transparent, or NULL.
  * *mask becomes NULL if all of every frame is known; where there was one of the same
  * location and size it goes on with the frame that it is at. FALSE, with
  * NERV_ERROR_INVALID or NERV_ERROR_DATA, if the file cannot be opened; what is wrong with its
@@ -35,3 +36,7 @@ void gst_nerv_mask_flush (GstNervMask * mask);
 gboolean gst_nerv_mask_next (GstNervMask * mask, const GstSegment * segment,
     GstClockTime pts, GstVideoFrame * frame, NervFrame * out,
     const guint8 ** known, gint * stride, GError ** error);
+
+/* Something that is odd about the mask, for a warning, or NULL: a frame of which nothing is known, once; at the end that a location
+ * has hidden nothing. mask: may be NULL. */
+const gchar *gst_nerv_mask_remark (GstNervMask * mask, gboolean at_end);

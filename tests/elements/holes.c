@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common.h"
 
@@ -129,6 +130,36 @@ GST_START_TEST(test_alpha_formats)
 }
 GST_END_TEST
 
+/* A file of one frame that hides what the first frame's box hides, as a picture that is white where it is not transparent; light: all of it, or none. */
+static char *make_picture(const char *format, gint light)
+{
+    char *path = NULL;
+    GstHarness *h = gst_harness_new("pngenc");
+    char *caps =
+        g_strdup_printf("video/x-raw,format=%s,width=%d,height=%d,framerate=25/1", format, WIDTH, HEIGHT);
+    const gsize bytes = g_str_equal(format, "GRAY8") ? 1 : 4;
+    GstBuffer *buffer = gst_buffer_new_allocate(NULL, bytes * WIDTH * HEIGHT, NULL), *coded;
+    GstMapInfo map;
+    g_close(g_file_open_tmp("nerv-mask-XXXXXX.png", &path, NULL), NULL);
+    gst_buffer_map(buffer, &map, GST_MAP_WRITE);
+    for (gint i = 0; i < WIDTH * HEIGHT; i++) {
+        memset(map.data + (gsize)i * bytes, light, bytes);
+        if (bytes == 4)
+            map.data[4 * i + 3] = is_hidden(i % WIDTH, i / WIDTH, 0) ? 255 : 0;
+    }
+    gst_buffer_unmap(buffer, &map);
+    gst_harness_set_src_caps_str(h, caps);
+    fail_unless_equals_int(gst_harness_push(h, buffer), GST_FLOW_OK);
+    coded = gst_harness_pull(h);
+    gst_buffer_map(coded, &map, GST_MAP_READ);
+    fail_unless(g_file_set_contents(path, (const char *)map.data, (gssize)map.size, NULL));
+    gst_buffer_unmap(coded, &map);
+    gst_buffer_unref(coded);
+    gst_harness_teardown(h);
+    g_free(caps);
+    return path;
+}
+
 /* A file of as many frames, light where the box is, of the first frame in all of them or of each. */
 static char *make_mask(guint n, const char *encoder, const char *ending)
 {
@@ -194,6 +225,42 @@ GST_START_TEST(test_location)
 }
 GST_END_TEST
 
+/* What is transparent in a mask hides nothing, light or not. */
+GST_START_TEST(test_transparent_mask)
+{
+    char *still = make_mask(1, "pngenc", ".png"), *white = make_picture("RGBA", 255);
+    char *by_still = g_strdup_printf(ENC "mask-location=%s", still),
+         *by_alpha = g_strdup_printf(ENC "mask-location=%s", white);
+    GPtrArray *want = run_chain(by_still, "RGBx", 77, FALSE), *got = run_chain(by_alpha, "RGBx", 77, FALSE);
+    fail_unless(same(want, got), "a picture's alpha is not the same as its light");
+    g_unlink(still);
+    g_unlink(white);
+    g_ptr_array_unref(want);
+    g_ptr_array_unref(got);
+    g_free(by_still);
+    g_free(by_alpha);
+    g_free(still);
+    g_free(white);
+}
+GST_END_TEST
+
+/* A mask that hides all, or nothing, is one that is meant otherwise: it works, and a warning says so. */
+GST_START_TEST(test_odd_mask)
+{
+    char *mask = make_picture("GRAY8", __i__ ? 255 : 0);
+    char *text = g_strdup_printf("videotestsrc num-buffers=8 ! video/x-raw,format=RGB,width=48,height=32 ! "
+                                 "nervenc device=cpu epochs=1 segment-frames=4 mask-location=%s ! fakesink",
+                                 mask);
+    RunResult r;
+    run_pipeline(text, 60, NULL, NULL, NULL, &r);
+    fail_unless(r.eos && r.warnings == 1, "%u warnings", r.warnings);
+    run_result_clear(&r);
+    g_unlink(mask);
+    g_free(mask);
+    g_free(text);
+}
+GST_END_TEST
+
 static void expect_error(const char *location, const char *size, const char *says)
 {
     RunResult r;
@@ -219,6 +286,9 @@ GST_START_TEST(test_wrong_location)
     expect_error(text, "width=48,height=32", "cannot be read");
     g_unlink(text);
     expect_error(text, "width=48,height=32", "cannot be read");
+    fail_unless(mkfifo(text, 0600) == 0);
+    expect_error(text, "width=48,height=32", "no regular file");
+    g_unlink(text);
     g_unlink(still);
     g_free(still);
     g_free(text);
@@ -310,6 +380,100 @@ GST_START_TEST(test_inpaint_seek)
     g_unlink(video);
     g_free(video);
     g_free(chain);
+}
+GST_END_TEST
+
+/* What was opened and is not there any more behind a seek backwards is an error, not the mask that was there last. */
+GST_START_TEST(test_inpaint_mask_gone)
+{
+    char *video = make_mask(FRAMES, "y4menc", ".y4m");
+    char *chain =
+        g_strdup_printf("nervinpaint device=cpu segment-frames=2 encoder::epochs=2 mask-location=%s", video);
+    GstHarness *h = gst_harness_new_parse(chain);
+    GstSegment segment;
+    gst_harness_set_src_caps_str(h, "video/x-raw,format=RGBx,width=48,height=32,framerate=25/1");
+    inpaint_part(h, 0, 4, TRUE);
+    fail_unless(g_file_set_contents(video, "nothing that anyone decodes", -1, NULL));
+    fail_unless(gst_harness_push_event(h, gst_event_new_flush_start()));
+    fail_unless(gst_harness_push_event(h, gst_event_new_flush_stop(TRUE)));
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    fail_unless(gst_harness_push_event(h, gst_event_new_segment(&segment)));
+    fail_unless_equals_int(gst_harness_push(h, frame_new(0, 255, FALSE)), GST_FLOW_ERROR);
+    gst_harness_teardown(h);
+    g_unlink(video);
+    g_free(video);
+    g_free(chain);
+}
+GST_END_TEST
+
+/* Times may go back: each picture has the samples of its own frame. */
+GST_START_TEST(test_inpaint_times)
+{
+    static const guint times[FRAMES] = { 0, 40, 80, 20, 60, 100, 10, 120 };
+    GstHarness *h = gst_harness_new_parse("nervinpaint device=cpu segment-frames=4 encoder::epochs=2");
+    gst_harness_set_src_caps_str(h, "video/x-raw,format=RGBA,width=48,height=32,framerate=25/1");
+    for (guint i = 0; i < FRAMES; i++) {
+        GstBuffer *buffer = frame_new(i, 255, TRUE);
+        GST_BUFFER_PTS(buffer) = times[i] * GST_MSECOND;
+        fail_unless_equals_int(gst_harness_push(h, buffer), GST_FLOW_OK);
+    }
+    fail_unless(gst_harness_push_event(h, gst_event_new_eos()));
+    for (guint i = 0; i < FRAMES; i++) {
+        GstBuffer *buffer = gst_harness_pull(h);
+        GstMapInfo map;
+        fail_unless(gst_buffer_get_reference_timestamp_meta(buffer, NULL) == NULL);
+        gst_buffer_map(buffer, &map, GST_MAP_READ);
+        for (gint k = 0; k < WIDTH * HEIGHT; k++)
+            if (!is_hidden(k % WIDTH, k / WIDTH, i))
+                fail_unless(map.data[4 * k] == texture(k % WIDTH, k / WIDTH, i, 0), "frame %u, %d, %d", i,
+                            k % WIDTH, k / WIDTH);
+        gst_buffer_unmap(buffer, &map);
+        gst_buffer_unref(buffer);
+    }
+    gst_harness_teardown(h);
+}
+GST_END_TEST
+
+/* What can't be done is said once, by nervinpaint, and then no more comes. */
+GST_START_TEST(test_inpaint_errors)
+{
+    char *still = make_mask(1, "pngenc", ".png");
+    const struct {
+        const char *format, *location, *behind, *says;
+    } wrong[] = { { "I420", still, "video/x-raw,format=RGB", "put a videoconvert" },
+                  { "RGB", still, "video/x-raw,framerate=50/1", "put a videoconvert or a videorate" },
+                  { "RGB", "/nowhere/mask.png", "video/x-raw", "cannot be read" } };
+    char *text = g_strdup_printf(
+        "videotestsrc num-buffers=50 ! video/x-raw,format=%s,width=48,height=32,framerate=25/1 ! "
+        "nervinpaint device=cpu segment-frames=2 encoder::epochs=1 mask-location=%s ! %s ! fakesink",
+        wrong[__i__].format, wrong[__i__].location, wrong[__i__].behind);
+    GstElement *pipeline = gst_parse_launch(text, NULL);
+    GstBus *bus = gst_element_get_bus(pipeline);
+    GstMessage *message;
+    guint own = 0, all = 0;
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    while ((message = gst_bus_timed_pop_filtered(bus, (all ? 1 : 30) * GST_SECOND, GST_MESSAGE_ERROR))) {
+        GError *error;
+        char *debug;
+        gst_message_parse_error(message, &error, &debug);
+        char *says = g_strdup_printf("%s %s", error->message, debug);
+        if (all++ == 0)
+            fail_unless(strstr(says, wrong[__i__].says) != NULL, "\"%s\" does not say \"%s\"", says,
+                        wrong[__i__].says);
+        own += g_str_has_prefix(GST_OBJECT_NAME(GST_MESSAGE_SRC(message)), "nervinpaint");
+        g_free(says);
+        g_free(debug);
+        g_error_free(error);
+        gst_message_unref(message);
+    }
+    /* and the source's, that its pictures are not taken */
+    fail_unless(own == 1 && all <= 2, "%u errors, %u in all", own, all);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(pipeline);
+    g_unlink(still);
+    g_free(still);
+    g_free(text);
 }
 GST_END_TEST
 
@@ -503,9 +667,14 @@ int main(int argc, char **argv)
     tcase_add_test(tc, test_alpha);
     tcase_add_loop_test(tc, test_alpha_formats, 0, 3);
     tcase_add_test(tc, test_location);
+    tcase_add_test(tc, test_transparent_mask);
+    tcase_add_loop_test(tc, test_odd_mask, 0, 2);
     tcase_add_test(tc, test_wrong_location);
     tcase_add_loop_test(tc, test_inpaint, 0, 2);
     tcase_add_test(tc, test_inpaint_seek);
+    tcase_add_test(tc, test_inpaint_mask_gone);
+    tcase_add_test(tc, test_inpaint_times);
+    tcase_add_loop_test(tc, test_inpaint_errors, 0, 3);
     tcase_add_test(tc, test_inpaint_nothing);
     tcase_add_loop_test(tc, test_inpaint_planes, 0, 2);
     tcase_add_test(tc, test_denoise);
