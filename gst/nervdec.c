@@ -92,8 +92,9 @@ choose_rate (GstNervDec * self, GstVideoFormat format,
   return FALSE;
 }
 
+/* Chooses what goes out by what downstream takes, and offers it. */
 static GstFlowReturn
-update_output (GstNervDec * self)
+offer_output (GstNervDec * self)
 {
   GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
   NervVideoInfo info;
@@ -140,6 +141,19 @@ update_output (GstNervDec * self)
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
   return GST_PAD_IS_FLUSHING (GST_VIDEO_DECODER_SRC_PAD (decoder))
       ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+}
+
+/* Who links a pad when it has caps, as decodebin does, can be asked behind an offer only. */
+static GstFlowReturn
+update_output (GstNervDec * self)
+{
+  GstPad *pad = GST_VIDEO_DECODER_SRC_PAD (self);
+  GstFlowReturn ret;
+
+  gst_pad_check_reconfigure (pad);
+  ret = offer_output (self);
+  return ret != GST_FLOW_FLUSHING && gst_pad_check_reconfigure (pad)
+      ? offer_output (self) : ret;
 }
 
 /* --- frames --------------------------------------------------------------- */
@@ -287,13 +301,6 @@ fill_between (GstVideoDecoder * decoder, GstVideoCodecFrame * frame,
       : lose_picture (GST_NERV_DEC (decoder), frame, error);
 }
 
-static gboolean
-is_late (GstNervDec * self, GstVideoCodecFrame * frame)
-{
-  return gst_video_decoder_get_max_decode_time (GST_VIDEO_DECODER (self),
-      frame) < 0;
-}
-
 /* --- backwards ------------------------------------------------------------ */
 
 static gboolean
@@ -320,7 +327,7 @@ show_backwards (GstVideoDecoder * decoder, GstVideoCodecFrame * frame,
   GstNervDec *self = GST_NERV_DEC (decoder);
   GstFlowReturn ret;
 
-  if (is_late (self, frame)) {
+  if (gst_nerv_is_late (decoder, frame)) {
     /* which the base class need not put in order */
     GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
     return gst_video_decoder_drop_frame (decoder, frame);
@@ -353,16 +360,6 @@ gst_nerv_dec_drain (GstVideoDecoder * decoder)
   if (decoder->input_segment.rate < 0.0)
     gst_nerv_losses_report (&self->losses, GST_ELEMENT (self));
   return ret;
-}
-
-/* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
- * on all there is. */
-static gboolean
-is_unwanted (GstNervDec * self, GstVideoCodecFrame * frame)
-{
-  return (GST_VIDEO_DECODER (self)->input_segment.flags
-      & GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS)
-      && !GST_VIDEO_CODEC_FRAME_IS_SYNC_POINT (frame);
 }
 
 static NervDecoder *
@@ -441,7 +438,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   if (backwards)
     gst_nerv_reverse_keep (self->reverse, frame->input_buffer,
         self->losses.networks);
-  if (is_unwanted (self, frame)) {
+  if (gst_nerv_is_skipped (&decoder->input_segment, frame)) {
     GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
     return gst_video_decoder_finish_frame (decoder, frame);
   }
@@ -471,7 +468,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
     gst_nerv_reverse_want (self->reverse, frame);
     return GST_FLOW_OK;
   }
-  if (is_late (self, frame)) {
+  if (gst_nerv_is_late (decoder, frame)) {
     GST_DEBUG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is too late",
         (guint64) info.frame);
     return gst_video_decoder_drop_frame (decoder, frame);

@@ -268,6 +268,14 @@ make_sentence (const gchar * message)
   return sentence;
 }
 
+gboolean
+gst_nerv_is_skipped (const GstSegment * segment,
+    const GstVideoCodecFrame * frame)
+{
+  return (segment->flags & GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS)
+      && !GST_VIDEO_CODEC_FRAME_IS_SYNC_POINT (frame);
+}
+
 /* Tested against the input's segment, as there is none of the output before the
  * first frame is out. */
 gboolean

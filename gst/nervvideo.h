@@ -38,6 +38,18 @@ GstVideoFormat gst_nerv_format_to_gst (gint32 format);
  * something, else the first of all. UNKNOWN if nothing fits. */
 GstVideoFormat gst_nerv_choose_format (GstPad * pad, GstVideoFormat source);
 
+/* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
+ * on all there is. */
+gboolean gst_nerv_is_skipped (const GstSegment * segment,
+    const GstVideoCodecFrame * frame);
+
+/* Whether the clock, by what sinks say of it, is past the frame. */
+static inline gboolean
+gst_nerv_is_late (GstVideoDecoder * decoder, GstVideoCodecFrame * frame)
+{
+  return gst_video_decoder_get_max_decode_time (decoder, frame) < 0;
+}
+
 /* Whether anyone will see this frame. */
 gboolean gst_nerv_in_segment (const GstSegment * segment,
     const GstVideoCodecFrame * frame);

@@ -320,6 +320,31 @@ GST_START_TEST(test_change)
 }
 GST_END_TEST
 
+/* Who links when there are caps, as decodebin does, is asked as well. */
+GST_START_TEST(test_linked_late)
+{
+    static const struct {
+        const char *caps;
+        guint frames, size;
+    } wanted[] = { { "video/x-raw,framerate=20/1", 2 * FRAMES, 64 * 48 * 3 },
+                   { "video/x-raw,format=NV12", FRAMES, 64 * 48 * 3 / 2 } };
+    char *path = make_file("");
+    char *text = g_strdup_printf("filesrc location=%s ! decodebin ! %s ! fakesink name=sink", path,
+                                 wanted[__i__].caps);
+    GPtrArray *frames = new_frames();
+    RunResult r;
+    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
+    fail_unless(r.eos, "%s", r.error ? r.error->message : "");
+    fail_unless_equals_int(frames->len, wanted[__i__].frames);
+    fail_unless_equals_int(gst_buffer_get_size(g_ptr_array_index(frames, 0)), wanted[__i__].size);
+    run_result_clear(&r);
+    g_ptr_array_unref(frames);
+    g_unlink(path);
+    g_free(text);
+    g_free(path);
+}
+GST_END_TEST
+
 /* What knows nothing of times between frames, and what has no rate, says so; a videorate helps. */
 GST_START_TEST(test_refused)
 {
@@ -374,6 +399,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, test_seek_anywhere, 0, 3);
     tcase_add_loop_test(tc, test_reverse, 0, 10);
     tcase_add_loop_test(tc, test_change, 0, 2);
+    tcase_add_loop_test(tc, test_linked_late, 0, 2);
     tcase_add_test(tc, test_refused);
     return gst_check_run_suite(s, "rate", __FILE__);
 }
