@@ -357,8 +357,13 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     static const char *const of_net[] = { "weights",   "clip-frames", "keyframe-interval", "stem",
                                           "pe-levels", "pe-base",     "row-frames",        "base-channels",
                                           "content",   "widths",      "strides",           "without",
-                                          NULL };
-    const char *const *known = nerv_dnerv_has(c, NERV_DNERV_GRIDS) ? of_grids : of_net;
+                                          NULL },
+                             *const grids_sizes[] = { "widths", "base-channels", "middle-channels",
+                                                      "row-frames", NULL },
+                             *const net_sizes[] = { "widths", NULL };
+    const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
+    /* the sizes by name have theirs */
+    const char *const *known = grids ? of_grids : free_size ? of_net : of_net + 1;
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, base = 0, content = 0,
             weights = 0, middle = -1, rows = 0;
@@ -366,6 +371,7 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     NervModelSize own = *size;
 
     if (!nerv_options_check(options, known, error) ||
+        !nerv_options_weights_count(options, grids ? grids_sizes : net_sizes, error) ||
         !nerv_options_int(options, "weights", LEAST_WEIGHTS, NERV_MODEL_MAX_WEIGHTS, &weights, error) ||
         !nerv_options_int(options, "clip-frames", 1, NERV_DNERV_MAX_CLIP, &c->clip, error) ||
         !nerv_options_int(options, "keyframe-interval", 1, NERV_DNERV_MAX_INTERVAL, &c->interval, error) ||

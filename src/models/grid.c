@@ -273,7 +273,8 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
                           const NervModelSize *size, bool like, GError **error)
 {
     static const char *const known[] = { "weights", "grids",       "flow-rows",  "widths",         "strides",
-                                         "kernels", "head-kernel", "activation", "out-activation", NULL };
+                                         "kernels", "head-kernel", "activation", "out-activation", NULL },
+                             *const sizes[] = { "grids", "widths", NULL };
     uint32_t n_strides = NERV_MAX_BLOCKS, n_widths = NERV_MAX_BLOCKS, n_kernels = NERV_MAX_BLOCKS;
     int32_t stride[NERV_MAX_BLOCKS] = { 0 }, width[NERV_MAX_BLOCKS] = { 0 }, kernel[NERV_MAX_BLOCKS] = { 0 };
     int32_t n_weights = 0, flow_rows = -1;
@@ -289,7 +290,8 @@ static bool parse_options(NervGridConfig *c, GVariant *options, const NervClip *
         !nerv_options_string(options, "grids", &grids, error) ||
         !nerv_options_int(options, "flow-rows", 0, MAX_ROWS, &flow_rows, error) ||
         !nerv_options_act(options, "activation", &c->act, error) ||
-        !nerv_options_act(options, "out-activation", &c->out_act, error))
+        !nerv_options_act(options, "out-activation", &c->out_act, error) ||
+        !nerv_options_weights_count(options, sizes, error))
         return false;
     if (stride[0]) {
         c->n_blocks = (int32_t)n_strides;

@@ -72,6 +72,27 @@ static GVariant *lookup(GVariant *options, const char *key)
     return options ? g_variant_lookup_value(options, key, NULL) : NULL;
 }
 
+static bool has_key(GVariant *options, const char *key)
+{
+    g_autoptr(GVariant) v = lookup(options, key);
+    return v != NULL;
+}
+
+bool nerv_options_weights_count(GVariant *options, const char *const *others, GError **error)
+{
+    bool all = has_key(options, "weights");
+    for (const char *const *other = others; all && *other; other++)
+        all = has_key(options, *other);
+    if (!all)
+        return true;
+    g_autofree char *list = g_strjoinv("\", \"", (char **)others);
+    g_set_error(
+        error, NERV_ERROR, NERV_ERROR_INVALID,
+        "model option \"weights\" has nothing to choose beside \"%s\": both say how large the network is",
+        list);
+    return false;
+}
+
 static bool to_int(GVariant *v, int64_t *out)
 {
     switch (g_variant_classify(v)) {

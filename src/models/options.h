@@ -17,6 +17,8 @@ bool nerv_options_check(GVariant *options, const char *const *known, GError **er
 bool nerv_options_refuse(GVariant *options, const char *model, const char *advice, GError **error);
 /* Whether there are none. */
 bool nerv_options_none(GVariant *options);
+/* Fails where the key "weights", which chooses a size, is there with all of `others` (NULL-terminated), which leave it nothing to choose. */
+bool nerv_options_weights_count(GVariant *options, const char *const *others, GError **error);
 /* Any integer type. */
 bool nerv_options_int(GVariant *options, const char *key, int64_t lo, int64_t hi, int32_t *value,
                       GError **error);

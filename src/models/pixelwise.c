@@ -52,9 +52,9 @@ static int32_t width_for(const NervPixelwiseConfig *c, double weights)
 
 static bool parse_options(NervPixelwiseConfig *c, const NervClip *clip, GVariant *options, GError **error)
 {
-    static const char *const siren[] = { "width", "layers", "omega", "weights", NULL }, *const nerf[] = {
-        "width", "layers", "levels", "weights", NULL
-    };
+    static const char *const siren[] = { "width", "layers", "omega", "weights", NULL },
+                             *const nerf[] = { "width", "layers", "levels", "weights", NULL },
+                             *const sizes[] = { "width", NULL };
     const double samples = 3. * clip->width * clip->height * clip->n_frames;
     int32_t weights = (int32_t)MIN(DEFAULT_WEIGHTS, samples / SAMPLES_PER_WEIGHT), width = 0;
     if (!nerv_options_check(options, c->kind == NERV_PIXELWISE_SIREN ? siren : nerf, error) ||
@@ -62,7 +62,8 @@ static bool parse_options(NervPixelwiseConfig *c, const NervClip *clip, GVariant
         !nerv_options_int(options, "levels", 1, NERV_PIXELWISE_MAX_LEVELS, &c->levels, error) ||
         !nerv_options_double(options, "omega", 1., 1000., &c->omega, error) ||
         !nerv_options_int(options, "weights", 100, NERV_MODEL_MAX_WEIGHTS, &weights, error) ||
-        !nerv_options_int(options, "width", 1, 4096, &width, error))
+        !nerv_options_int(options, "width", 1, 4096, &width, error) ||
+        !nerv_options_weights_count(options, sizes, error))
         return false;
     c->omega = (float)c->omega;
     c->width = width ? width : width_for(c, weights);

@@ -252,6 +252,13 @@ static void test_errors(void)
         { "dnerv-net", "{'stem': <4096>, 'base-channels': <4096>, 'widths': <[8]>, 'strides': <[1]>}",
           "too many weights" },
         { "dnerv-s", "{'widths': <[8, 8]>}", "one value per block" },
+        { "dnerv-s", "{'weights': <4000>}", "unknown model option \"weights\"" },
+        { "dnerv-net", "{'weights': <4000>, 'widths': <[8, 8]>, 'strides': <[4, 2]>}",
+          "nothing to choose beside \"widths\"" },
+        { "dnerv",
+          "{'weights': <4000>, 'widths': <[8, 8]>, 'strides': <[4, 2]>, 'base-channels': <4>, "
+          "'middle-channels': <1>, 'row-frames': <2>}",
+          "nothing to choose beside" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;
