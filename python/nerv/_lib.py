@@ -9,6 +9,7 @@ import glob
 import os
 
 CODES = ("INVALID", "UNSUPPORTED", "MEMORY", "DEVICE", "DATA", "NEED_SYNC", "CANCELLED", "LIMIT")
+ARGUMENTS = ("max-memory", "max-macs-per-frame", "init-location")  # the elements' names, in errors, of what are arguments here
 
 
 class NervError(Exception):
@@ -64,6 +65,8 @@ def take_error(err_pointer):
     if error.domain == lib.nerv_error_quark() and 0 <= error.code < len(CODES):
         code = CODES[error.code]
     message = (error.message or b"").decode("utf-8", "replace")
+    for name in ARGUMENTS:
+        message = message.replace(name, name.replace("-", "_"))
     lib.g_error_free(err_pointer)
     err_pointer.value = None
     return NervError(message, code)

@@ -5,6 +5,9 @@
  * whole of it: its frames need nothing else.
  */
 #include "codec/reader_internal.h"
+
+#include <glib/gstdio.h>
+
 #include "codec/trailer.h"
 #include "codec/walk.h"
 
@@ -299,9 +302,22 @@ static void read_file(NervReaderFile *f, GError **error)
     nerv_index_clear(&index);
 }
 
+/* What can be mapped, if it is there: a directory's or a pipe's error would be mmap()'s, or an endless wait for a writer. */
+static bool is_file(const char *path, GError **error)
+{
+    GStatBuf status;
+    if (g_stat(path, &status) != 0 || S_ISREG(status.st_mode))
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "%s is %s", path,
+                S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
+    return false;
+}
+
 static bool open_bytes(NervReaderFile *f, const char *path, GBytes *bytes, GError **error)
 {
     GError *why = NULL;
+    if (path && !is_file(path, error))
+        return false;
     if (!path) {
         f->bytes = g_bytes_ref(bytes);
     } else if ((f->map = g_mapped_file_new(path, FALSE, &why))) {

@@ -110,9 +110,17 @@ def errors():
     r.close()
     e = raises(nerv.NervError, lambda: nerv.Reader("/nowhere/a.nerv"), "/nowhere/a.nerv")
     check(e and e.code == "INVALID", f"{e}: code")
+    raises(nerv.NervError, lambda: nerv.Reader(SEEDS), SEEDS + " is a directory")
+    with tempfile.TemporaryDirectory() as directory:
+        pipe = os.path.join(directory, "pipe")
+        os.mkfifo(pipe)
+        raises(nerv.NervError, lambda: nerv.Reader(pipe), "pipe is no regular file")
     e = raises(nerv.NervError, lambda: nerv.Reader(b"no video"), "no segment")
     check(e and e.code == "DATA", f"{e}: code")
     raises(nerv.NervError, lambda: nerv.Reader(seed("ok-index"), device="abacus"), "abacus")
+    for limit in ("max_memory", "max_macs_per_frame"):
+        with nerv.Reader(seed("ok-index"), **{limit: 1000}) as r:
+            raises(nerv.NervError, lambda: r[0], limit)
     with nerv.Reader(seed("damaged")) as r:
         e = raises(nerv.NervError, lambda: r.frames(range(len(r))), "lost")
         check(e and e.code == "DATA", f"{e}: code")
