@@ -16,6 +16,7 @@
 #define PAPER_STEM      512
 #define PAPER_CONTENT   64
 #define PAPER_LEVELS    240
+#define NET_ROW         2 /* frames for each row of the grid that may stand in place of the stem */
 
 /* --- configuration --- */
 
@@ -409,6 +410,8 @@ static bool parse_options(NervDnervConfig *c, bool free_size, GVariant *options,
     }
     if (rows)
         c->row_frames = rows;
+    else if (!grids && !c->stem && c->row_frames == 0) /* a size by name without its stem */
+        c->row_frames = NET_ROW;
     if (weights)
         own.weights = weights;
     if (c->interval == 0)
@@ -472,7 +475,7 @@ static NervModel *dnerv_configure(const char *name, GVariant *options, const Ner
                                   const NervModelSize *size, GError **error)
 {
     const int paper = paper_size(name);
-    NervDnervConfig c = { .pe_base = 1.25, .pe_levels = 40, .row_frames = 2 };
+    NervDnervConfig c = { .pe_base = 1.25, .pe_levels = 40, .row_frames = NET_ROW };
     const bool like = paper < 0 && nerv_options_none(options) && is_of_name(size->like, name);
     if (like) {
         take_config(&c, clip, size);

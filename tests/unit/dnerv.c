@@ -198,6 +198,11 @@ static void test_options(void)
     g_assert_cmpint(model->n_keys, ==, 5);
     nerv_model_free(model);
 
+    model = make("dnerv-s", "{'stem': <0>}", 64, 64, 9, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(as_dnerv(model)->n_rows, ==, 5);
+    nerv_model_free(model);
+
     /* "skip" is nothing without keyframes at the end */
     model = make("dnerv-net", "{'without': <'keys,norm'>}", 64, 64, 9, &error);
     g_assert_no_error(error);
