@@ -277,7 +277,8 @@ bool nerv_decoder_set_output(NervDecoder *dec, const NervPixels *pixels, GError 
 /* Evaluates the frame of the last send and writes it to `frame`. Frames that are likely to be asked for next are computed on
  * other threads or on the device meanwhile and until the next call; the bytes do not depend on it. */
 bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **error);
-/* Whether the present network can be evaluated between its frames: those that know no motion, nerv-mlp and the paper's, cannot. */
+/* Whether the present network can be evaluated between its frames: nerv and dnerv can, and dnerv-net without a stem; those on a positional
+ * encoding of the time (nerv-mlp, the papers' sizes, dnerv-net with a stem) and siren and nerf cannot. */
 bool nerv_decoder_has_between(const NervDecoder *dec);
 /* The same, `later` frames after the frame of the last send, 0 <= later < 1; behind a segment's last frame that one stays. Nothing is computed ahead for it.
  * NERV_ERROR_UNSUPPORTED without nerv_decoder_has_between(), but for later = 0. */

@@ -309,7 +309,7 @@ bool nerv_decoder_render(NervDecoder *dec, const NervFrame *frame, GError **erro
 
 bool nerv_decoder_has_between(const NervDecoder *dec)
 {
-    return dec->params && dec->params->model->klass->between;
+    return dec->params && dec->params->model->between;
 }
 
 bool nerv_decoder_render_at(NervDecoder *dec, double later, const NervFrame *frame, GError **error)

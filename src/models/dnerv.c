@@ -631,5 +631,4 @@ const NervModelClass nerv_model_class_dnerv = {
     .flows = nerv_dnerv_flows,
     .describe = dnerv_describe,
     .options = nerv_dnerv_options,
-    .between = true,
 };

@@ -355,6 +355,7 @@ NervModel *nerv_dnerv_new(const NervDnervConfig *c, const NervClip *clip, const 
     m->head.clip = *clip;
     m->head.input_floats = (c->stem ? 2 * c->pe_levels : 1) + nerv_dnerv_inputs(c);
     m->head.run_frames = c->clip;
+    m->head.between = c->stem == 0;
     const bool grids = nerv_dnerv_has(c, NERV_DNERV_GRIDS);
     m->head.learning_rate = c->stem ? PAPER_RATE : NET_RATE;
     m->head.beta1 = .9;

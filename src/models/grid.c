@@ -426,6 +426,7 @@ static NervModel *model_from_config(const NervGridConfig *c, const NervClip *cli
     m->head.clip = *clip;
     m->head.run_frames = 1;
     m->head.n_runs = clip->n_frames;
+    m->head.between = true;
     m->head.input_floats = c->n_grids + (c->flow_rows > 0);
     m->head.learning_rate = LEARNING_RATE;
     m->head.full_rate_steps = FULL_RATE_STEPS;
@@ -665,5 +666,4 @@ const NervModelClass nerv_model_class_grid = {
     .flows = grid_flows,
     .describe = grid_describe,
     .options = nerv_grid_options,
-    .between = true,
 };

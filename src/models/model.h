@@ -100,8 +100,6 @@ typedef struct {
     bool (*flows)(const NervModel *model, NervFlows *flows); /* false: there are none. May be NULL */
     char *(*describe)(const NervModel *model);
     GVariant *(*options)(const NervModel *model, const char **name); /* as nerv_model_options(), unchecked */
-    /* Whether times between frames show what lies between them: what a network makes of a time is continuous, and it has learned of motion. */
-    bool between;
 } NervModelClass;
 
 /* Common head; model classes embed it as their first member. */
@@ -119,6 +117,9 @@ struct NervModel {
     int32_t input_floats; /* floats per frame that `input` writes; the input leaf is [N,input_floats,1,1] */
     int32_t run_frames;   /* frames that one evaluation gives: 1, or the length of a clip */
     int32_t n_runs;
+    /* Whether times between frames show what lies between them: what goes in changes little from frame to frame, and the network has learned of motion. A positional
+     * encoding has phases that turn many times from one frame to the next. */
+    bool between;
     /* Multiplications per pixel, if a size was asked for and even the narrowest network takes more than it allows; else 0, as for a network like another. */
     double excess_macs;
     /* Frames of the segment that go beside the network as coded pictures, ascending. */

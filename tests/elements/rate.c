@@ -83,7 +83,7 @@ static const struct {
     { "", 7, 3, 2 },
     { "model=dnerv", 20, 1, 12 },
     { "model=dnerv-net "
-      "model-options=\"o,clip-frames=4,keyframe-interval=4,stem=8,base-channels=4,content=4,widths=<6,4>,"
+      "model-options=\"o,clip-frames=4,keyframe-interval=4,stem=0,base-channels=4,content=4,widths=<6,4>,"
       "strides=<4,2>\"",
       20, 1, 12 },
     { "model=nerv-mlp model-options=\"" TINY_OPTIONS "\"", 5, 1, 0 },
@@ -348,21 +348,25 @@ GST_END_TEST
 /* What knows nothing of times between frames, and what has no rate, says so; a videorate helps. */
 GST_START_TEST(test_refused)
 {
-    static const char *const says[] = { "knows nothing of times between", "no constant rate" };
-    char *path[2] = { make_file("model=nerv-mlp model-options=\"" TINY_OPTIONS "\""), NULL };
+    static const char *const says[] = { "knows nothing of times between", "knows nothing of times between",
+                                        "no constant rate" };
+    char *path[3] = { make_file("model=nerv-mlp model-options=\"" TINY_OPTIONS "\""),
+                      make_file("model=dnerv-net model-options=\"o,clip-frames=4,keyframe-interval=4,stem=8,"
+                                "base-channels=4,content=4,widths=<6,4>,strides=<4,2>\""),
+                      NULL };
     RunResult r;
-    const gint file = g_file_open_tmp("nerv-rate-XXXXXX.nerv", &path[1], NULL);
+    const gint file = g_file_open_tmp("nerv-rate-XXXXXX.nerv", &path[2], NULL);
     g_close(file, NULL);
     char *text = g_strdup_printf(
         "videotestsrc num-buffers=4 ! video/x-raw,format=RGB,width=64,height=48,framerate=10/1 ! "
         "capssetter replace=false caps=video/x-raw,framerate=0/1 ! nervenc device=cpu epochs=2 ! filesink "
         "location=%s",
-        path[1]);
+        path[2]);
     run_pipeline(text, 60, NULL, NULL, NULL, &r);
     fail_unless(r.eos);
     run_result_clear(&r);
     g_free(text);
-    for (guint i = 0; i < 2; i++) {
+    for (guint i = 0; i < 3; i++) {
         text = chain(path[i], ",framerate=20/1");
         run_pipeline(text, 60, NULL, NULL, NULL, &r);
         fail_unless(r.error != NULL && strstr(r.error->message, says[i]), "\"%s\" does not say \"%s\"",
@@ -379,7 +383,7 @@ GST_START_TEST(test_refused)
     run_result_clear(&r);
     g_free(text);
     g_ptr_array_unref(frames);
-    for (guint i = 0; i < 2; i++) {
+    for (guint i = 0; i < 3; i++) {
         g_unlink(path[i]);
         g_free(path[i]);
     }

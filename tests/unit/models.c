@@ -316,6 +316,42 @@ static void test_errors(void)
     }
 }
 
+/* What is on grids can be shown between frames, what is on a positional encoding cannot; a network that was read is as the one that was written. */
+static void test_between(void)
+{
+    static const struct {
+        const char *model, *options;
+        bool between;
+    } cases[] = { { "nerv", NULL, true },
+                  { "nerv-grid", "{'grids': <'4x4/1x2'>}", true },
+                  { "dnerv", NULL, true },
+                  { "dnerv-net", NULL, true },
+                  { "dnerv-net", "{'stem': <8>}", false },
+                  { "dnerv-s", NULL, false },
+                  { "dnerv-s", "{'stem': <0>}", true },
+                  { "nerv-mlp", NULL, false },
+                  { "nerv-s", NULL, false },
+                  { "siren", NULL, false },
+                  { "nerf", NULL, false } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GError *error = NULL;
+        NervBitWriter w;
+        NervBitReader r;
+        NervModel *a = make(cases[i].model, cases[i].options, 64, 48, 9, &error);
+        g_assert_no_error(error);
+        nerv_writer_init(&w);
+        nerv_model_write(a, &w);
+        nerv_reader_init(&r, w.bytes->data, w.bytes->len);
+        NervModel *b = nerv_model_read(&r, &a->clip, &error);
+        g_assert_no_error(error);
+        if (a->between != cases[i].between || b->between != cases[i].between)
+            g_error("%s %s: %d, read %d", cases[i].model, cases[i].options, a->between, b->between);
+        nerv_writer_clear(&w);
+        nerv_model_free(a);
+        nerv_model_free(b);
+    }
+}
+
 static void test_write_read(void)
 {
     static const char *const names[] = { "nerv-mlp", "nerv-s", "nerv-l", "nerv-grid", "siren", "nerf" };
@@ -417,6 +453,7 @@ int main(int argc, char **argv)
     g_test_add_func("/models/grid/rates", test_rates);
     g_test_add_func("/models/nerv/errors", test_errors);
     g_test_add_func("/models/nerv/write-read", test_write_read);
+    g_test_add_func("/models/between", test_between);
     g_test_add_func("/models/nerv/encoding", test_encoding);
     g_test_add_func("/models/pixelwise", test_pixelwise);
     return g_test_run();
