@@ -17,20 +17,22 @@ typedef enum {
 } NervPackRole;
 
 /* One tensor of a network, row-major, the last dimension fastest. Either `values` or codes with minimum and scale: then value = minimum + scale * code, in
- * binary32 with one rounding for the product and one for the sum. */
+ * binary32 with one rounding for the product and one for the sum. Values may have what a stream's quantiser had made them with beside them, as unpacking gives it: a scale, of
+ * which they are whole multiples, or a minimum and a scale, and then they are zeros and minimum + scale * k. A network all of whose tensors have one is written by the
+ * coding that it comes from, in as many bytes; plain floats take several times as many. */
 typedef struct {
     const char *name; /* the model's, "block0.weight" */
     int32_t shape[4]; /* N C H W */
     uint32_t role;    /* NervPackRole; not looked at where a tensor is given */
     uint32_t bits;    /* of a code, 1..8; 0: there are none */
     uint32_t
-        mask; /* dimensions along which minimum and scale vary, 1 N, 2 C, 4 H, 8 W: not those of 1, and not all others */
+        mask; /* dimensions along which minimum and scale vary, 1 N, 2 C, 4 H, 8 W: with codes not those of 1, and not all others; of values as unpacking has it */
     uint32_t
         half; /* 1: minimum and scale, or with bits 0 the values, are binary16 numbers; 0: any below 2^112 */
     const float *values;  /* N C H W; where a tensor is given with codes, NULL */
     const uint8_t *codes; /* N C H W, below 2^bits; NULL with bits 0 */
     const float *minimum,
-        *scale; /* as many as the dimensions of the mask have places, the last fastest; scale >= 0 */
+        *scale; /* as many as the dimensions of the mask have places, the last fastest; scale >= 0. NULL with plain values, the minimum also with multiples */
 } NervPackTensor;
 
 /* --- networks into streams --- */
@@ -47,8 +49,17 @@ void nerv_pack_free(NervPack *pack);
 uint32_t nerv_pack_n_tensors(const NervPack *pack);
 /* Name, shape and role of the i-th that the network wants; the name is the pack's. */
 void nerv_pack_describe(const NervPack *pack, uint32_t i, NervPackTensor *out);
-/* Copies a tensor. The error names it, and the shape that it should have. */
+/* Copies a tensor. The error names it, and the shape that it should have; or says that a value is none that its scale makes. */
 bool nerv_pack_set_tensor(NervPack *pack, const NervPackTensor *tensor, GError **error);
+
+/* Where the segment is, in place of the stream's beginning: its number, that of its first frame, its time, and NULL or the time of each frame, n_frames of them. */
+bool nerv_pack_set_place(NervPack *pack, uint32_t segment_id, uint64_t first_frame, int64_t pts_ns,
+                         const int64_t *frame_pts_ns, GError **error);
+/* Tensors are a residual on those of another segment, which is finished and whose packets come right before; or differences from the init of that hash, of
+ * NERV_PACK_HASH_BYTES, which is not looked for. NERV_ERROR_INVALID if the other's network is of another configuration. */
+#define NERV_PACK_HASH_BYTES 32
+bool nerv_pack_set_residual(NervPack *pack, const NervPack *base, GError **error);
+void nerv_pack_set_delta(NervPack *pack, const uint8_t *hash);
 
 /* Frames of the segment that go beside the network as coded pictures, ascending; none but with dnerv. */
 uint32_t nerv_pack_n_keyframes(const NervPack *pack);
@@ -89,6 +100,11 @@ typedef struct {
     const char *description; /* one line for people */
     uint32_t n_videos;       /* that the network tells apart; 0: it does not */
     const int32_t *videos;   /* frames of each */
+    uint32_t
+        n_present; /* frames that are here: a network shows all, but keyframes may have gone with the others */
+    const int64_t *frame_pts_ns; /* of each frame; where it is not here, what its number and the rate say */
+    const uint8_t
+        *init_hash; /* of NERV_PACK_HASH_BYTES, of what NERV_UNPACK_DELTA is differences from; else NULL */
 } NervUnpackSegment;
 
 /* A stream in memory, which must outlive the object: access units as they are in a file. init_location: an init file beside the built-in ones, or NULL. */
@@ -97,8 +113,10 @@ void nerv_unpack_free(NervUnpack *unpack);
 /* Goes on to the next segment. What `out` points to, and all tensors and keyframes, are valid until the next call. False without an error at the end; NERV_ERROR_DATA for a
  * damaged stream, NERV_ERROR_UNSUPPORTED, NERV_ERROR_NEED_SYNC for a residual whose base is missing. After an error it can go on: at the next segment. */
 bool nerv_unpack_next(NervUnpack *unpack, NervUnpackSegment *out, GError **error);
-/* The i-th tensor, `values` always; codes, minimum and scale where they were stored (coding 3) and are the whole of it. */
+/* The i-th tensor as it is evaluated, `values` always; what it was stored as, codes, minimum and scale or the quantiser's, where that is the whole of it. */
 void nerv_unpack_tensor(const NervUnpack *unpack, uint32_t i, NervPackTensor *out);
+/* The same as it is in the stream: of a residual or of differences from an init only these. */
+void nerv_unpack_coded(const NervUnpack *unpack, uint32_t i, NervPackTensor *out);
 /* The i-th keyframe, coded; a keyframe that the stream lost has 0 bytes. */
 void nerv_unpack_keyframe(const NervUnpack *unpack, uint32_t i, uint32_t *frame, const uint8_t **data,
                           size_t *bytes);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "codec/huffman.h"
+#include "codec/lattice.h"
 
 #define UNIT_BITS   14
 #define OFFSET_BITS 16
@@ -56,6 +57,25 @@ static Range range_of(const float *x, int64_t n, uint32_t bits)
     return r;
 }
 
+/* What a row that was read had. */
+static Range range_again(float minimum, float scale)
+{
+    Range r = { .unit = scale > 0.f ? unit_code((double)scale / STEP) : 0 };
+    r.offset = r.unit ? (int32_t)rint((double)minimum / unit_of(r.unit)) : 0;
+    return r;
+}
+
+bool nerv_minmax_is_range(float minimum, float scale)
+{
+    if (scale == 0.f)
+        return minimum == 0.f;
+    const double units = scale > 0.f ? rint((double)minimum / ((double)scale / STEP)) : NAN;
+    if (!(units >= -OFFSET_ZERO && units < OFFSET_ZERO) || !isfinite(scale))
+        return false;
+    const Range r = range_again(minimum, scale);
+    return unit_of(r.unit) * STEP == scale && (float)r.offset * unit_of(r.unit) == minimum;
+}
+
 static void quantise(const Range *r, const float *x, int64_t n, uint32_t bits, uint16_t *symbol)
 {
     const uint32_t zero = 1u << bits;
@@ -93,14 +113,16 @@ typedef struct {
     uint16_t *symbol; /* by scalar; undefined in rows of zeros */
 } Quantised;
 
-static void quantise_all(const NervModel *model, const float *x, uint32_t bits, Quantised *q, uint64_t *count)
+static void quantise_all(const NervModel *model, const float *x, const NervStoredTensor *tensors,
+                         uint32_t bits, Quantised *q, uint64_t *count)
 {
     Range *range = q->range;
     uint16_t *symbol = q->symbol;
     for (uint32_t i = 0; i < model->n_params; i++) {
         const Rows rows = rows_of(&model->params[i]);
         for (int64_t r = 0; r < rows.n_rows; r++, range++, x += rows.row_len, symbol += rows.row_len) {
-            *range = range_of(x, rows.row_len, bits);
+            *range = tensors ? range_again(tensors[i].minimum[r], tensors[i].scale[r])
+                             : range_of(x, rows.row_len, bits);
             if (range->unit == 0)
                 continue;
             quantise(range, x, rows.row_len, bits, symbol);
@@ -141,14 +163,15 @@ static void quantised_clear(Quantised *q)
 }
 
 /* Also how often each symbol occurs. */
-static bool quantised_init(Quantised *q, const NervModel *model, const float *params, uint32_t bits,
+static bool quantised_init(Quantised *q, const NervModel *model, const float *params,
+                           const NervStoredTensor *tensors, uint32_t bits,
                            uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS], GError **error)
 {
     q->range = g_try_new(Range, (gsize)count_rows(model));
     q->symbol = g_try_new(uint16_t, (gsize)model->n_weights);
     memset(count, 0, NERV_HUFFMAN_MAX_SYMBOLS * sizeof(*count));
     if (q->range && q->symbol) {
-        quantise_all(model, params, bits, q, count);
+        quantise_all(model, params, tensors, bits, q, count);
         return true;
     }
     g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY,
@@ -157,14 +180,14 @@ static bool quantised_init(Quantised *q, const NervModel *model, const float *pa
     return false;
 }
 
-bool nerv_minmax_write(const NervModel *model, const float *params, uint32_t bits, GByteArray *out,
-                       GError **error)
+bool nerv_minmax_write(const NervModel *model, const float *params, const NervStoredTensor *tensors,
+                       uint32_t bits, GByteArray *out, GError **error)
 {
     const uint32_t n_symbols = (1u << bits) + 1;
     uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS];
     uint8_t length[NERV_HUFFMAN_MAX_SYMBOLS];
     Quantised q;
-    if (!quantised_init(&q, model, params, bits, count, error))
+    if (!quantised_init(&q, model, params, tensors, bits, count, error))
         return false;
     nerv_huffman_lengths(count, n_symbols, length);
     write_all(model, &q, length, n_symbols, out);
@@ -178,7 +201,7 @@ bool nerv_minmax_published_bits(const NervModel *model, const float *params, uin
     uint64_t count[NERV_HUFFMAN_MAX_SYMBOLS];
     uint8_t length[NERV_HUFFMAN_MAX_SYMBOLS];
     Quantised q;
-    if (!quantised_init(&q, model, params, bits, count, error))
+    if (!quantised_init(&q, model, params, NULL, bits, count, error))
         return false;
     nerv_huffman_lengths(count, 1u << bits, length);
     *out = 0;
@@ -190,15 +213,20 @@ bool nerv_minmax_published_bits(const NervModel *model, const float *params, uin
 
 /* --- reading --- */
 
-static bool read_row(NervHuffmanReader *r, const NervHuffmanTable *table, uint32_t zero, float *x, int64_t n)
+/* *minimum, *scale: the row's. */
+static bool read_row(NervHuffmanReader *r, const NervHuffmanTable *table, uint32_t zero, float *x, int64_t n,
+                     float *minimum, float *scale)
 {
     const uint32_t code = nerv_huffman_take(r, UNIT_BITS);
+    *minimum = *scale = 0.f;
     if (code == 0) {
         memset(x, 0, (size_t)n * sizeof *x);
         return !nerv_huffman_overrun(r);
     }
     const float unit = unit_of(code);
     const int32_t offset = (int32_t)nerv_huffman_take(r, OFFSET_BITS) - OFFSET_ZERO;
+    *minimum = (float)offset * unit;
+    *scale = STEP * unit;
     for (int64_t i = 0; i < n; i++) {
         const uint32_t symbol = nerv_huffman_symbol(r, table);
         x[i] = symbol == zero ? 0 : (float)((int32_t)(symbol * STEP) + offset) * unit;
@@ -206,23 +234,40 @@ static bool read_row(NervHuffmanReader *r, const NervHuffmanTable *table, uint32
     return !nerv_huffman_overrun(r);
 }
 
-static bool read_all(const NervModel *model, NervHuffmanReader *r, const NervHuffmanTable *table,
-                     uint32_t zero, void *dst, const size_t *offset)
+static bool keep_ranges(const NervParam *param, int64_t rows, NervStoredTensor *t, GError **error)
 {
-    float *x = dst;
+    t->mask = nerv_lattice_mask(param, NERV_LATTICE_HUFFMAN);
+    t->minimum = g_try_new(float, (gsize)rows);
+    t->scale = g_try_new(float, (gsize)rows);
+    if (t->minimum && t->scale)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the ranges of %" G_GINT64_FORMAT " rows",
+                rows);
+    return false;
+}
+
+static bool read_all(const NervModel *model, NervHuffmanReader *r, const NervHuffmanTable *table,
+                     uint32_t zero, void *dst, const size_t *offset, NervStoredTensor *tensors,
+                     GError **error)
+{
+    float *x = dst, minimum, scale;
     for (uint32_t i = 0; i < model->n_params; i++) {
         const Rows rows = rows_of(&model->params[i]);
+        NervStoredTensor *t = tensors ? &tensors[i] : NULL;
         if (offset)
             x = (float *)(void *)((uint8_t *)dst + offset[i]);
+        if (t && !keep_ranges(&model->params[i], rows.n_rows, t, error))
+            return false;
         for (int64_t row = 0; row < rows.n_rows; row++, x += rows.row_len)
-            if (!read_row(r, table, zero, x, rows.row_len))
+            if (!read_row(r, table, zero, x, rows.row_len, t ? &t->minimum[row] : &minimum,
+                          t ? &t->scale[row] : &scale))
                 return false;
     }
     return true;
 }
 
 bool nerv_minmax_read(const NervModel *model, uint32_t bits, const uint8_t *data, size_t size, void *dst,
-                      const size_t *offset, size_t *used, GError **error)
+                      const size_t *offset, NervStoredTensor *tensors, size_t *used, GError **error)
 {
     NervHuffmanReader r = { .data = data, .size = size };
     const uint32_t zero = 1u << bits;
@@ -233,7 +278,7 @@ bool nerv_minmax_read(const NervModel *model, uint32_t bits, const uint8_t *data
         return false;
     }
     if (!nerv_huffman_read_lengths(&r, length, zero + 1) || !nerv_huffman_table(length, zero + 1, table) ||
-        !read_all(model, &r, table, zero, dst, offset))
+        !read_all(model, &r, table, zero, dst, offset, tensors, error))
         return false;
     *used = (r.pos + 7) / 8;
     return nerv_huffman_peek(&r, (unsigned)(*used * 8 - r.pos)) == 0;

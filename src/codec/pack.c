@@ -6,7 +6,9 @@
 
 #include <string.h>
 
+#include "codec/delta.h"
 #include "codec/keyframe.h"
+#include "codec/residual.h"
 #include "codec/segment.h"
 #include "codec/settings.h"
 #include "codec/stills.h"
@@ -16,6 +18,10 @@ struct NervPack {
     NervVideoInfo info;
     NervSequence sequence;
     NervModel *model;
+    int64_t *pts_ns;        /* by frame */
+    NervUnitType way;       /* how the network is coded */
+    uint32_t base_crc, crc; /* of the unit that a residual is on, and of the own one once it is finished */
+    uint8_t init_hash[NERV_PACK_HASH_BYTES];
     NervStoredTensor *tensors; /* by parameter */
     bool *given;
     uint8_t **pictures; /* by keyframe, in the info's layout; NULL where there is a coded one */
@@ -95,6 +101,9 @@ static void make_tables(NervPack *pack)
     pack->keys.frames = g_memdup2(m->keys, (gsize)m->n_keys * sizeof(*m->keys));
     pack->keys.coded = g_new0(GByteArray *, MAX(m->n_keys, 1));
     nerv_keyframe_pixels(&pack->info.pixels, &pack->keys.pixels);
+    pack->pts_ns = g_new(int64_t, pack->sequence.n_frames);
+    for (uint32_t i = 0; i < pack->sequence.n_frames; i++)
+        pack->pts_ns[i] = nerv_sequence_pts(&pack->sequence, i);
 }
 
 NervPack *nerv_pack_new(const NervVideoInfo *info, uint32_t n_frames, const char *model, const char *options,
@@ -104,6 +113,7 @@ NervPack *nerv_pack_new(const NervVideoInfo *info, uint32_t n_frames, const char
         return NULL;
     NervPack *pack = g_new0(NervPack, 1);
     pack->info = *info;
+    pack->way = NERV_UNIT_NETWORK;
     g_queue_init(&pack->packets);
     nerv_segment_sequence(info, 0, 0, n_frames, 0, &pack->sequence);
     pack->model = make_model(pack, model, options, videos, n_videos, error);
@@ -133,10 +143,57 @@ void nerv_pack_free(NervPack *pack)
     g_free(pack->tensors);
     g_free(pack->given);
     g_free(pack->pictures);
+    g_free(pack->pts_ns);
     nerv_keys_clear(&pack->keys);
     g_queue_clear_full(&pack->packets, free_packet);
     nerv_model_free(pack->model);
     g_free(pack);
+}
+
+/* --- beside other segments --- */
+
+/* Whether frame headers can say them. */
+static bool times_valid(const NervSequence *s, const int64_t *pts_ns, GError **error)
+{
+    const int64_t most = INT64_C(1) << 60;
+    for (uint32_t i = 0; i < s->n_frames; i++) {
+        const int64_t nominal = nerv_sequence_pts(s, i); /* within +-2^63 / 2 */
+        if (ABS(pts_ns[i] / 2 - nominal / 2) >= most / 2)
+            return invalid(error, "frames' times are too far from the segment's");
+    }
+    return true;
+}
+
+bool nerv_pack_set_place(NervPack *pack, uint32_t segment_id, uint64_t first_frame, int64_t pts_ns,
+                         const int64_t *frame_pts_ns, GError **error)
+{
+    NervSequence s = pack->sequence;
+    s.segment_id = segment_id;
+    s.first_frame = first_frame;
+    s.pts_ns = pts_ns;
+    if (!sequence_valid(&s, error) || (frame_pts_ns && !times_valid(&s, frame_pts_ns, error)))
+        return false;
+    pack->sequence = s;
+    for (uint32_t i = 0; i < s.n_frames; i++)
+        pack->pts_ns[i] = frame_pts_ns ? frame_pts_ns[i] : nerv_sequence_pts(&s, i);
+    return true;
+}
+
+bool nerv_pack_set_residual(NervPack *pack, const NervPack *base, GError **error)
+{
+    if (!base->finished)
+        return invalid(error, "a residual is on a segment that is finished");
+    if (!nerv_model_alike(pack->model, base->model))
+        return invalid(error, "a residual is on a network of the same configuration");
+    pack->way = NERV_UNIT_RESIDUAL;
+    pack->base_crc = base->crc;
+    return true;
+}
+
+void nerv_pack_set_delta(NervPack *pack, const uint8_t *hash)
+{
+    pack->way = NERV_UNIT_DELTA;
+    memcpy(pack->init_hash, hash, sizeof(pack->init_hash));
 }
 
 /* --- tensors --- */
@@ -189,6 +246,21 @@ static void *copy(const void *src, int64_t n, size_t size)
     return dst;
 }
 
+static bool copy_tensor(NervShape shape, const NervStoredTensor *t, NervStoredTensor *own)
+{
+    const int64_t n = nerv_shape_count(shape), n_numbers = nerv_stored_numbers(shape, t->mask);
+    *own = (NervStoredTensor){ .bits = t->bits, .mask = t->mask, .half = t->half };
+    if (t->bits)
+        own->codes = copy(t->codes, n, 1);
+    else
+        own->values = copy(t->values, n, sizeof(float));
+    if (t->scale)
+        own->scale = copy(t->scale, n_numbers, sizeof(float));
+    if (t->minimum)
+        own->minimum = copy(t->minimum, n_numbers, sizeof(float));
+    return (own->codes || own->values) && !own->scale == !t->scale && !own->minimum == !t->minimum;
+}
+
 bool nerv_pack_set_tensor(NervPack *pack, const NervPackTensor *t, GError **error)
 {
     const int32_t i = find_tensor(pack, t->name, error);
@@ -197,10 +269,10 @@ bool nerv_pack_set_tensor(NervPack *pack, const NervPackTensor *t, GError **erro
     const NervParam *param = &pack->model->params[i];
     /* what is checked does not change: pointers to const become a structure that owns its arrays */
     const NervStoredTensor given = { .bits = t->bits,
-                                     .mask = t->bits ? t->mask : 0,
+                                     .mask = t->bits || t->scale ? t->mask : 0,
                                      .half = t->half != 0,
                                      .codes = (uint8_t *)t->codes,
-                                     .minimum = (float *)t->minimum,
+                                     .minimum = t->bits || t->scale ? (float *)t->minimum : NULL,
                                      .scale = (float *)t->scale,
                                      .values = (float *)t->values };
     if (t->bits ? !t->codes || !t->minimum || !t->scale : !t->values) {
@@ -210,20 +282,8 @@ bool nerv_pack_set_tensor(NervPack *pack, const NervPackTensor *t, GError **erro
     }
     if (!nerv_stored_check(param, &given, error))
         return false;
-    const int64_t n = nerv_shape_count(param->shape),
-                  n_numbers = nerv_stored_numbers(param->shape, given.mask);
-    NervStoredTensor own = { .bits = given.bits, .mask = given.mask, .half = given.half };
-    bool ok;
-    if (own.bits) {
-        own.codes = copy(given.codes, n, 1);
-        own.minimum = copy(given.minimum, n_numbers, sizeof(float));
-        own.scale = copy(given.scale, n_numbers, sizeof(float));
-        ok = own.codes && own.minimum && own.scale;
-    } else {
-        own.values = copy(given.values, n, sizeof(float));
-        ok = own.values != NULL;
-    }
-    if (!ok) {
+    NervStoredTensor own;
+    if (!copy_tensor(param->shape, &given, &own)) {
         nerv_stored_clear(&own);
         return no_memory(error, param->name);
     }
@@ -344,17 +404,38 @@ static bool all_given(const NervPack *pack, GError **error)
     return true;
 }
 
-static void queue_segment(NervPack *pack, const NervBitWriter *network)
+/* The unit's payload of a network. False with NERV_ERROR_UNSUPPORTED if it does not fit. */
+static bool wrap(const NervPack *pack, const NervBitWriter *network, NervBitWriter *w, GError **error)
 {
-    g_autofree int64_t *pts_ns = g_new(int64_t, pack->sequence.n_frames);
-    for (uint32_t i = 0; i < pack->sequence.n_frames; i++)
-        pts_ns[i] = nerv_sequence_pts(&pack->sequence, i);
-    const NervSegment segment = { .sequence = &pack->sequence,
-                                  .pts_ns = pts_ns,
-                                  .model = pack->model,
-                                  .keys = &pack->keys,
-                                  .way = NERV_UNIT_NETWORK };
-    nerv_segment_queue(&segment, network, &pack->packets);
+    if (pack->way == NERV_UNIT_RESIDUAL)
+        nerv_residual_write(pack->base_crc, network, w);
+    else if (pack->way == NERV_UNIT_DELTA)
+        nerv_delta_write(pack->init_hash, network, w);
+    else
+        nerv_write_bytes(w, network->bytes->data, network->bytes->len);
+    if (w->bytes->len <= NERV_UNIT_MAX_PAYLOAD)
+        return true;
+    g_set_error(error, NERV_ERROR, NERV_ERROR_UNSUPPORTED,
+                "the network takes %u bytes, a stream's unit holds %u", w->bytes->len, NERV_UNIT_MAX_PAYLOAD);
+    return false;
+}
+
+static bool queue_segment(NervPack *pack, const NervBitWriter *network, GError **error)
+{
+    NervBitWriter unit;
+    nerv_writer_init(&unit);
+    const bool ok = wrap(pack, network, &unit, error);
+    if (ok) {
+        const NervSegment segment = { .sequence = &pack->sequence,
+                                      .pts_ns = pack->pts_ns,
+                                      .model = pack->model,
+                                      .keys = &pack->keys,
+                                      .way = pack->way };
+        pack->crc = nerv_unit_crc(pack->way, unit.bytes->data, unit.bytes->len);
+        nerv_segment_queue(&segment, &unit, &pack->packets);
+    }
+    nerv_writer_clear(&unit);
+    return ok;
 }
 
 bool nerv_pack_finish(NervPack *pack, uint32_t quant, uint32_t speed, GError **error)
@@ -367,9 +448,8 @@ bool nerv_pack_finish(NervPack *pack, uint32_t quant, uint32_t speed, GError **e
     if (!all_given(pack, error) || !code_pictures(pack, quant, speed, error))
         return false;
     nerv_writer_init(&network);
-    pack->finished = nerv_network_write_stored(pack->model, pack->tensors, &network, error);
-    if (pack->finished)
-        queue_segment(pack, &network);
+    pack->finished = nerv_network_write_stored(pack->model, pack->tensors, &network, error) &&
+                     queue_segment(pack, &network, error);
     nerv_writer_clear(&network);
     return pack->finished;
 }

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/lattice.h"
 #include "codec/range_inline.h"
 
 #define RELEARN_COUNT 20 /* what a tensor's statistics are worth at the start of the next one */
@@ -258,7 +259,7 @@ bool nerv_stored_check(const NervParam *param, const NervStoredTensor *t, GError
         check_codes(t, n, nerv_stored_numbers(param->shape, t->mask), &why);
     if (why)
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "tensor %s: %s", param->name, why);
-    return !why;
+    return !why && (t->bits || !t->scale || nerv_lattice_check(param, t, error));
 }
 
 /* With `e` NULL they are counted instead. */

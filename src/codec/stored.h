@@ -20,7 +20,8 @@ typedef struct {
     bool half;              /* minimum and scale, or the values, are binary16; else binary32 */
     uint8_t *codes;         /* one for each scalar, below 2^bits */
     float *minimum, *scale; /* nerv_stored_numbers() each, the last dimension fastest; scale >= 0 */
-    float *values;          /* in place of the three, with bits 0 */
+    float *
+        values; /* in place of the three, with bits 0; a scale beside them is what they were quantised by (lattice.h) */
 } NervStoredTensor;
 
 /* Frees what the pointers point to, g_free(), and leaves zeros. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/fit.h"
+#include "codec/lattice.h"
 #include "codec/quant.h"
 
 bool nerv_tensors_check_steps(const NervModel *model, const uint16_t *steps, GError **error)
@@ -128,7 +129,8 @@ bool nerv_tensors_write(const NervModel *model, const float *params, const uint1
 }
 
 /* False without an error: the bytes are damaged. */
-static bool read_tensor(NervContext *c, NervRangeDecoder *d, const NervParam *param, float *x, GError **error)
+static bool read_tensor(NervContext *c, NervRangeDecoder *d, const NervParam *param, float *x,
+                        NervStoredTensor *kept, GError **error)
 {
     const int64_t n_rows = nerv_param_steps(param);
     NervPrediction p;
@@ -140,7 +142,8 @@ static bool read_tensor(NervContext *c, NervRangeDecoder *d, const NervParam *pa
         return false;
     }
     nerv_context_begin_tensor(c);
-    if (!nerv_context_read_steps(c, d, codes, n_rows))
+    if (!nerv_context_read_steps(c, d, codes, n_rows) ||
+        (kept && !nerv_lattice_keep_steps(param, NERV_LATTICE_CONTEXT, codes, kept, error)))
         return false;
     if (!any_row(codes, n_rows)) {
         memset(x, 0, (size_t)nerv_shape_count(param->shape) * sizeof *x);
@@ -154,7 +157,7 @@ static bool read_tensor(NervContext *c, NervRangeDecoder *d, const NervParam *pa
 }
 
 bool nerv_tensors_read(const NervModel *model, NervRangeDecoder *d, void *dst, const size_t *offset,
-                       GError **error)
+                       NervStoredTensor *tensors, GError **error)
 {
     g_autofree NervContext *c = context_new(error);
     float *x = dst;
@@ -163,7 +166,7 @@ bool nerv_tensors_read(const NervModel *model, NervRangeDecoder *d, void *dst, c
     for (uint32_t i = 0; i < model->n_params; i++) {
         if (offset)
             x = (float *)(void *)((uint8_t *)dst + offset[i]);
-        if (!read_tensor(c, d, &model->params[i], x, error))
+        if (!read_tensor(c, d, &model->params[i], x, tensors ? &tensors[i] : NULL, error))
             return false;
         x += nerv_shape_count(model->params[i].shape);
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "codec/context.h"
+#include "codec/stored.h"
 
 /* False with NERV_ERROR_INVALID if one of the parameters' steps is not below NERV_STEP_CODES. */
 bool nerv_tensors_check_steps(const NervModel *model, const uint16_t *steps, GError **error);
@@ -20,7 +21,7 @@ typedef struct {
 bool nerv_tensors_write(const NervModel *model, const float *params, const uint16_t *steps,
                         NervPredictions *predictions, const gint *cancel, NervRangeEncoder *e,
                         GError **error);
-/* Tensor i goes to dst + offset[i] bytes, or behind the one before if offset is NULL. False with NERV_ERROR_MEMORY, or without
- * an error if the bytes are damaged. */
+/* Tensor i goes to dst + offset[i] bytes, or behind the one before if offset is NULL. tensors: NULL, or n_params zeros that take steps (lattice.h), on errors as
+ * well. False with NERV_ERROR_MEMORY, or without an error if the bytes are damaged. */
 bool nerv_tensors_read(const NervModel *model, NervRangeDecoder *d, void *dst, const size_t *offset,
-                       GError **error);
+                       NervStoredTensor *tensors, GError **error);

@@ -21,10 +21,16 @@ struct NervUnpack {
     NervSequence sequence;
     NervVideoInfo info;
     NervModel *model;
-    float *weights;             /* as they are evaluated: sums of what they are differences from */
-    NervStoredTensor *stored;   /* by parameter, of networks that stand alone in coding 3; else NULL */
+    float *weights; /* as they are evaluated: sums of what they are differences from */
+    NervStoredTensor
+        *stored;  /* by parameter: what they, or the residual or the differences, were stored as */
+    float *coded; /* the residual or the differences; NULL where the network stands alone */
     uint32_t crc, sequence_crc; /* of the network's unit, and the sequence's */
     bool complete;              /* its last frame has come by */
+    int64_t *pts_ns;            /* by frame */
+    bool *present;
+    uint32_t n_present;
+    uint8_t init_hash[NERV_PACK_HASH_BYTES];
     NervUnpackWay way;
     GVariant *options;
     char *options_text, *description;
@@ -43,6 +49,7 @@ static void clear_network(NervUnpack *u)
 {
     clear_stored(u);
     g_clear_pointer(&u->weights, g_free);
+    g_clear_pointer(&u->coded, g_free);
     g_clear_pointer(&u->model, nerv_model_free);
 }
 
@@ -66,6 +73,8 @@ void nerv_unpack_free(NervUnpack *u)
     g_free(u->options_text);
     g_free(u->description);
     g_free(u->keys);
+    g_free(u->pts_ns);
+    g_free(u->present);
     g_free(u);
 }
 
@@ -80,6 +89,18 @@ static bool read_whole(NervUnpack *u, const NervClip *clip, const NervUnit *unit
     return u->model != NULL;
 }
 
+/* What is to become a sum: false for no memory. */
+static bool keep_coded(NervUnpack *u, GError **error)
+{
+    const gsize bytes = (gsize)u->model->n_weights * sizeof(*u->coded);
+    u->coded = g_try_malloc(bytes);
+    if (u->coded)
+        memcpy(u->coded, u->weights, bytes);
+    else
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for two networks");
+    return u->coded != NULL;
+}
+
 static bool read_delta(NervUnpack *u, const NervClip *clip, const NervUnit *unit, GError **error)
 {
     const uint8_t *hash, *network;
@@ -91,10 +112,12 @@ static bool read_delta(NervUnpack *u, const NervClip *clip, const NervUnit *unit
     const NervInit *base = nerv_delta_find(u->init, hash, error);
     if (!base)
         return false;
-    u->model = nerv_network_read(network, bytes, clip, NERV_MODEL_MAX_WEIGHTS, &u->weights, error);
-    if (!u->model || !nerv_delta_suits(base, u->model, error))
+    u->model = nerv_network_read_stored(network, bytes, clip, NERV_MODEL_MAX_WEIGHTS, &u->weights, &u->stored,
+                                        error);
+    if (!u->model || !nerv_delta_suits(base, u->model, error) || !keep_coded(u, error))
         return false;
     nerv_delta_add(base, u->model, u->weights);
+    memcpy(u->init_hash, hash, sizeof(u->init_hash));
     return true;
 }
 
@@ -103,7 +126,7 @@ static bool read_residual(NervUnpack *u, const NervClip *clip, const NervUnit *u
     const uint8_t *network;
     size_t bytes;
     uint32_t base_crc;
-    float *weights = NULL;
+    NervUnpack before = *u; /* the last network: u gets the new one */
     if (!nerv_residual_read(unit->payload, unit->payload_bytes, &base_crc, &network, &bytes, error))
         return false;
     if (!u->model || base_crc != u->crc) {
@@ -111,21 +134,22 @@ static bool read_residual(NervUnpack *u, const NervClip *clip, const NervUnit *u
                     "the network that this segment's goes on from is not here");
         return false;
     }
-    NervModel *model = nerv_network_read(network, bytes, clip, u->model->n_weights, &weights, error);
-    if (model && !nerv_model_alike(model, u->model)) {
+    u->stored = NULL;
+    u->weights = u->coded = NULL;
+    u->way = NERV_UNPACK_RESIDUAL;
+    u->model = nerv_network_read_stored(network, bytes, clip, before.model->n_weights, &u->weights,
+                                        &u->stored, error);
+    bool ok = u->model != NULL;
+    if (ok && !nerv_model_alike(u->model, before.model)) {
         g_set_error(error, NERV_ERROR, NERV_ERROR_DATA,
                     "a residual network of another configuration than the one before");
-        g_clear_pointer(&model, nerv_model_free);
-        g_clear_pointer(&weights, g_free);
+        ok = false;
     }
-    if (!model)
-        return false;
-    nerv_residual_add(model, u->weights, weights);
-    clear_network(u);
-    u->way = NERV_UNPACK_RESIDUAL;
-    u->model = model;
-    u->weights = weights;
-    return true;
+    ok = ok && keep_coded(u, error);
+    if (ok)
+        nerv_residual_add(u->model, before.weights, u->weights);
+    clear_network(&before);
+    return ok;
 }
 
 static bool read_network(NervUnpack *u, const NervUnit *unit, GError **error)
@@ -191,8 +215,12 @@ static void take_access_unit(NervUnpack *u, const NervAccessUnit *au)
 {
     NervFrameHeader frame;
     if (nerv_frame_read(au->frame.payload, au->frame.payload_bytes, &frame, NULL) &&
-        frame.index + 1 == u->sequence.n_frames)
-        u->complete = true;
+        frame.index < u->sequence.n_frames) {
+        u->complete = u->complete || frame.index + 1 == u->sequence.n_frames;
+        u->n_present += !u->present[frame.index];
+        u->present[frame.index] = true;
+        u->pts_ns[frame.index] = nerv_sequence_pts(&u->sequence, frame.index) + frame.pts_delta_ns;
+    }
     for (uint32_t i = 0; i < au->n_keyframes; i++) {
         NervKeyframeHeader k;
         if (!nerv_keyframe_header_read(au->keyframes[i].payload, au->keyframes[i].payload_bytes, &k, NULL) ||
@@ -226,6 +254,18 @@ static void gather(NervUnpack *u)
     }
 }
 
+static void expect_frames(NervUnpack *u)
+{
+    const uint32_t n = u->sequence.n_frames; /* 65536 at most */
+    g_free(u->pts_ns);
+    g_free(u->present);
+    u->pts_ns = g_new(int64_t, n);
+    u->present = g_new0(bool, n);
+    u->n_present = 0;
+    for (uint32_t i = 0; i < n; i++)
+        u->pts_ns[i] = nerv_sequence_pts(&u->sequence, i);
+}
+
 static bool begin(NervUnpack *u, const NervAccessUnit *au, NervUnpackSegment *out, GError **error)
 {
     if (!nerv_sequence_read(au->sequence.payload, au->sequence.payload_bytes, &u->sequence, error) ||
@@ -235,6 +275,7 @@ static bool begin(NervUnpack *u, const NervAccessUnit *au, NervUnpackSegment *ou
     nerv_decoder_sequence_info(s, &u->info);
     g_free(u->keys);
     u->keys = g_new0(NervKeyframeHeader, MAX(u->model->n_keys, 1));
+    expect_frames(u);
     describe(u);
     u->sequence_crc = au->sequence.crc;
     u->complete = false;
@@ -255,7 +296,10 @@ static bool begin(NervUnpack *u, const NervAccessUnit *au, NervUnpackSegment *ou
                                 .options = u->options_text,
                                 .description = u->description,
                                 .n_videos = nerv_model_videos(u->model) ? u->model->n_videos : 0,
-                                .videos = nerv_model_videos(u->model) };
+                                .videos = nerv_model_videos(u->model),
+                                .n_present = u->n_present,
+                                .frame_pts_ns = u->pts_ns,
+                                .init_hash = u->way == NERV_UNPACK_DELTA ? u->init_hash : NULL };
     for (int32_t i = 0; i < u->model->n_keys; i++)
         out->keyframe_bytes += u->keys[i].bytes;
     return true;
@@ -283,17 +327,17 @@ bool nerv_unpack_next(NervUnpack *u, NervUnpackSegment *out, GError **error)
 
 /* --- what it has --- */
 
-void nerv_unpack_tensor(const NervUnpack *u, uint32_t i, NervPackTensor *out)
+static void describe_tensor(const NervUnpack *u, uint32_t i, const float *values, bool stored,
+                            NervPackTensor *out)
 {
     const NervParam *p = &u->model->params[i];
-    const float *values = u->weights;
     for (uint32_t j = 0; j < i; j++)
         values += nerv_shape_count(u->model->params[j].shape);
     *out = (NervPackTensor){ .name = p->name,
                              .shape = { p->shape.n, p->shape.c, p->shape.h, p->shape.w },
                              .role = (uint32_t)p->role,
                              .values = values };
-    if (!u->stored)
+    if (!stored)
         return;
     const NervStoredTensor *t = &u->stored[i];
     out->bits = t->bits;
@@ -302,6 +346,16 @@ void nerv_unpack_tensor(const NervUnpack *u, uint32_t i, NervPackTensor *out)
     out->codes = t->codes;
     out->minimum = t->minimum;
     out->scale = t->scale;
+}
+
+void nerv_unpack_tensor(const NervUnpack *u, uint32_t i, NervPackTensor *out)
+{
+    describe_tensor(u, i, u->weights, u->way == NERV_UNPACK_WHOLE, out);
+}
+
+void nerv_unpack_coded(const NervUnpack *u, uint32_t i, NervPackTensor *out)
+{
+    describe_tensor(u, i, u->coded ? u->coded : u->weights, true, out);
 }
 
 void nerv_unpack_keyframe(const NervUnpack *u, uint32_t i, uint32_t *frame, const uint8_t **data,

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/lattice.h"
 #include "codec/minmax.h"
 #include "codec/quant.h"
 #include "codec/rangecoder.h"
@@ -96,11 +97,13 @@ static bool read_step(State *s, NervRangeDecoder *d, uint32_t *code)
     return true;
 }
 
-static void write_rows(State *s, NervRangeEncoder *e, const Rows *rows, const float *x, int16_t *index)
+/* codes: the rows' steps, or NULL where they are still to be chosen. */
+static void write_rows(State *s, NervRangeEncoder *e, const Rows *rows, const float *x, const uint16_t *codes,
+                       int16_t *index)
 {
     const int32_t max_index = (1 << (rows->bits - 1)) - 1;
     for (int64_t r = 0; r < rows->n_rows; r++, x += rows->row_len) {
-        const uint32_t code = nerv_quant_fit(x, (size_t)rows->row_len, max_index);
+        const uint32_t code = codes ? codes[r] : nerv_quant_fit(x, (size_t)rows->row_len, max_index);
         write_step(s, e, code);
         if (code == 0)
             continue;
@@ -110,12 +113,15 @@ static void write_rows(State *s, NervRangeEncoder *e, const Rows *rows, const fl
     }
 }
 
-static bool read_rows(State *s, NervRangeDecoder *d, const Rows *rows, float *x)
+/* codes: NULL, or where the rows' steps go. */
+static bool read_rows(State *s, NervRangeDecoder *d, const Rows *rows, float *x, uint16_t *codes)
 {
     for (int64_t r = 0; r < rows->n_rows; r++, x += rows->row_len) {
         uint32_t code;
         if (!read_step(s, d, &code) || nerv_range_decode_overrun(d))
             return false;
+        if (codes)
+            codes[r] = (uint16_t)code;
         const float step = nerv_quant_step(code);
         for (int64_t i = 0; i < rows->row_len; i++)
             x[i] = code ? (float)nerv_symbol_decode(d, rows->model, rows->bits - 1) * step : 0;
@@ -163,8 +169,8 @@ static int16_t *new_indices(const NervModel *model, GError **error)
     return index;
 }
 
-static void write_weights(const NervModel *model, const float *params, uint32_t bits, int16_t *index,
-                          GByteArray *out)
+static void write_weights(const NervModel *model, const float *params, const uint16_t *codes, uint32_t bits,
+                          int16_t *index, GByteArray *out)
 {
     State s;
     NervRangeEncoder e;
@@ -173,8 +179,9 @@ static void write_weights(const NervModel *model, const float *params, uint32_t 
     for (uint32_t i = 0; i < model->n_params; i++) {
         const Rows rows = rows_of(&model->params[i], bits, &s);
         state_begin_tensor(&s);
-        write_rows(&s, &e, &rows, params, index);
+        write_rows(&s, &e, &rows, params, codes, index);
         params += rows.n_rows * rows.row_len;
+        codes = codes ? codes + rows.n_rows : NULL;
     }
     nerv_range_encode_end(&e);
 }
@@ -216,8 +223,8 @@ static guint begin_unit(const NervModel *model, uint32_t coding, uint32_t bits, 
     return w->bytes->len;
 }
 
-bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
-                        GError **error)
+static bool write_adaptive(const NervModel *model, const float *params, const uint16_t *codes, uint32_t bits,
+                           NervBitWriter *w, GError **error)
 {
     if (!check_bits(bits, error) || !check_params(model, params, error))
         return false;
@@ -226,8 +233,14 @@ bool nerv_network_write(const NervModel *model, const float *params, uint32_t bi
         return false;
     const guint start = w->bytes->len;
     const guint coded = begin_unit(model, CODING_ADAPTIVE, bits, w);
-    write_weights(model, params, bits, index, w->bytes);
+    write_weights(model, params, codes, bits, index, w->bytes);
     return end_unit(model, w->bytes, start, coded, error);
+}
+
+bool nerv_network_write(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
+                        GError **error)
+{
+    return write_adaptive(model, params, NULL, bits, w, error);
 }
 
 bool nerv_network_write_steps(const NervModel *model, const float *params, const uint16_t *steps,
@@ -247,17 +260,57 @@ bool nerv_network_write_steps(const NervModel *model, const float *params, const
     return end_unit(model, w->bytes, start, coded, error);
 }
 
-bool nerv_network_write_huffman(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
-                                GError **error)
+static bool write_huffman(const NervModel *model, const float *params, const NervStoredTensor *tensors,
+                          uint32_t bits, NervBitWriter *w, GError **error)
 {
     if (!check_bits(bits, error) || !check_params(model, params, error))
         return false;
     const guint start = w->bytes->len;
     const guint coded = begin_unit(model, CODING_HUFFMAN, bits, w);
-    if (nerv_minmax_write(model, params, bits, w->bytes, error))
+    if (nerv_minmax_write(model, params, tensors, bits, w->bytes, error))
         return end_unit(model, w->bytes, start, coded, error);
     g_byte_array_set_size(w->bytes, start);
     return false;
+}
+
+bool nerv_network_write_huffman(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
+                                GError **error)
+{
+    return write_huffman(model, params, NULL, bits, w, error);
+}
+
+/* By the shorter one of codings 0 and 1. */
+static bool write_shorter(const NervModel *model, const float *params, const uint16_t *codes, uint32_t bits,
+                          NervBitWriter *w, GError **error)
+{
+    NervBitWriter other;
+    const guint start = w->bytes->len;
+    if (!nerv_network_write_steps(model, params, codes, NULL, w, error))
+        return false;
+    nerv_writer_init(&other);
+    const bool ok = write_adaptive(model, params, codes, bits, &other, error);
+    if (ok && other.bytes->len < w->bytes->len - start) {
+        g_byte_array_set_size(w->bytes, start);
+        nerv_write_bytes(w, other.bytes->data, other.bytes->len);
+    }
+    nerv_writer_clear(&other);
+    return ok;
+}
+
+/* By the coding that they were quantised for. */
+static bool write_lattice(const NervModel *model, const NervStoredTensor *tensors, NervLattice coding,
+                          uint32_t bits, NervBitWriter *w, GError **error)
+{
+    g_autofree float *params = NULL;
+    g_autofree uint16_t *codes = NULL;
+    if (!nerv_lattice_flatten(model, tensors, &params, coding == NERV_LATTICE_HUFFMAN ? NULL : &codes, error))
+        return false;
+    if (coding == NERV_LATTICE_HUFFMAN)
+        return write_huffman(model, params, tensors, bits, w, error);
+    if (coding == NERV_LATTICE_ADAPTIVE)
+        return write_adaptive(model, params, codes, bits, w, error);
+    return bits ? write_shorter(model, params, codes, bits, w, error)
+                : nerv_network_write_steps(model, params, codes, NULL, w, error);
 }
 
 bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
@@ -266,6 +319,10 @@ bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *t
     for (uint32_t i = 0; i < model->n_params; i++)
         if (!nerv_stored_check(&model->params[i], &tensors[i], error))
             return false;
+    uint32_t bits;
+    const NervLattice lattice = nerv_lattice_coding(model, tensors, &bits);
+    if (lattice != NERV_LATTICE_NONE)
+        return write_lattice(model, tensors, lattice, bits, w, error);
     const guint start = w->bytes->len;
     const guint coded = begin_unit(model, CODING_STORED, 0, w);
     NervRangeEncoder e;
@@ -308,31 +365,44 @@ static bool ends_properly(const Coded *coded, size_t used, int64_t n_weights)
     return true;
 }
 
-/* Tensor i goes to dst + offset[i] bytes, or behind the one before where there are no offsets. */
-static bool read_adaptive(const NervModel *model, NervRangeDecoder *d, uint32_t bits, void *dst,
-                          const size_t *offset)
-{
-    State s;
-    float *x = dst;
-    state_init(&s);
-    for (uint32_t i = 0; i < model->n_params; i++) {
-        const Rows rows = rows_of(&model->params[i], bits, &s);
-        if (offset)
-            x = (float *)(void *)((uint8_t *)dst + offset[i]);
-        state_begin_tensor(&s);
-        if (!read_rows(&s, d, &rows, x))
-            return false;
-        x += rows.n_rows * rows.row_len;
-    }
-    return true;
-}
-
-/* Where weights go: as read_adaptive(), and what coding 3 has stored to `stored`, if that is not NULL. */
+/* Where weights go: tensor i to dst + offset[i] bytes, or behind the one before where there are no offsets; and what the coding says of the tensors to `stored`, if
+ * that is not NULL. */
 typedef struct {
     void *dst;
     const size_t *offset;
     NervStoredTensor *stored;
 } Target;
+
+static bool read_adaptive_tensor(State *s, NervRangeDecoder *d, const NervParam *param, const Rows *rows,
+                                 float *x, NervStoredTensor *kept, GError **error)
+{
+    g_autofree uint16_t *codes = kept ? g_try_new(uint16_t, (gsize)rows->n_rows) : NULL;
+    if (kept && !codes) {
+        g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for a network's steps");
+        return false;
+    }
+    return read_rows(s, d, rows, x, codes) &&
+           (!kept || nerv_lattice_keep_steps(param, NERV_LATTICE_ADAPTIVE, codes, kept, error));
+}
+
+static bool read_adaptive(const NervModel *model, NervRangeDecoder *d, uint32_t bits, const Target *t,
+                          GError **error)
+{
+    State s;
+    float *x = t->dst;
+    state_init(&s);
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const NervParam *param = &model->params[i];
+        const Rows rows = rows_of(param, bits, &s);
+        if (t->offset)
+            x = (float *)(void *)((uint8_t *)t->dst + t->offset[i]);
+        state_begin_tensor(&s);
+        if (!read_adaptive_tensor(&s, d, param, &rows, x, t->stored ? &t->stored[i] : NULL, error))
+            return false;
+        x += rows.n_rows * rows.row_len;
+    }
+    return true;
+}
 
 /* *used: bytes that belong to the weights. False without an error: they are damaged. */
 static bool read_coding(const NervModel *model, const Coded *coded, const Target *t, size_t *used,
@@ -341,15 +411,15 @@ static bool read_coding(const NervModel *model, const Coded *coded, const Target
     NervRangeDecoder d;
     bool ok;
     if (coded->coding == CODING_HUFFMAN)
-        return nerv_minmax_read(model, coded->bits, coded->data, coded->bytes, t->dst, t->offset, used,
-                                error);
+        return nerv_minmax_read(model, coded->bits, coded->data, coded->bytes, t->dst, t->offset, t->stored,
+                                used, error);
     nerv_range_decode_begin(&d, coded->data, coded->bytes);
     if (coded->coding == CODING_CONTEXT)
-        ok = nerv_tensors_read(model, &d, t->dst, t->offset, error);
+        ok = nerv_tensors_read(model, &d, t->dst, t->offset, t->stored, error);
     else if (coded->coding == CODING_STORED)
         ok = nerv_stored_read(model, &d, t->dst, t->offset, t->stored, error);
     else
-        ok = read_adaptive(model, &d, coded->bits, t->dst, t->offset);
+        ok = read_adaptive(model, &d, coded->bits, t, error);
     *used = d.pos - 3;
     return ok && !nerv_range_decode_overrun(&d);
 }
@@ -442,8 +512,7 @@ NervModel *nerv_network_read_stored(const uint8_t *payload, size_t bytes, const 
     target.dst = weights;
     if (stored) {
         *stored = NULL;
-        if (coded.coding == CODING_STORED)
-            target.stored = g_new0(NervStoredTensor, model->n_params); /* a hundred or two at most */
+        target.stored = g_new0(NervStoredTensor, model->n_params); /* a hundred or two at most */
     }
     if (weights && read_weights(model, &coded, &target, error)) {
         *params = weights;

@@ -35,8 +35,8 @@ bool nerv_network_steps_bits(const NervModel *model, const float *params, const 
 bool nerv_network_write_huffman(const NervModel *model, const float *params, uint32_t bits, NervBitWriter *w,
                                 GError **error);
 
-/* The same of tensors that were stored elsewhere, one for each parameter (coding 3, stored.h): nothing is rounded. NERV_ERROR_INVALID names a tensor that
- * cannot be written. */
+/* The same of tensors that were stored elsewhere, one for each parameter (coding 3, stored.h), or all in another stream by one of the codings above, by which they are
+ * written again (lattice.h): nothing is rounded. NERV_ERROR_INVALID names a tensor that cannot be written. */
 bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
                                GError **error);
 
@@ -47,7 +47,8 @@ bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *t
 NervModel *nerv_network_read(const uint8_t *payload, size_t bytes, const NervClip *clip, int64_t max_weights,
                              float **params, GError **error);
 
-/* The same, and what coding 3 has stored: a new array of n_params (nerv_stored_clear() for each, g_free()), or NULL with another coding. */
+/* The same, and what each tensor was stored as: a new array of n_params (nerv_stored_clear() for each, g_free()). Of codings other than 3 it has bits 0 and no values, but what
+ * they were quantised by (lattice.h). */
 NervModel *nerv_network_read_stored(const uint8_t *payload, size_t bytes, const NervClip *clip,
                                     int64_t max_weights, float **params, NervStoredTensor **stored,
                                     GError **error);

@@ -38,7 +38,7 @@ static bool read_hand(const char *text, float *x, size_t *used)
 {
     GByteArray *a = bits_of(text);
     GError *error = NULL;
-    const bool ok = nerv_minmax_read(&hand_model, 2, a->data, a->len, x, NULL, used, &error);
+    const bool ok = nerv_minmax_read(&hand_model, 2, a->data, a->len, x, NULL, NULL, used, &error);
     g_assert_no_error(error);
     if (ok)
         g_assert_cmpuint(*used, <=, a->len);
@@ -124,9 +124,9 @@ static void test_round_trip(void)
             for (int64_t r = 0; r < rows[t]; r++)
                 for (int64_t i = 0; i < lengths[t]; i++)
                     *at++ = draw(&rng, t == 1 ? r : 0);
-        g_assert_true(nerv_minmax_write(&model, x, bits, a, &error));
+        g_assert_true(nerv_minmax_write(&model, x, NULL, bits, a, &error));
         memset(y, 0xff, sizeof y);
-        g_assert_true(nerv_minmax_read(&model, bits, a->data, a->len, y, NULL, &used, &error));
+        g_assert_true(nerv_minmax_read(&model, bits, a->data, a->len, y, NULL, NULL, &used, &error));
         g_assert_cmpuint(used, ==, a->len);
         const float *p = x, *q = y;
         for (int t = 0; t < 3; t++)
@@ -160,7 +160,7 @@ static void test_cost(void)
     for (int i = 0; i < 257; i++)
         if (count[i] > 0)
             entropy -= count[i] * log2(count[i] / (double)model.n_weights) / 8;
-    g_assert_true(nerv_minmax_write(&model, x, 8, a, NULL));
+    g_assert_true(nerv_minmax_write(&model, x, NULL, 8, a, NULL));
     const double rest = 64 * 30 / 8 + 257; /* rows and lengths */
     g_test_message("%u bytes, entropy %.0f", a->len, entropy);
     g_assert_cmpfloat(a->len, >=, entropy);

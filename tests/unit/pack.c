@@ -3,6 +3,7 @@
  * nerv_pack.h: networks into streams and out of them again, with keyframes and without, what nervenc has fitted too; streams that a decoder shows; every wrong argument
  * refused by name; damage told and gone past. Options that unpacking states make the same network, for every class. The argument is the folder of the seeds.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -130,17 +131,15 @@ static void fill(NervPack *pack)
     }
 }
 
-static GByteArray *take_all(NervPack *pack)
+/* sync: whether the segment begins with a sync point. */
+static GByteArray *take_all(NervPack *pack, bool sync)
 {
     GByteArray *out = g_byte_array_new();
     NervPacket packet;
-    int64_t before = 0;
     for (int i = 0; nerv_pack_get(pack, &packet); i++) {
         gsize n;
         const uint8_t *data = g_bytes_get_data(packet.data, &n);
-        g_assert_true(packet.is_sync == (i == 0));
-        g_assert_true(i == 0 ? packet.pts_ns == 0 : packet.pts_ns >= before);
-        before = packet.pts_ns;
+        g_assert_true(packet.is_sync == (sync && i == 0));
         g_byte_array_append(out, data, (guint)n);
         g_bytes_unref(packet.data);
     }
@@ -153,20 +152,39 @@ static NervPack *pack_network(size_t i, GError **error)
                          networks[i].videos[0] ? 2 : 0, error);
 }
 
+/* As what a segment is packed again: as floats, as it is evaluated, or as it was coded, behind another. */
+typedef enum { PLAIN, WHOLE, CODED } Again;
+
+static void put_beside(NervPack *pack, const NervUnpackSegment *s, const NervPack *before)
+{
+    GError *error = NULL;
+    g_assert_true(
+        nerv_pack_set_place(pack, s->segment_id, s->first_frame, s->pts_ns, s->frame_pts_ns, &error));
+    if (s->way == NERV_UNPACK_RESIDUAL)
+        g_assert_true(nerv_pack_set_residual(pack, before, &error));
+    if (s->way == NERV_UNPACK_DELTA)
+        nerv_pack_set_delta(pack, s->init_hash);
+    g_assert_no_error(error);
+}
+
 /* A segment as nerv_unpack_next() left it, once more. */
-static NervPack *pack_again(const NervUnpack *u, const NervUnpackSegment *s, bool plain)
+static NervPack *pack_again(const NervUnpack *u, const NervUnpackSegment *s, Again way,
+                            const NervPack *before)
 {
     GError *error = NULL;
     NervPack *pack =
         nerv_pack_new(&s->info, s->n_frames, s->model, s->options, s->videos, s->n_videos, &error);
     g_assert_no_error(error);
+    if (way == CODED)
+        put_beside(pack, s, before);
     for (uint32_t i = 0; i < s->n_tensors; i++) {
         NervPackTensor t;
-        nerv_unpack_tensor(u, i, &t);
+        (way == CODED ? nerv_unpack_coded : nerv_unpack_tensor)(u, i, &t);
         g_assert_nonnull(t.values);
-        if (plain) {
+        if (way == PLAIN) {
             t.bits = t.half = 0;
             t.codes = NULL;
+            t.minimum = t.scale = NULL;
         }
         g_assert_true(nerv_pack_set_tensor(pack, &t, &error));
         g_assert_no_error(error);
@@ -223,7 +241,7 @@ static GByteArray *decode(const uint8_t *data, size_t bytes, uint32_t segment)
 
 static void check_same_pictures(const uint8_t *data, size_t bytes, uint32_t segment, NervPack *again)
 {
-    GByteArray *stream = take_all(again), *want = decode(data, bytes, segment),
+    GByteArray *stream = take_all(again, true), *want = decode(data, bytes, segment),
                *got = decode(stream->data, stream->len, 0);
     g_assert_cmpuint(want->len, >, 0);
     g_assert_cmpmem(want->data, want->len, got->data, got->len);
@@ -245,7 +263,7 @@ static void test_round_trip(void)
         fill(pack);
         g_assert_true(nerv_pack_finish(pack, 20, 6, &error));
         g_assert_no_error(error);
-        GByteArray *stream = take_all(pack);
+        GByteArray *stream = take_all(pack, true);
         NervUnpack *u = nerv_unpack_new(stream->data, stream->len, NULL, &error);
         g_assert_true(nerv_unpack_next(u, &s, &error));
         g_assert_no_error(error);
@@ -264,11 +282,11 @@ static void test_round_trip(void)
             g_assert_cmpfloat(ABS(rgb[W * H - 1] * 255 - (W * H * 3 - 1) / 97), <,
                               12); /* its last one that */
         }
-        NervPack *again = pack_again(u, &s, false);
-        GByteArray *b = take_all(again);
+        NervPack *again = pack_again(u, &s, WHOLE, NULL);
+        GByteArray *b = take_all(again, true);
         g_assert_cmpmem(stream->data, stream->len, b->data, b->len);
         nerv_pack_free(again);
-        check_same_pictures(stream->data, stream->len, 0, pack_again(u, &s, true));
+        check_same_pictures(stream->data, stream->len, 0, pack_again(u, &s, PLAIN, NULL));
         g_assert_false(nerv_unpack_next(u, &s, &error));
         g_assert_no_error(error);
         nerv_unpack_free(u);
@@ -300,13 +318,83 @@ static void test_seeds(void)
             g_assert_no_error(error);
             g_assert_cmpuint(s.way, ==, streams[i].ways[MIN(n, 2)]);
             g_assert_nonnull(s.options);
-            check_same_pictures((uint8_t *)data, bytes, n, pack_again(u, &s, true));
+            check_same_pictures((uint8_t *)data, bytes, n, pack_again(u, &s, PLAIN, NULL));
             n++;
         }
         g_assert_no_error(error);
         g_assert_cmpuint(n, >=, MAX(streams[i].n, 1));
         g_assert_true(streams[i].n == 0 || n == streams[i].n);
         nerv_unpack_free(u);
+    }
+}
+
+/* All segments of a stream as they were coded, one behind the other. */
+static GByteArray *code_again(const uint8_t *data, gsize bytes)
+{
+    GError *error = NULL;
+    NervUnpackSegment s;
+    NervPack *before = NULL;
+    GByteArray *all = g_byte_array_new();
+    NervUnpack *u = nerv_unpack_new(data, bytes, NULL, &error);
+    while (nerv_unpack_next(u, &s, &error)) {
+        g_assert_cmpuint(s.n_present, ==, s.n_frames);
+        NervPack *pack = pack_again(u, &s, CODED, before);
+        GByteArray *own = take_all(pack, s.way != NERV_UNPACK_RESIDUAL);
+        g_byte_array_append(all, own->data, own->len);
+        g_byte_array_unref(own);
+        nerv_pack_free(before);
+        before = pack;
+    }
+    g_assert_no_error(error);
+    nerv_pack_free(before);
+    nerv_unpack_free(u);
+    return all;
+}
+
+static void check_same_networks(const uint8_t *data, gsize bytes, const GByteArray *again)
+{
+    NervUnpackSegment a, b;
+    NervUnpack *u = nerv_unpack_new(data, bytes, NULL, NULL),
+               *v = nerv_unpack_new(again->data, again->len, NULL, NULL);
+    while (nerv_unpack_next(u, &a, NULL)) {
+        g_assert_true(nerv_unpack_next(v, &b, NULL));
+        g_assert_cmpuint(a.way, ==, b.way);
+        g_assert_cmpuint(a.segment_id, ==, b.segment_id);
+        g_assert_cmpuint(a.first_frame, ==, b.first_frame);
+        g_assert_cmpint(a.pts_ns, ==, b.pts_ns);
+        g_assert_cmpmem(a.frame_pts_ns, a.n_frames * sizeof(int64_t), b.frame_pts_ns,
+                        b.n_frames * sizeof(int64_t));
+        for (uint32_t i = 0; i < a.n_tensors; i++) {
+            NervPackTensor s, t;
+            nerv_unpack_tensor(u, i, &s);
+            nerv_unpack_tensor(v, i, &t);
+            const size_t n = (size_t)s.shape[0] * s.shape[1] * s.shape[2] * s.shape[3];
+            g_assert_cmpmem(s.values, n * sizeof(float), t.values, n * sizeof(float));
+        }
+    }
+    g_assert_false(nerv_unpack_next(v, &b, NULL));
+    nerv_unpack_free(u);
+    nerv_unpack_free(v);
+}
+
+/* Every coding, and segments that need others, packed again as they were coded: the same networks at the same times, and no more bytes. Only where what follows from the numbers is
+ * not what was chosen (the shorter one of codings 0 and 1, the bits of 2) are they others. */
+static void test_coded(void)
+{
+    static const char *const streams[] = {
+        "ok-two-segments",  "ok-keyframes", "ok-grids",    "ok-grids-huffman",
+        "ok-huffman",       "ok-stored",    "ok-residual", "ok-delta",
+        "ok-variable-rate", "clips",        "ok-steps"
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(streams); i++) {
+        g_autofree char *path = g_build_filename(seeds, "decoder", streams[i], NULL), *data = NULL;
+        gsize bytes;
+        g_assert_true(g_file_get_contents(path, &data, &bytes, NULL));
+        GByteArray *all = code_again((uint8_t *)data, bytes);
+        g_test_message("%s: %zu bytes, again %u", streams[i], bytes, all->len);
+        check_same_networks((uint8_t *)data, bytes, all);
+        g_assert_cmpuint(all->len, <=, bytes);
+        g_byte_array_unref(all);
     }
 }
 
@@ -450,6 +538,61 @@ static void test_invalid(void)
     nerv_unpack_free(NULL);
 }
 
+/* Steps that no quantiser has, values off them, and segments that go with no others. */
+static void test_invalid_coded(void)
+{
+    GError *error = NULL;
+    NervPack *pack = pack_network(0, &error), *other = pack_network(3, &error);
+    float values[] = { 0, .5f, -.75f, 0, .25f }, scale = .25f, minimum = -.75f;
+    NervPackTensor t = { .name = "stem.0.bias", .shape = { 1, 5, 1, 1 }, .values = values, .scale = &scale };
+    g_assert_true(nerv_pack_set_tensor(pack, &t, &error));
+    t.minimum = &minimum;
+    g_assert_true(nerv_pack_set_tensor(pack, &t, &error));
+    values[1] = .3f;
+    g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+    expect(g_steal_pointer(&error), "stem.0.bias: a value is none of those that its row's step makes");
+    t.minimum = NULL;
+    g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+    expect(g_steal_pointer(&error), "a value is none");
+    values[1] = .25f * 4096;
+    g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+    expect(g_steal_pointer(&error), "a value is none");
+    values[1] = NAN;
+    g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+    expect(g_steal_pointer(&error), "stem.0.bias");
+    values[1] = .25f;
+    static const float bad[] = { .3f, -.25f, INFINITY, NAN, 1e-40f };
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(bad); i++) {
+        scale = bad[i / 2];
+        t.minimum = i % 2 ? &minimum : NULL;
+        g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+        expect(g_steal_pointer(&error), "a step is none that a stream can have");
+    }
+    scale = .25f;
+    minimum = NAN;
+    g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+    expect(g_steal_pointer(&error), "a step is none that a stream can have");
+    t.mask = 2; /* along channels, of which a bias has one step */
+    t.minimum = NULL;
+    g_assert_false(nerv_pack_set_tensor(pack, &t, &error));
+    expect(g_steal_pointer(&error), "other dimensions");
+
+    g_assert_false(nerv_pack_set_residual(pack, other, &error));
+    expect(g_steal_pointer(&error), "finished");
+    fill(other);
+    g_assert_true(nerv_pack_finish(other, 20, 6, &error));
+    g_assert_false(nerv_pack_set_residual(pack, other, &error));
+    expect(g_steal_pointer(&error), "same configuration");
+    int64_t times[N] = { 0 };
+    times[3] = INT64_MAX;
+    g_assert_false(nerv_pack_set_place(pack, 1, 7, 0, times, &error));
+    expect(g_steal_pointer(&error), "too far");
+    g_assert_false(nerv_pack_set_place(pack, 1, 7, INT64_MIN, NULL, &error));
+    expect(g_steal_pointer(&error), "no stream");
+    nerv_pack_free(pack);
+    nerv_pack_free(other);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -459,8 +602,10 @@ int main(int argc, char **argv)
     g_test_add_func("/pack/options", test_options);
     g_test_add_func("/pack/round-trip", test_round_trip);
     g_test_add_func("/pack/seeds", test_seeds);
+    g_test_add_func("/pack/coded", test_coded);
     g_test_add_func("/pack/again", test_again);
     g_test_add_func("/pack/damage", test_damage);
     g_test_add_func("/pack/invalid", test_invalid);
+    g_test_add_func("/pack/invalid-coded", test_invalid_coded);
     return g_test_run();
 }

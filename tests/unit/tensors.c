@@ -137,7 +137,7 @@ static bool try_read(const Case *k, size_t n, bool *same)
     uint8_t *copy = n ? g_memdup2(k->coded->data, n) : NULL;
     memset(x, 0xff, bytes);
     nerv_range_decode_begin(&d, copy, n);
-    bool ok = nerv_tensors_read(k->model, &d, x, NULL, &error);
+    bool ok = nerv_tensors_read(k->model, &d, x, NULL, NULL, &error);
     g_assert_no_error(error);
     for (int64_t i = 0; ok && i < k->model->n_weights; i++)
         g_assert_true(isfinite(x[i]));
@@ -231,7 +231,7 @@ static void test_offsets(void)
         offset[i] = at;
     g_autofree uint8_t *image = g_malloc0(at);
     nerv_range_decode_begin(&d, k.coded->data, k.coded->len);
-    g_assert_true(nerv_tensors_read(k.model, &d, image, offset, NULL));
+    g_assert_true(nerv_tensors_read(k.model, &d, image, offset, NULL, NULL));
     const float *x = k.params;
     for (size_t i = 0; i < G_N_ELEMENTS(shapes); i++) {
         const size_t n = (size_t)nerv_shape_count(shapes[i].shape);
@@ -314,7 +314,7 @@ static void test_quantised(void)
     g_assert_true(nerv_tensors_write(&model, x, steps, NULL, NULL, &e, NULL));
     nerv_range_encode_end(&e);
     nerv_range_decode_begin(&d, a->data, a->len);
-    g_assert_true(nerv_tensors_read(&model, &d, got, NULL, NULL));
+    g_assert_true(nerv_tensors_read(&model, &d, got, NULL, NULL, NULL));
     g_assert_cmpmem(got, sizeof got, want, sizeof want);
     g_byte_array_unref(a);
 }
