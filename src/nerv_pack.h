@@ -19,7 +19,7 @@ typedef enum {
 /* One tensor of a network, row-major, the last dimension fastest. Either `values` or codes with minimum and scale: then value = minimum + scale * code, in
  * binary32 with one rounding for the product and one for the sum. Values may have what a stream's quantiser had made them with beside them, as unpacking gives it: a scale, of
  * which they are whole multiples, or a minimum and a scale, and then they are zeros and minimum + scale * k. A network all of whose tensors have one is written by the
- * coding that it comes from, in as many bytes; plain floats take several times as many. */
+ * coding that it comes from, in as many bytes; of others such tensors become codes, where they have 256 points at most. Floats take several times as many bytes. */
 typedef struct {
     const char *name; /* the model's, "block0.weight" */
     int32_t shape[4]; /* N C H W */

@@ -108,26 +108,35 @@ def import_checkpoint(args):
     net = architectures.network_of(checkpoint.load(args.checkpoint), choices)
     pack = Pack(net.width, net.height, net.n_frames, net.model, net.options, args.fps or (25, 1), net.videos)
     for name, tensor in net.tensors.items():
-        pack.set(name, architectures.quantised(tensor, args.bits))
+        pack.set(name, architectures.quantised(tensor, 8 if args.bits is None else args.bits))
     set_keyframes(pack, args.keyframes, net.videos or [net.n_frames], net.n_frames)
-    return pack, net.family, net.notes
+    return pack.finish(args.quant, args.speed), [pack], net.family, net.notes
+
+
+def import_exported(args):
+    made = exported.Stream(args.checkpoint, args.fps, args.bits or 0, args.init, args.quant, args.speed)
+    for text in made.left_out:
+        print(f"nerv-import: left out: {text}", file=sys.stderr)
+    return made.stream, made.packs, "exported" + (f", {len(made.packs)} segments" if len(made.packs) > 1 else ""), made.notes, bool(made.left_out)
 
 
 def run(args):
-    """args: nerv-import's. Ends the program where it fails."""
+    """args: nerv-import's. Ends the program where it fails, and with status 3 where segments are left out."""
+    partly = False
     try:
         if args.checkpoint.endswith((".npz", ".safetensors")):
-            pack, family, notes = exported.load(args.checkpoint, args.fps), "exported", []
+            stream, packs, family, notes, partly = import_exported(args)
         else:
-            pack, family, notes = import_checkpoint(args)
-        stream = pack.finish(args.quant, args.speed)
+            stream, packs, family, notes = import_checkpoint(args)
         with open(args.output, "wb") as f:
             f.write(stream)
     except FAILURES as e:
-        sys.exit(f"nerv-import: {e}")
+        sys.exit("nerv-import: " + str(e).replace("init_location", "--init"))
     if not args.quiet:
-        weights = sum(int(np.prod(t.shape)) for t in pack.tensors().values())
-        print(f"{args.output}: {family}, {pack.n_frames} frames of {pack.size[0]}x{pack.size[1]}, {weights} weights, {len(stream)} bytes "
+        weights = sum(int(np.prod(t.shape)) for pack in packs for t in pack.tensors().values())
+        print(f"{args.output}: {family}, {sum(pack.n_frames for pack in packs)} frames of {packs[0].size[0]}x{packs[0].size[1]}, {weights} weights, {len(stream)} bytes "
               f"({os.path.getsize(args.checkpoint)} in {os.path.basename(args.checkpoint)})")
         for note in notes:
             print("note: " + note)
+    if partly:
+        sys.exit(3)

@@ -21,6 +21,8 @@ from ._lib import NervError, library, take_error
 
 ROLES = ("weight", "bias", "grid")
 WAYS = ("whole", "residual", "delta")
+HASH_BYTES = 32
+DAMAGE = ("DATA", "NEED_SYNC")  # codes of errors behind which a stream can go on
 UNSPECIFIED = 2  # a code point of ITU-T H.273
 LAYOUT = ("format", "matrix", "full_range", "h_cosited", "v_cosited")
 VIDEO = {"format": 0, "matrix": 0, "full_range": 1, "h_cosited": 0, "v_cosited": 0, "primaries": UNSPECIFIED, "transfer": UNSPECIFIED, "par_n": 1, "par_d": 1}
@@ -53,7 +55,8 @@ class _Segment(ctypes.Structure):
                 ("pts_ns", ctypes.c_int64), ("way", ctypes.c_uint32), ("n_tensors", ctypes.c_uint32), ("n_keyframes", ctypes.c_uint32),
                 ("network_bytes", ctypes.c_uint64), ("keyframe_bytes", ctypes.c_uint64), ("n_weights", ctypes.c_int64),
                 ("model", ctypes.c_char_p), ("options", ctypes.c_char_p), ("description", ctypes.c_char_p), ("n_videos", ctypes.c_uint32),
-                ("videos", ctypes.POINTER(ctypes.c_int32))]
+                ("videos", ctypes.POINTER(ctypes.c_int32)), ("n_present", ctypes.c_uint32), ("frame_pts_ns", ctypes.POINTER(ctypes.c_int64)),
+                ("init_hash", ctypes.c_void_p)]
 
 
 def _declare(lib):
@@ -65,6 +68,9 @@ def _declare(lib):
             ("nerv_pack_n_tensors", u32, pointer),
             ("nerv_pack_describe", None, pointer, u32, ctypes.POINTER(_Tensor)),
             ("nerv_pack_set_tensor", flag, pointer, ctypes.POINTER(_Tensor), errors),
+            ("nerv_pack_set_place", flag, pointer, u32, ctypes.c_uint64, ctypes.c_int64, pointer, errors),
+            ("nerv_pack_set_residual", flag, pointer, pointer, errors),
+            ("nerv_pack_set_delta", None, pointer, text),
             ("nerv_pack_n_keyframes", u32, pointer),
             ("nerv_pack_keyframe", u32, pointer, u32),
             ("nerv_pack_set_picture", flag, pointer, u32, ctypes.POINTER(_Frame), errors),
@@ -75,6 +81,7 @@ def _declare(lib):
             ("nerv_unpack_free", None, pointer),
             ("nerv_unpack_next", flag, pointer, ctypes.POINTER(_Segment), errors),
             ("nerv_unpack_tensor", None, pointer, u32, ctypes.POINTER(_Tensor)),
+            ("nerv_unpack_coded", None, pointer, u32, ctypes.POINTER(_Tensor)),
             ("nerv_unpack_keyframe", None, pointer, u32, ctypes.POINTER(u32), ctypes.POINTER(pointer), ctypes.POINTER(size)),
             ("nerv_unpack_picture", flag, pointer, u32, pointer, errors),
             ("g_bytes_get_data", pointer, pointer, ctypes.POINTER(size)),
@@ -113,7 +120,8 @@ def options_text(options):
 
 @dataclass
 class Tensor:
-    """One of a network. shape: N C H W. values: floats of the shape; codes, minimum and scale (which broadcast to it) where they are stored so."""
+    """One of a network. shape: N C H W. values: floats of the shape; codes, minimum and scale (which broadcast to it) where they are stored so. Without codes a scale says what
+    the values are whole multiples of, a minimum and a scale that they are zeros and minimum + scale * k: what they were quantised by."""
     shape: tuple
     role: str = "weight"
     values: np.ndarray = None
@@ -139,13 +147,33 @@ class Pack:
                           **{k: video[k] for k in VIDEO if k not in LAYOUT})
         numbers = (ctypes.c_int32 * max(len(videos), 1))(*videos)
         text = options_text(options)
-        self.size, self.n_frames = (width, height), n_frames
+        self.size, self.n_frames, self.fps = (width, height), n_frames, fps
         self._as_parameter_ = _call(_lib().nerv_pack_new, ctypes.byref(info), n_frames, model.encode(), text.encode() if text else None, numbers,
                                     len(videos))
 
     def __del__(self):
         if self._as_parameter_:
             _lib().nerv_pack_free(self)
+
+    def set_place(self, segment_id, first_frame, pts_ns, times=None):
+        """Where the segment is in place of a stream's beginning; times: of each frame, nanoseconds, where they don't follow from the rate."""
+        if not (0 <= segment_id < 2 ** 32 and 0 <= first_frame < 2 ** 64 and abs(pts_ns) < 2 ** 63):
+            raise NervError("a segment's place is out of range", "INVALID")
+        if times is not None:
+            times = _contiguous(times, np.int64)
+            if times.shape != (self.n_frames,):
+                raise NervError(f"{times.size} times are none for {self.n_frames} frames", "INVALID")
+        _call(_lib().nerv_pack_set_place, self, segment_id, first_frame, pts_ns, times.ctypes.data if times is not None else None)
+
+    def set_residual(self, base):
+        """Tensors are a residual on those of another Pack, which is finished and comes right before in the stream."""
+        _call(_lib().nerv_pack_set_residual, self, base)
+
+    def set_delta(self, init_hash):
+        """Tensors are differences from the init of that hash, 32 bytes."""
+        if len(init_hash) != HASH_BYTES:
+            raise NervError(f"an init's hash has {HASH_BYTES} bytes", "INVALID")
+        _lib().nerv_pack_set_delta(self, init_hash)
 
     def tensors(self):
         """Those that the network wants, by name and in its order: shapes and roles."""
@@ -160,17 +188,27 @@ class Pack:
         """Numbers of the frames that go beside the network as pictures."""
         return [_lib().nerv_pack_keyframe(self, i) for i in range(_lib().nerv_pack_n_keyframes(self))]
 
-    def set_values(self, name, values, half=False):
-        """A tensor of four dimensions that is stored as floats: binary32, or binary16 if they are such numbers."""
-        values = _contiguous(values, np.float32)
-        self._set(name, values.shape, values=values, half=half)
+    def set_values(self, name, values, half=False, scale=None, minimum=None):
+        """A tensor of four dimensions that is stored as floats: binary32, or binary16 if they are such numbers. With a scale, and maybe a minimum, as what they were quantised by
+        (see Tensor), if all of the network's tensors have one."""
+        values, more, mask = _contiguous(values, np.float32), {}, 0
+        if scale is not None:
+            more = {k: _contiguous(v, np.float32) for k, v in (("minimum", minimum), ("scale", scale)) if v is not None}
+            mask = self._mask(name, values.shape, list(more.values()))
+        self._set(name, values.shape, mask=mask, half=half, values=values, **more)
+
+    @staticmethod
+    def _mask(name, shape, numbers):
+        """The dimensions along which arrays of one shape vary."""
+        n = numbers[0].shape
+        if any(a.shape != n for a in numbers) or len(n) != 4 or len(shape) != 4 or any(k not in (1, shape[i]) for i, k in enumerate(n)):
+            raise NervError(f"tensor {name}: minimum and scale of {n} are none for one of {shape}", "INVALID")
+        return sum(1 << i for i, k in enumerate(n) if k > 1)
 
     def set_codes(self, name, codes, minimum, scale, bits=8, half=False):
         """One that is stored as codes: minimum and scale have four dimensions that broadcast to the codes'."""
         minimum, scale = np.broadcast_arrays(minimum, scale)
-        mask = sum(1 << i for i, n in enumerate(minimum.shape) if n > 1)
-        if any(n not in (1, codes.shape[i]) for i, n in enumerate(minimum.shape)):
-            raise NervError(f"tensor {name}: minimum and scale of {minimum.shape} are none for codes of {codes.shape}")
+        mask = self._mask(name, codes.shape, [minimum, scale])
         self._set(name, codes.shape, codes=_contiguous(codes, np.uint8), minimum=_contiguous(minimum, np.float32),
                   scale=_contiguous(scale, np.float32), bits=bits, mask=mask, half=half)
 
@@ -186,7 +224,7 @@ class Pack:
         if tensor.codes is not None:
             self.set_codes(name, tensor.codes, tensor.minimum, tensor.scale, tensor.bits, tensor.half)
         else:
-            self.set_values(name, tensor.values, tensor.half)
+            self.set_values(name, tensor.values, tensor.half, tensor.scale, tensor.minimum)
 
     def set_picture(self, i, rgb):
         """The i-th keyframe: height x width x 3 bytes."""
@@ -230,6 +268,10 @@ class Segment:
     video: dict  # as VIDEO: NervPixels' and NervVideoInfo's numbers
     tensors: dict = field(default_factory=dict)
     keyframes: dict = field(default_factory=dict)  # by frame: the coded picture, b"" for a lost one
+    coded: dict = field(default_factory=dict)  # tensors as they are in the stream: of a residual or of differences from an init only these
+    init_hash: bytes = b""  # of the init that a delta is differences from
+    n_present: int = 0  # frames that are in the stream
+    times: np.ndarray = None  # by frame, nanoseconds
     pictures: dict = field(default_factory=dict)  # by frame: 3 x height x width of R'G'B' in 0..1, as the network sees it; if asked for
 
 
@@ -241,10 +283,13 @@ def _array(address, shape, kind):
 def _read_tensor(t):
     shape = tuple(t.shape)
     out = Tensor(shape, ROLES[t.role], _array(t.values, shape, ctypes.c_float), half=bool(t.half), bits=t.bits)
-    if t.bits:
-        numbers = tuple(n if t.mask >> i & 1 else 1 for i, n in enumerate(shape))
+    numbers = tuple(n if t.mask >> i & 1 else 1 for i, n in enumerate(shape))
+    if t.codes:
         out.codes = _array(t.codes, shape, ctypes.c_uint8)
-        out.minimum, out.scale = _array(t.minimum, numbers, ctypes.c_float), _array(t.scale, numbers, ctypes.c_float)
+    if t.minimum:
+        out.minimum = _array(t.minimum, numbers, ctypes.c_float)
+    if t.scale:
+        out.scale = _array(t.scale, numbers, ctypes.c_float)
     return out
 
 
@@ -257,7 +302,13 @@ def _read_segment(unpack, s, pictures):
     for i in range(s.n_tensors):
         t = _Tensor()
         _lib().nerv_unpack_tensor(unpack, i, ctypes.byref(t))
-        out.tensors[t.name.decode()] = _read_tensor(t)
+        out.tensors[t.name.decode()] = out.coded[t.name.decode()] = _read_tensor(t)
+        if s.way:
+            _lib().nerv_unpack_coded(unpack, i, ctypes.byref(t))
+            out.coded[t.name.decode()] = _read_tensor(t)
+    out.n_present, out.times = s.n_present, np.ctypeslib.as_array(s.frame_pts_ns, (s.n_frames,)).copy()
+    if s.init_hash:
+        out.init_hash = ctypes.string_at(s.init_hash, HASH_BYTES)
     for i in range(s.n_keyframes):
         frame, data, n = ctypes.c_uint32(), ctypes.c_void_p(), ctypes.c_size_t()
         _lib().nerv_unpack_keyframe(unpack, i, ctypes.byref(frame), ctypes.byref(data), ctypes.byref(n))
@@ -269,17 +320,21 @@ def _read_segment(unpack, s, pictures):
     return out
 
 
-def segments(data, init_location=None, pictures=False):
-    """The segments of a stream (bytes), one after another; pictures: keyframes decoded as well. Raises a NervError at damage."""
+def segments(data, init_location=None, pictures=False, on_damage=None):
+    """The segments of a stream (bytes), one after another; pictures: keyframes decoded as well. Raises a NervError at damage, or calls on_damage with it and goes on behind it."""
     buffer = ctypes.create_string_buffer(data, len(data))
     unpack = _call(_lib().nerv_unpack_new, buffer, len(data), init_location.encode() if init_location else None)
     try:
         while True:
             s, error = _Segment(), ctypes.c_void_p()
-            if not _lib().nerv_unpack_next(unpack, ctypes.byref(s), ctypes.byref(error)):
-                if error:
-                    raise take_error(error)
+            if _lib().nerv_unpack_next(unpack, ctypes.byref(s), ctypes.byref(error)):
+                yield _read_segment(unpack, s, pictures)
+                continue
+            if not error:
                 return
-            yield _read_segment(unpack, s, pictures)
+            failure = take_error(error)
+            if on_damage is None or failure.code not in DAMAGE:
+                raise failure
+            on_damage(failure)
     finally:
         _lib().nerv_unpack_free(unpack)

@@ -59,18 +59,25 @@ static int64_t row_of(NervShape shape, uint32_t mask, int64_t at)
     return mask & ALONG_N ? at / (plane * shape.c) : 0;
 }
 
-/* The number of the point that a value is, or -1. Multiples count on both sides of zero; beside a minimum zero has a symbol of its own. */
-static int32_t point_of(const NervStoredTensor *t, int64_t row, float x)
+/* Whether a value is minimum + k * step for a whole k in a row's range. */
+static bool find_point(const NervStoredTensor *t, int64_t row, float x, int32_t *k)
 {
     const double step = t->scale[row], least = t->minimum ? t->minimum[row] : 0.;
-    if (x == 0.f)
+    const double most = t->minimum ? MOST_POINT : NERV_INDEX_MAX,
+                 n = step > 0. ? rint((x - least) / step) : 0.;
+    if (least + n * step != (double)x || !(n <= most) || n < (t->minimum ? 0. : -most))
+        return false; /* no number is one of them */
+    *k = (int32_t)n;
+    return true;
+}
+
+/* The number of the point that a value is, without its sign, or -1. Beside a minimum zero has a symbol of its own. */
+static int32_t point_of(const NervStoredTensor *t, int64_t row, float x)
+{
+    int32_t k = 0;
+    if (t->minimum && x == 0.f)
         return 0;
-    const double k = step > 0. ? rint((x - least) / step) : -1.;
-    if (least + k * step != (double)x) /* true for no number */
-        return -1;
-    if (t->minimum)
-        return k >= 0. && k <= MOST_POINT ? (int32_t)k : -1;
-    return fabs(k) <= NERV_INDEX_MAX ? (int32_t)fabs(k) : -1;
+    return find_point(t, row, x, &k) ? ABS(k) : -1;
 }
 
 /* Whether a step is one of quant.h's; 0 is. */
@@ -100,6 +107,76 @@ bool nerv_lattice_check(const NervParam *param, const NervStoredTensor *t, GErro
     if (why)
         g_set_error(error, NERV_ERROR, NERV_ERROR_INVALID, "tensor %s: %s", param->name, why);
     return !why;
+}
+
+/* --- codes --- */
+
+/* Each row's least point and how many lie between it and the most. False if a value is no point, as a zero beside a minimum may be. */
+static bool row_spans(NervShape shape, const NervStoredTensor *t, int32_t *least, int32_t *span)
+{
+    const int64_t n = nerv_shape_count(shape), rows = nerv_stored_numbers(shape, t->mask);
+    for (int64_t r = 0; r < rows; r++)
+        span[r] = -1;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t r = row_of(shape, t->mask, i);
+        int32_t k;
+        if (!find_point(t, r, t->values[i], &k))
+            return false;
+        const int32_t most = span[r] < 0 ? k : MAX(least[r] + span[r], k);
+        least[r] = span[r] < 0 ? k : MIN(least[r], k);
+        span[r] = most - least[r];
+    }
+    return true;
+}
+
+/* Codes from each row's least point on. */
+static bool fill_codes(NervShape shape, const NervStoredTensor *t, const int32_t *least,
+                       NervStoredTensor *out)
+{
+    const int64_t n = nerv_shape_count(shape), rows = nerv_stored_numbers(shape, t->mask);
+    out->codes = g_try_malloc((gsize)n);
+    out->minimum = g_try_new(float, (gsize)rows);
+    out->scale = g_try_new(float, (gsize)rows);
+    if (!out->codes || !out->minimum || !out->scale)
+        return false;
+    for (int64_t r = 0; r < rows; r++) {
+        out->scale[r] = t->scale[r];
+        out->minimum[r] = (t->minimum ? t->minimum[r] : 0.f) + (float)least[r] * t->scale[r]; /* exact */
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t r = row_of(shape, t->mask, i);
+        int32_t k = 0;
+        find_point(t, r, t->values[i], &k);
+        out->codes[i] = (uint8_t)(k - least[r]);
+    }
+    return true;
+}
+
+bool nerv_lattice_codes(const NervParam *param, const NervStoredTensor *t, NervStoredTensor *out,
+                        GError **error)
+{
+    const int64_t n = nerv_shape_count(param->shape), rows = nerv_stored_numbers(param->shape, t->mask);
+    *out = (NervStoredTensor){ 0 };
+    if (t->bits || !t->scale || (rows == n && n > 1))
+        return true;
+    g_autofree int32_t *least = g_try_new(int32_t, (gsize)rows), *span = g_try_new(int32_t, (gsize)rows);
+    int32_t most = 0;
+    bool memory = least && span;
+    if (memory && !row_spans(param->shape, t, least, span))
+        return true;
+    for (int64_t r = 0; memory && r < rows; r++)
+        most = MAX(most, span[r]);
+    if (memory && most > MOST_POINT)
+        return true;
+    if (memory && fill_codes(param->shape, t, least, out)) {
+        out->mask = plain_mask(param->shape, t->mask);
+        for (out->bits = 1; most >= 1 << out->bits;)
+            out->bits++;
+        return true;
+    }
+    nerv_stored_clear(out);
+    g_set_error(error, NERV_ERROR, NERV_ERROR_MEMORY, "no memory for the codes of tensor %s", param->name);
+    return false;
 }
 
 /* --- networks --- */

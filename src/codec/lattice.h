@@ -27,6 +27,10 @@ bool nerv_lattice_check(const NervParam *param, const NervStoredTensor *t, GErro
 /* The coding that holds all tensors, which are checked, as they are; NONE if none does, or one of them has no scale. *bits: of coding 0 or 2, those that the values
  * take; beside CONTEXT those of coding 0, which then holds them as well, or 0. */
 NervLattice nerv_lattice_coding(const NervModel *model, const NervStoredTensor *tensors, uint32_t *bits);
+/* The same tensor as codes with minima and scales, for networks that no coding holds as a whole. *out owns its arrays; it has none if t is no such tensor or its points
+ * are too far apart. NERV_ERROR_MEMORY. */
+bool nerv_lattice_codes(const NervParam *param, const NervStoredTensor *t, NervStoredTensor *out,
+                        GError **error);
 /* What the codings' writers take: all values behind each other, and all step codes (NULL: not wanted). New arrays, g_free(). NERV_ERROR_MEMORY. */
 bool nerv_lattice_flatten(const NervModel *model, const NervStoredTensor *tensors, float **values,
                           uint16_t **codes, GError **error);

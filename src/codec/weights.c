@@ -313,16 +313,9 @@ static bool write_lattice(const NervModel *model, const NervStoredTensor *tensor
                 : nerv_network_write_steps(model, params, codes, NULL, w, error);
 }
 
-bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
-                               GError **error)
+static bool write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
+                         GError **error)
 {
-    for (uint32_t i = 0; i < model->n_params; i++)
-        if (!nerv_stored_check(&model->params[i], &tensors[i], error))
-            return false;
-    uint32_t bits;
-    const NervLattice lattice = nerv_lattice_coding(model, tensors, &bits);
-    if (lattice != NERV_LATTICE_NONE)
-        return write_lattice(model, tensors, lattice, bits, w, error);
     const guint start = w->bytes->len;
     const guint coded = begin_unit(model, CODING_STORED, 0, w);
     NervRangeEncoder e;
@@ -333,6 +326,30 @@ bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *t
     }
     nerv_range_encode_end(&e);
     return end_unit(model, w->bytes, start, coded, error);
+}
+
+bool nerv_network_write_stored(const NervModel *model, const NervStoredTensor *tensors, NervBitWriter *w,
+                               GError **error)
+{
+    for (uint32_t i = 0; i < model->n_params; i++)
+        if (!nerv_stored_check(&model->params[i], &tensors[i], error))
+            return false;
+    uint32_t bits;
+    const NervLattice lattice = nerv_lattice_coding(model, tensors, &bits);
+    if (lattice != NERV_LATTICE_NONE)
+        return write_lattice(model, tensors, lattice, bits, w, error);
+    g_autofree NervStoredTensor *codes = g_new0(NervStoredTensor, model->n_params);
+    g_autofree NervStoredTensor *best = g_memdup2(tensors, model->n_params * sizeof(*tensors));
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < model->n_params; i++) {
+        ok = nerv_lattice_codes(&model->params[i], &tensors[i], &codes[i], error);
+        if (codes[i].codes)
+            best[i] = codes[i];
+    }
+    ok = ok && write_stored(model, best, w, error);
+    for (uint32_t i = 0; i < model->n_params; i++)
+        nerv_stored_clear(&codes[i]);
+    return ok;
 }
 
 bool nerv_network_steps_bits(const NervModel *model, const float *params, const uint16_t *steps,

@@ -152,8 +152,8 @@ static NervPack *pack_network(size_t i, GError **error)
                          networks[i].videos[0] ? 2 : 0, error);
 }
 
-/* As what a segment is packed again: as floats, as it is evaluated, or as it was coded, behind another. */
-typedef enum { PLAIN, WHOLE, CODED } Again;
+/* As what a segment is packed again: as floats, as it is evaluated, the same with its first tensor as floats, or as it was coded, behind another. */
+typedef enum { PLAIN, WHOLE, MIXED, CODED } Again;
 
 static void put_beside(NervPack *pack, const NervUnpackSegment *s, const NervPack *before)
 {
@@ -181,7 +181,7 @@ static NervPack *pack_again(const NervUnpack *u, const NervUnpackSegment *s, Aga
         NervPackTensor t;
         (way == CODED ? nerv_unpack_coded : nerv_unpack_tensor)(u, i, &t);
         g_assert_nonnull(t.values);
-        if (way == PLAIN) {
+        if (way == PLAIN || (way == MIXED && i == 0)) {
             t.bits = t.half = 0;
             t.codes = NULL;
             t.minimum = t.scale = NULL;
@@ -398,6 +398,34 @@ static void test_coded(void)
     }
 }
 
+/* A network of which one tensor is not what a quantiser made: the others become codes, and all values are what they were. */
+static void test_mixed(void)
+{
+    static const char *const streams[] = { "ok-grids", "ok-grids-huffman", "ok-huffman", "ok-steps" };
+    for (size_t i = 0; i < G_N_ELEMENTS(streams); i++) {
+        g_autofree char *path = g_build_filename(seeds, "decoder", streams[i], NULL), *data = NULL;
+        gsize bytes;
+        GByteArray *all[MIXED + 1] = { NULL };
+        NervUnpackSegment s;
+        g_assert_true(g_file_get_contents(path, &data, &bytes, NULL));
+        NervUnpack *u = nerv_unpack_new((uint8_t *)data, bytes, NULL, NULL);
+        g_assert_true(nerv_unpack_next(u, &s, NULL));
+        for (Again way = PLAIN; way <= MIXED; way++) {
+            NervPack *pack = pack_again(u, &s, way, NULL);
+            all[way] = take_all(pack, true);
+            check_same_networks(all[PLAIN]->data, all[PLAIN]->len, all[way]);
+            nerv_pack_free(pack);
+        }
+        g_test_message("%s: floats %u, one of floats %u, as it was %u", streams[i], all[PLAIN]->len,
+                       all[MIXED]->len, all[WHOLE]->len);
+        g_assert_cmpuint(all[WHOLE]->len, <, all[PLAIN]->len);
+        g_assert_cmpuint(all[MIXED]->len, <, all[PLAIN]->len);
+        for (Again way = PLAIN; way <= MIXED; way++)
+            g_byte_array_unref(all[way]);
+        nerv_unpack_free(u);
+    }
+}
+
 /* A stream behind itself has its segments twice, one whose beginning comes again has it once. */
 static void test_again(void)
 {
@@ -603,6 +631,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pack/round-trip", test_round_trip);
     g_test_add_func("/pack/seeds", test_seeds);
     g_test_add_func("/pack/coded", test_coded);
+    g_test_add_func("/pack/mixed", test_mixed);
     g_test_add_func("/pack/again", test_again);
     g_test_add_func("/pack/damage", test_damage);
     g_test_add_func("/pack/invalid", test_invalid);
