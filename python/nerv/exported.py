@@ -169,7 +169,7 @@ class Stream:
                 self._build()
                 if not self._unlike(init):
                     break
-        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as e:
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError) as e:
             raise FileError(f"{path} is damaged: {type(e).__name__}: {e}") from e
         for part in self._parts:
             if part.floats:
