@@ -48,6 +48,7 @@ struct _GstNervDec
 
   /* streaming thread */
   GstVideoCodecState *input_state, *output_state;
+  gint reconfigure;             /* atomic: downstream wants to be asked again */
   gsize pixel_bytes;            /* of an output frame, without padding */
   GstNervVulkan *vulkan;
   gboolean asked;               /* for a device to share, in vain */
@@ -147,12 +148,12 @@ offer_output (GstNervDec * self)
 static GstFlowReturn
 update_output (GstNervDec * self)
 {
-  GstPad *pad = GST_VIDEO_DECODER_SRC_PAD (self);
   GstFlowReturn ret;
 
-  gst_pad_check_reconfigure (pad);
+  g_atomic_int_set (&self->reconfigure, FALSE);
   ret = offer_output (self);
-  return ret != GST_FLOW_FLUSHING && gst_pad_check_reconfigure (pad)
+  return ret != GST_FLOW_FLUSHING
+      && g_atomic_int_exchange (&self->reconfigure, FALSE)
       ? offer_output (self) : ret;
 }
 
@@ -168,6 +169,9 @@ skip_frame (GstNervDec * self, GstVideoCodecFrame * frame)
   const GstSegment *segment = &decoder->input_segment;
 
   if (GST_CLOCK_TIME_IS_VALID (frame->pts) && frame->pts < segment->start) {
+    /* backwards the picture of a frame before it may be due before its own time, and times must not fall */
+    if (segment->rate < 0.0)
+      frame->pts = 0;
     /* it must end there too */
     frame->duration = MIN (frame->duration, segment->start - frame->pts - 1);
     frame->output_buffer = gst_buffer_new ();
@@ -444,7 +448,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
   }
 
   if (info.info_changed || !self->output_state
-      || gst_pad_check_reconfigure (GST_VIDEO_DECODER_SRC_PAD (decoder))) {
+      || g_atomic_int_exchange (&self->reconfigure, FALSE)) {
     ret = update_output (self);
     if (ret != GST_FLOW_OK) {
       gst_video_decoder_release_frame (decoder, frame);
@@ -539,15 +543,8 @@ gst_nerv_dec_flush (GstVideoDecoder * decoder)
 static GstCaps *
 gst_nerv_dec_getcaps (GstVideoDecoder * decoder, GstCaps * filter)
 {
-  GstCaps *caps =
-      gst_nerv_rate_any (gst_video_decoder_proxy_getcaps (decoder, NULL, NULL));
-  GstCaps *filtered;
-
-  if (!filter)
-    return caps;
-  filtered = gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST);
-  gst_caps_unref (caps);
-  return filtered;
+  return gst_nerv_rate_any (gst_video_decoder_proxy_getcaps (decoder, NULL,
+          NULL), filter);
 }
 
 static gboolean
@@ -659,6 +656,8 @@ gst_nerv_dec_init (GstNervDec * self)
   gst_video_decoder_set_needs_format (decoder, TRUE);
   gst_video_decoder_set_use_default_pad_acceptcaps (decoder, TRUE);
   GST_PAD_SET_ACCEPT_TEMPLATE (GST_VIDEO_DECODER_SINK_PAD (self));
+  gst_nerv_watch_reconfigure (GST_VIDEO_DECODER_SRC_PAD (self),
+      &self->reconfigure);
 }
 
 static void

@@ -87,14 +87,19 @@ gst_nerv_rate_choose (GstNervRate * rate, GstPad * pad, GstVideoFormat format,
 }
 
 GstCaps *
-gst_nerv_rate_any (GstCaps * caps)
+gst_nerv_rate_any (GstCaps * caps, GstCaps * filter)
 {
+  GstCaps *filtered;
   guint i;
 
   caps = gst_caps_make_writable (caps);
   for (i = 0; i < gst_caps_get_size (caps); i++)
     gst_structure_remove_field (gst_caps_get_structure (caps, i), "framerate");
-  return caps;
+  if (!filter)
+    return caps;
+  filtered = gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST);
+  gst_caps_unref (caps);
+  return filtered;
 }
 
 /* --- pictures ------------------------------------------------------------- */

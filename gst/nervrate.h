@@ -71,5 +71,6 @@ GstFlowReturn gst_nerv_rate_push_back (const GstNervRate * rate,
     GstVideoDecoder * decoder, GstVideoCodecFrame * frame, guint64 number,
     gboolean is_last, GstNervRateFunc fill);
 
-/* Sink caps that downstream's leave: its frame rate is none of them. */
-GstCaps *gst_nerv_rate_any (GstCaps * caps);
+/* Sink caps that downstream's leave, of the filter's if it is not NULL: its frame rate is none of
+ * them. Takes the caps. */
+GstCaps *gst_nerv_rate_any (GstCaps * caps, GstCaps * filter);

@@ -268,6 +268,22 @@ make_sentence (const gchar * message)
   return sentence;
 }
 
+static GstPadProbeReturn
+note_reconfigure (GstPad * pad, GstPadProbeInfo * info, gpointer flag)
+{
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info))
+      == GST_EVENT_RECONFIGURE)
+    g_atomic_int_set ((gint *) flag, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
+void
+gst_nerv_watch_reconfigure (GstPad * pad, gint * flag)
+{
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_UPSTREAM, note_reconfigure,
+      flag, NULL);
+}
+
 gboolean
 gst_nerv_is_skipped (const GstSegment * segment,
     const GstVideoCodecFrame * frame)

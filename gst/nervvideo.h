@@ -38,6 +38,10 @@ GstVideoFormat gst_nerv_format_to_gst (gint32 format);
  * something, else the first of all. UNKNOWN if nothing fits. */
 GstVideoFormat gst_nerv_choose_format (GstPad * pad, GstVideoFormat source);
 
+/* Sets *flag, atomically, where a RECONFIGURE event comes to the pad. The pad's own flag is cleared by whoever looks first, as a base
+ * class does. */
+void gst_nerv_watch_reconfigure (GstPad * pad, gint * flag);
+
 /* In a key-unit trick mode only sync points are to be seen, even if a demuxer hands
  * on all there is. */
 gboolean gst_nerv_is_skipped (const GstSegment * segment,

@@ -239,6 +239,48 @@ GST_START_TEST(test_reverse)
 }
 GST_END_TEST
 
+static void wait_for(GstBus *bus, GstMessageType type)
+{
+    GstMessage *message = gst_bus_timed_pop_filtered(bus, 60 * GST_SECOND, type | GST_MESSAGE_ERROR);
+    fail_unless(message != NULL && GST_MESSAGE_TYPE(message) == type);
+    gst_message_unref(message);
+}
+
+/* Backwards from a time in the midst of a picture, by frames that it is longer than; then the same pipeline forwards, with the times that it always had. */
+GST_START_TEST(test_reverse_then_forward)
+{
+    char *path = make_file(""), *text = chain(path, ",framerate=4/1");
+    GstElement *pipeline = gst_parse_launch(text, NULL);
+    GstBus *bus = gst_element_get_bus(pipeline);
+    GPtrArray *frames = new_frames();
+    collect_frames(pipeline, frames);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    wait_for(bus, GST_MESSAGE_EOS);
+    g_ptr_array_set_size(frames, 0);
+    fail_unless(gst_element_seek(pipeline, -1., GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
+                                 GST_SEEK_TYPE_SET, 350 * GST_MSECOND, GST_SEEK_TYPE_SET,
+                                 1200 * GST_MSECOND));
+    wait_for(bus, GST_MESSAGE_EOS);
+    fail_unless_equals_int(frames->len, 4);
+    g_ptr_array_set_size(frames, 0);
+    fail_unless(gst_element_seek(pipeline, 1., GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
+                                 GST_SEEK_TYPE_SET, 180 * GST_MSECOND, GST_SEEK_TYPE_SET,
+                                 1600 * GST_MSECOND));
+    wait_for(bus, GST_MESSAGE_EOS);
+    fail_unless_equals_int(frames->len, 7);
+    for (guint k = 0; k < frames->len; k++)
+        fail_unless_equals_uint64(GST_BUFFER_PTS(g_ptr_array_index(frames, k)),
+                                  MAX(k * 250, 180) * GST_MSECOND);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(pipeline);
+    g_ptr_array_unref(frames);
+    g_unlink(path);
+    g_free(text);
+    g_free(path);
+}
+GST_END_TEST
+
 typedef struct {
     GPtrArray *frames;
     GstElement *filter;
@@ -402,6 +444,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, test_seek);
     tcase_add_loop_test(tc, test_seek_anywhere, 0, 3);
     tcase_add_loop_test(tc, test_reverse, 0, 10);
+    tcase_add_test(tc, test_reverse_then_forward);
     tcase_add_loop_test(tc, test_change, 0, 2);
     tcase_add_loop_test(tc, test_linked_late, 0, 2);
     tcase_add_test(tc, test_refused);
