@@ -100,7 +100,7 @@ class _Part:
         if not meta.get("options"):
             raise FileError(f"{title}: no options make a network of this configuration: {meta.get('description')}")
         self.stored, self.videos, self.keys = json.loads(meta["stored"]), json.loads(meta["videos"]), json.loads(meta["keyframes"])
-        self.fps = tuple(int(x) for x in meta["fps"].split("/"))
+        self.fps = _rate(meta["fps"])
         self.n_frames = int(meta["frames"])
         self.video = {k: int(v) for k, v in json.loads(meta.get("video", "{}")).items()}
         if not set(self.video) <= set(VIDEO) or not all(0 <= v < 2 ** 31 for v in self.video.values()):
@@ -147,6 +147,13 @@ class _Part:
                 if name in self.arrays and name not in self.rounded and not np.array_equal(self.arrays[name], t.values)}
 
 
+def _rate(text):
+    n, d = (int(x) for x in text.split("/"))
+    if not (0 <= n < 2 ** 31 and 0 < d < 2 ** 31):
+        raise ValueError(f"a rate of {text}")
+    return n, d
+
+
 def _is_residual(pack, base):
     try:
         pack.set_residual(base)
@@ -166,10 +173,11 @@ class Stream:
             self._parts = [_Part(*part, f"{path}, segment {i}" if self._several else path) for i, part in enumerate(parts)]
             self._leave_out()
             while True:
-                self._build()
+                with np.errstate(over="ignore", invalid="ignore"):  # what is too large for a float is refused as an infinite one
+                    self._build()
                 if not self._unlike(init):
                     break
-        except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError) as e:
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as e:
             raise FileError(f"{path} is damaged: {type(e).__name__}: {e}") from e
         for part in self._parts:
             if part.floats:

@@ -114,10 +114,18 @@ def import_checkpoint(args):
 
 
 def import_exported(args):
+    for name in ("frames", "size", "keyframes", "activation", "colours"):
+        if getattr(args, name) is not None:
+            raise architectures.ImportFailure(f"--{name} is for checkpoints; {args.checkpoint} says it itself")
     made = exported.Stream(args.checkpoint, args.fps, args.bits or 0, args.init, args.quant, args.speed)
     for text in made.left_out:
         print(f"nerv-import: left out: {text}", file=sys.stderr)
     return made.stream, made.packs, "exported" + (f", {len(made.packs)} segments" if len(made.packs) > 1 else ""), made.notes, bool(made.left_out)
+
+
+def _write(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
 
 
 def run(args):
@@ -128,8 +136,7 @@ def run(args):
             stream, packs, family, notes, partly = import_exported(args)
         else:
             stream, packs, family, notes = import_checkpoint(args)
-        with open(args.output, "wb") as f:
-            f.write(stream)
+        tensors.put(args.output, lambda name: _write(name, stream))
     except FAILURES as e:
         sys.exit("nerv-import: " + str(e).replace("init_location", "--init"))
     if not args.quiet:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Named arrays in files: numpy's .npz, and .safetensors, whose format is a length, a header of JSON and the arrays behind each other. Metadata are texts."""
+import io
 import json
 import os
 import struct
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -51,8 +54,24 @@ def _load_safetensors(path):
 
 
 def _save_npz(path, arrays, metadata):
+    # in memory first: a zip file that could not be written says so once more when it is thrown away
+    data = io.BytesIO()
+    np.savez(data, **arrays, **{META: np.frombuffer(json.dumps(metadata).encode(), np.uint8)})
     with open(path, "wb") as f:
-        np.savez(f, **arrays, **{META: np.frombuffer(json.dumps(metadata).encode(), np.uint8)})
+        f.write(data.getbuffer())
+
+
+def put(path, write):
+    """A file under its name once write(name) has made all of it; what was there stays if it fails. OSError names the file."""
+    part = path + ".part" if os.path.isfile(path) or not os.path.exists(path) else path
+    try:
+        write(part)
+        if part != path:
+            os.replace(part, path)
+    except OSError as e:
+        if part != path and os.path.exists(part):
+            os.unlink(part)
+        raise OSError(e.errno, e.strerror, path) from e
 
 
 def save(path, arrays, metadata):
@@ -61,16 +80,7 @@ def save(path, arrays, metadata):
     write = {".safetensors": _save_safetensors, ".npz": _save_npz}.get(os.path.splitext(path)[1])
     if not write:
         raise FileError(f"{path} is neither .npz nor .safetensors")
-    if os.path.exists(path) and not os.path.isfile(path):
-        return write(path, arrays, metadata)
-    part = path + ".part"
-    try:
-        write(part, arrays, metadata)
-        os.replace(part, path)
-    except OSError as e:
-        if os.path.exists(part):
-            os.unlink(part)
-        raise OSError(e.errno, e.strerror, path) from e
+    put(path, lambda name: write(name, arrays, metadata))
 
 
 def load(path):
@@ -83,7 +93,7 @@ def load(path):
             if any(a.dtype.kind not in "fiub" for a in arrays.values()):
                 raise ValueError("an array that is not of real numbers")
             return arrays, json.loads(f[META].tobytes()) if META in f.files else {}
-    except (ValueError, OSError, KeyError, EOFError, RecursionError) as e:
+    except (ValueError, OSError, KeyError, EOFError, RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:
         if isinstance(e, FileNotFoundError) or not os.path.exists(path):
             raise
         raise FileError(f"{path} is a damaged .npz: {e}") from e

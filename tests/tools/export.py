@@ -143,11 +143,37 @@ def changed_arrays(d):
     arrays, metadata = load(out)
     text, got = imported(arrays, metadata)
     check("a residual on is not in the file" in text and numpy.array_equal(got[0].tensors["head.bias"].values, arrays["head.bias"]), text)
-    for bad in ({"segment0.frames": "x"}, {"segments": "3"}, {"segment0.pts_ns": str(2 ** 70)}, {"segment1.segment": "-1"}, {"segment0.way": "delta"}, {"segment0.fps": "25"}):
+    for bad in ({"segment0.frames": "x"}, {"segments": "3"}, {"segment0.pts_ns": str(2 ** 70)}, {"segment1.segment": "-1"}, {"segment0.way": "delta"}, {"segment0.fps": "25"},
+                {"segment0.fps": "99999999999/1"}, {"segment0.videos": "[" * 5000}):
         run(EXPORT, fitted, "--all", "-o", out)
         arrays, metadata = load(out)
         save(out, arrays, {**metadata, **bad})
         check("nerv-import: " in run(IMPORT, out, "-o", again, status=1), f"{bad}")
+
+
+def damaged_arrays(d):
+    """Files that are none any more say so; what was there under the output's name stays."""
+    fitted, out, bad, again = (os.path.join(d, name) for name in ("all.nerv", "whole.npz", "bad.npz", "there.nerv"))
+    run(EXPORT, "--all", fitted, "-o", out)
+    data = bytes_of(out)
+    with open(again, "wb") as f:
+        f.write(b"there")
+    flipped = bytearray(data)
+    flipped[data.index(max(load(out)[0].values(), key=lambda a: a.nbytes).tobytes())] ^= 255
+    for damaged in (data[:100], data[:-1], b"", bytes(flipped)):
+        with open(bad, "wb") as f:
+            f.write(damaged)
+        check("is a damaged .npz" in run(IMPORT, bad, "-o", again, status=1), f"{len(damaged)} bytes of {len(data)}")
+    check("--frames is for checkpoints" in run(IMPORT, out, "-o", again, "--frames=3", status=1), "--frames of what was exported")
+    check(bytes_of(again) == b"there", "an error has changed the output")
+    full = os.path.join(d, "full.npz")
+    os.symlink("/dev/full", full)
+    text = run(EXPORT, "--all", fitted, "-o", full, status=1)
+    check(full in text and "No space left" in text, text)
+    check("/dev/full" in run(IMPORT, out, "-o", "/dev/full", status=1), "a full disk")
+    boxed = os.path.join(d, "boxed.mkv")
+    run("gst-launch-1.0", "-q", "videotestsrc", "num-buffers=2", "!", "jpegenc", "!", "matroskamux", "!", "filesink", "location=" + boxed)
+    check("matroskademux ! nervparse" in run(EXPORT, boxed, status=1), "a container")
 
 
 def cut_off(d):
@@ -193,5 +219,6 @@ with tempfile.TemporaryDirectory() as directory:
     one_segment(directory)
     all_segments(directory)
     changed_arrays(directory)
+    damaged_arrays(directory)
     cut_off(directory)
 finish()
