@@ -314,7 +314,7 @@ bool same_content(GstBuffer *a, GstBuffer *b)
     return same;
 }
 
-static void wait_for(GstBus *bus, GstMessageType type)
+void expect_message(GstBus *bus, GstMessageType type)
 {
     GstMessage *message =
         gst_bus_timed_pop_filtered(bus, 30 * slowness() * GST_SECOND, type | GST_MESSAGE_ERROR);
@@ -331,14 +331,14 @@ GPtrArray *play_from_seek(const char *description, const SeekCall *s)
 
     collect_frames(pipeline, frames);
     gst_element_set_state(pipeline, GST_STATE_PAUSED);
-    wait_for(bus, GST_MESSAGE_ASYNC_DONE);
+    expect_message(bus, GST_MESSAGE_ASYNC_DONE);
     fail_unless(gst_element_seek(pipeline, s->rate, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | s->flags,
                                  s->start_type, s->start, s->stop_type, s->stop));
-    wait_for(bus, GST_MESSAGE_ASYNC_DONE);
+    expect_message(bus, GST_MESSAGE_ASYNC_DONE);
     /* what came before the seek; the frame that the sink waits with is handed over when it plays */
     g_ptr_array_set_size(frames, 0);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    wait_for(bus, GST_MESSAGE_EOS);
+    expect_message(bus, GST_MESSAGE_EOS);
     gst_element_set_state(pipeline, GST_STATE_NULL);
     gst_object_unref(bus);
     gst_object_unref(pipeline);

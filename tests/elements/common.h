@@ -91,5 +91,8 @@ typedef struct {
     gint64 stop;
 } SeekCall;
 
+/* The next message of that type within half a minute, without an error before. */
+void expect_message(GstBus *bus, GstMessageType type);
+
 /* Pauses, seeks and plays to the end, without an error: the frames from the seek on. */
 GPtrArray *play_from_seek(const char *description, const SeekCall *seek);

@@ -239,13 +239,6 @@ GST_START_TEST(test_reverse)
 }
 GST_END_TEST
 
-static void wait_for(GstBus *bus, GstMessageType type)
-{
-    GstMessage *message = gst_bus_timed_pop_filtered(bus, 60 * GST_SECOND, type | GST_MESSAGE_ERROR);
-    fail_unless(message != NULL && GST_MESSAGE_TYPE(message) == type);
-    gst_message_unref(message);
-}
-
 /* Backwards from a time in the midst of a picture, by frames that it is longer than; then the same pipeline forwards, with the times that it always had. */
 GST_START_TEST(test_reverse_then_forward)
 {
@@ -255,18 +248,18 @@ GST_START_TEST(test_reverse_then_forward)
     GPtrArray *frames = new_frames();
     collect_frames(pipeline, frames);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    wait_for(bus, GST_MESSAGE_EOS);
+    expect_message(bus, GST_MESSAGE_EOS);
     g_ptr_array_set_size(frames, 0);
     fail_unless(gst_element_seek(pipeline, -1., GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
                                  GST_SEEK_TYPE_SET, 350 * GST_MSECOND, GST_SEEK_TYPE_SET,
                                  1200 * GST_MSECOND));
-    wait_for(bus, GST_MESSAGE_EOS);
+    expect_message(bus, GST_MESSAGE_EOS);
     fail_unless_equals_int(frames->len, 4);
     g_ptr_array_set_size(frames, 0);
     fail_unless(gst_element_seek(pipeline, 1., GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
                                  GST_SEEK_TYPE_SET, 180 * GST_MSECOND, GST_SEEK_TYPE_SET,
                                  1600 * GST_MSECOND));
-    wait_for(bus, GST_MESSAGE_EOS);
+    expect_message(bus, GST_MESSAGE_EOS);
     fail_unless_equals_int(frames->len, 7);
     for (guint k = 0; k < frames->len; k++)
         fail_unless_equals_uint64(GST_BUFFER_PTS(g_ptr_array_index(frames, k)),
