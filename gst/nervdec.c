@@ -115,7 +115,7 @@ offer_output (GstNervDec * self)
   if (format == GST_VIDEO_FORMAT_UNKNOWN)
     return GST_FLOW_NOT_NEGOTIATED;
   if (!choose_rate (self, format, &info))
-    return GST_FLOW_NOT_NEGOTIATED;
+    return GST_FLOW_ERROR;
 
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
   self->output_state = gst_video_decoder_set_output_state (decoder, format,
@@ -158,28 +158,6 @@ update_output (GstNervDec * self)
 }
 
 /* --- frames --------------------------------------------------------------- */
-
-/* Ends a frame that nobody will see. The base class takes a stream of which no
- * frame comes out for an error, and so does a seek to a stream's very end: before
- * the segment it gets an empty buffer, which it cuts away itself. */
-static GstFlowReturn
-skip_frame (GstNervDec * self, GstVideoCodecFrame * frame)
-{
-  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
-  const GstSegment *segment = &decoder->input_segment;
-
-  if (GST_CLOCK_TIME_IS_VALID (frame->pts) && frame->pts < segment->start) {
-    /* backwards the picture of a frame before it may be due before its own time, and times must not fall */
-    if (segment->rate < 0.0)
-      frame->pts = 0;
-    /* it must end there too */
-    frame->duration = MIN (frame->duration, segment->start - frame->pts - 1);
-    frame->output_buffer = gst_buffer_new ();
-  } else {
-    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
-  }
-  return gst_video_decoder_finish_frame (decoder, frame);
-}
 
 /* Takes the access unit's headers and network. `handled` tells that the frame
  * ended here. */
@@ -425,11 +403,11 @@ look_for_device (GstNervDec * self, const GstVideoCodecFrame * frame)
   g_clear_pointer (&self->output_state, gst_video_codec_state_unref);
 }
 
+/* Takes the frame. */
 static GstFlowReturn
-gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
-    GstVideoCodecFrame * frame)
+decode (GstNervDec * self, GstVideoCodecFrame * frame)
 {
-  GstNervDec *self = GST_NERV_DEC (decoder);
+  GstVideoDecoder *decoder = GST_VIDEO_DECODER (self);
   NervDecodedInfo info;
   const gboolean backwards = decoder->input_segment.rate < 0.0;
   GstFlowReturn ret;
@@ -466,7 +444,7 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
           info.frame)) {
     GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT " is outside the segment",
         (guint64) info.frame);
-    return skip_frame (self, frame);
+    return gst_nerv_skip_frame (decoder, frame);
   }
   if (backwards) {
     gst_nerv_reverse_want (self->reverse, frame);
@@ -482,6 +460,17 @@ gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
         fill_between);
   return render (self, frame, &ret) ?
       gst_video_decoder_finish_frame (decoder, frame) : ret;
+}
+
+static GstFlowReturn
+gst_nerv_dec_handle_frame (GstVideoDecoder * decoder,
+    GstVideoCodecFrame * frame)
+{
+  const GstFlowReturn ret = decode (GST_NERV_DEC (decoder), frame);
+
+  if (ret == GST_FLOW_NOT_NEGOTIATED)
+    gst_nerv_refused (GST_ELEMENT (decoder), decoder->srcpad);
+  return ret;
 }
 
 /* --- GstVideoDecoder ------------------------------------------------------ */

@@ -294,6 +294,24 @@ gst_nerv_is_skipped (const GstSegment * segment,
 
 /* Tested against the input's segment, as there is none of the output before the
  * first frame is out. */
+GstFlowReturn
+gst_nerv_skip_frame (GstVideoDecoder * decoder, GstVideoCodecFrame * frame)
+{
+  const GstSegment *segment = &decoder->input_segment;
+
+  if (GST_CLOCK_TIME_IS_VALID (frame->pts) && frame->pts < segment->start) {
+    /* backwards the picture of a frame before it may be due before its own time, and times must not fall */
+    if (segment->rate < 0.0)
+      frame->pts = 0;
+    /* it must end there too */
+    frame->duration = MIN (frame->duration, segment->start - frame->pts - 1);
+    frame->output_buffer = gst_buffer_new ();
+  } else {
+    GST_VIDEO_CODEC_FRAME_SET_DECODE_ONLY (frame);
+  }
+  return gst_video_decoder_finish_frame (decoder, frame);
+}
+
 gboolean
 gst_nerv_in_segment (const GstSegment * segment,
     const GstVideoCodecFrame * frame)
@@ -347,6 +365,23 @@ gst_nerv_choose_format (GstPad * pad, GstVideoFormat source)
   gst_caps_unref (template);
   gst_caps_unref (peer);
   return format;
+}
+
+void
+gst_nerv_refused (GstElement * element, GstPad * pad)
+{
+  GstCaps *wanted = gst_pad_peer_query_caps (pad, NULL);
+  GstCaps *offered = gst_pad_get_current_caps (pad);
+
+  if (!offered)
+    offered = gst_pad_get_pad_template_caps (pad);
+  GST_ELEMENT_ERROR (element, CORE, NEGOTIATION,
+      ("What comes out is not what is wanted behind: put a videoconvert or a "
+          "videoscale there."),
+      ("there is %" GST_PTR_FORMAT "; wanted is %" GST_PTR_FORMAT, offered,
+          wanted));
+  gst_caps_unref (offered);
+  gst_caps_unref (wanted);
 }
 
 /* For who debugs: what was done, and which kind of error libnerv or GLib call it. */

@@ -38,6 +38,9 @@ GstVideoFormat gst_nerv_format_to_gst (gint32 format);
  * something, else the first of all. UNKNOWN if nothing fits. */
 GstVideoFormat gst_nerv_choose_format (GstPad * pad, GstVideoFormat source);
 
+/* Posts an error that tells what the pad has and what its peer wants in place of it. */
+void gst_nerv_refused (GstElement * element, GstPad * pad);
+
 /* Sets *flag, atomically, where a RECONFIGURE event comes to the pad. The pad's own flag is cleared by whoever looks first, as a base
  * class does. */
 void gst_nerv_watch_reconfigure (GstPad * pad, gint * flag);
@@ -46,6 +49,12 @@ void gst_nerv_watch_reconfigure (GstPad * pad, gint * flag);
  * on all there is. */
 gboolean gst_nerv_is_skipped (const GstSegment * segment,
     const GstVideoCodecFrame * frame);
+
+/* Ends a frame that nobody will see. The base class takes a stream of which no frame comes out for an
+ * error, and so does a seek to a stream's very end: before the segment it gets an empty buffer, which it cuts away
+ * itself. */
+GstFlowReturn gst_nerv_skip_frame (GstVideoDecoder * decoder,
+    GstVideoCodecFrame * frame);
 
 /* Whether the clock, by what sinks say of it, is past the frame. */
 static inline gboolean

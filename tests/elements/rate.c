@@ -425,6 +425,41 @@ GST_START_TEST(test_refused)
 }
 GST_END_TEST
 
+static void ignore_caps(GstElement *pipeline, gpointer user)
+{
+    Change *change = user;
+    (void)pipeline;
+    gst_clear_object(&change->filter);
+}
+
+/* What nobody can make of the stream is refused with a text: from its begin, and in its midst. */
+GST_START_TEST(test_not_negotiated)
+{
+    static const char *const caps[] = { "video/x-raw,width=32", "video/x-raw,format=GRAY8" };
+    char *path = make_file("");
+    char *text = g_strdup_printf("filesrc location=%s ! %s ! capsfilter name=filter caps=video/x-raw%s ! "
+                                 "fakesink name=sink",
+                                 path, __i__ ? "nervparse ! nervdec device=cpu" : "decodebin",
+                                 __i__ ? "" : ",width=32");
+    Change change = { new_frames(), NULL, caps[__i__] };
+    RunResult r;
+    run_pipeline(text, 60, watch, ignore_caps, &change, &r);
+    fail_unless(g_error_matches(r.error, GST_CORE_ERROR, GST_CORE_ERROR_NEGOTIATION), "%s",
+                r.error ? r.error->message : "no error");
+    fail_unless(strstr(r.error->message, "not what is wanted behind") != NULL, "%s", r.error->message);
+    fail_unless(strstr(r.debug, __i__ ? "GRAY8" : "width=(int)32") != NULL, "%s", r.debug);
+    if (__i__)
+        fail_unless(change.frames->len >= 6, "%u frames", change.frames->len);
+    else
+        fail_unless_equals_int(change.frames->len, 0);
+    run_result_clear(&r);
+    g_ptr_array_unref(change.frames);
+    g_unlink(path);
+    g_free(text);
+    g_free(path);
+}
+GST_END_TEST
+
 int main(int argc, char **argv)
 {
     gst_check_init(&argc, &argv);
@@ -441,5 +476,6 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, test_change, 0, 2);
     tcase_add_loop_test(tc, test_linked_late, 0, 2);
     tcase_add_test(tc, test_refused);
+    tcase_add_loop_test(tc, test_not_negotiated, 0, 2);
     return gst_check_run_suite(s, "rate", __FILE__);
 }
