@@ -460,6 +460,46 @@ GST_START_TEST(test_not_negotiated)
 }
 GST_END_TEST
 
+/* From a transport, from a live source, and to a sink that is four times too slow: what is shown is in its place in time. */
+GST_START_TEST(test_streams)
+{
+    static const char *const ways[] = {
+        "filesrc location=%s ! nervparse ! rtpgstpay ! rtpgstdepay ! nervparse ! nervdec device=cpu ! "
+        "video/x-raw,format=RGB,framerate=20/1 ! fakesink name=sink",
+        "videotestsrc is-live=true num-buffers=16 ! video/x-raw,format=RGB,width=64,height=48,framerate=10/1 "
+        "! nervenc device=cpu segment-frames=8 epochs=1 ! nervparse ! nervdec device=cpu ! "
+        "video/x-raw,framerate=20/1 ! fakesink name=sink sync=true",
+        "filesrc location=%s ! nervparse ! nervdec device=cpu ! video/x-raw,format=RGB,framerate=20/1 ! "
+        "identity sleep-time=200000 ! fakesink name=sink sync=true qos=true",
+    };
+    const bool is_late = __i__ == 2;
+    char *path = make_file(""), **parts = g_strsplit(ways[__i__], "%s", 2), *text = g_strjoinv(path, parts);
+    GPtrArray *frames = new_frames();
+    RunResult r;
+    run_pipeline(text, 60, collect_frames, NULL, frames, &r);
+    fail_unless(r.eos, "%s", r.error ? r.error->message : "");
+    run_result_clear(&r);
+    if (is_late)
+        fail_unless(frames->len > 2 && frames->len < 2 * FRAMES - 4, "%u pictures", frames->len);
+    else
+        fail_unless_equals_int(frames->len, 2 * FRAMES);
+    guint64 first = GST_BUFFER_PTS(g_ptr_array_index(frames, 0)), last = 0;
+    for (guint k = 0; k < frames->len; k++) {
+        GstBuffer *buffer = g_ptr_array_index(frames, k);
+        const guint64 time = GST_BUFFER_PTS(buffer) - first, picture = (time + 1) / (50 * GST_MSECOND);
+        fail_unless(time + 1 - picture * 50 * GST_MSECOND <= 2, "a picture at %" G_GUINT64_FORMAT, time);
+        fail_unless(is_late ? k == 0 || picture > last : picture == k, "picture %u is %" G_GUINT64_FORMAT, k,
+                    picture);
+        last = picture;
+    }
+    g_ptr_array_unref(frames);
+    g_unlink(path);
+    g_strfreev(parts);
+    g_free(text);
+    g_free(path);
+}
+GST_END_TEST
+
 int main(int argc, char **argv)
 {
     gst_check_init(&argc, &argv);
@@ -476,6 +516,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, test_change, 0, 2);
     tcase_add_loop_test(tc, test_linked_late, 0, 2);
     tcase_add_test(tc, test_refused);
+    tcase_add_loop_test(tc, test_streams, 0, 3);
     tcase_add_loop_test(tc, test_not_negotiated, 0, 2);
     return gst_check_run_suite(s, "rate", __FILE__);
 }
