@@ -293,8 +293,8 @@ static void shift_steps(Fit *fit, int shift)
     }
 }
 
-/* Where a short fit ended off its size: coarser or finer steps until it is met. Costs quality, which the rate's weight does not; so only
- * beyond SIZE_TOLERANCE. */
+/* Where a short fit ended off its size: coarser or finer steps until it is met. Costs quality, which the rate's weight does not, and finer ones no less than
+ * coarser ones: the weights were fitted to the steps that there are. So only beyond SIZE_TOLERANCE, and beyond SIZE_MISSED of too little. */
 static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
 {
     const NervFitter *f = fit->f;
@@ -306,7 +306,8 @@ static bool meet_size(Fit *fit, NervFitResult *result, GError **error)
         return false;
     const int way = bits > target ? 1 : -1;
     best = fabs(bits - target);
-    while (best > SIZE_TOLERANCE * target && high - low > 1) {
+    const bool suits = best <= (way > 0 ? SIZE_TOLERANCE : SIZE_MISSED) * target;
+    while (!suits && best > SIZE_TOLERANCE * target && high - low > 1) {
         const int middle = (low + high) / 2;
         shift_steps(fit, way * middle);
         if (nerv_backend_cancelled(f->be, error) || !length_of(fit, fit->shifted, &bits, error))

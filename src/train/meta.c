@@ -313,13 +313,10 @@ static bool walk(NervMeta *meta, Deal *deal, NervMetaLoss *loss, GError **error)
 {
     const NervTrainSettings *s = &meta->settings.train;
     for (uint32_t k = 0; k < meta->settings.inner_steps; k++) {
-        for (uint32_t i = 0; i < meta->n_hyper; i++) {
-            const float hyper[4] = { (float)(s->learning_rate * meta->hyper[i].rate),
-                                     (float)(1. - pow(s->beta1, k + 1.)),
-                                     (float)(1. - pow(s->beta2, k + 1.)) };
-            if (!nerv_exec_write(meta->exec, meta->hyper[i].leaf, hyper, error))
+        for (uint32_t i = 0; i < meta->hypers.n; i++)
+            if (!nerv_hyper_write(&meta->hypers.of[i], meta->exec, s->learning_rate, s->beta1, s->beta2,
+                                  k + 1., error))
                 return false;
-        }
         double now;
         if (!deal_runs(meta, deal, &meta->look[0], meta->exec, error) || !nerv_exec_run(meta->exec, error) ||
             !read_loss(meta->exec, &meta->look[0], &now, error))

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "models/params.h"
 #include "models/start.h"
+#include "train/hyper.h"
 #include "train/meta.h"
 #include "train/meta_outer.h"
 #include "train/patches.h"
@@ -16,12 +17,6 @@ typedef struct {
     NervScene scene;
     NervTensor *loss;
 } Look;
-
-/* Adam's numbers for tensors of one rate. */
-typedef struct {
-    double rate; /* in units of the learning rate */
-    NervTensor *leaf;
-} Hyper;
 
 struct NervMeta {
     NervBackend *be;
@@ -44,8 +39,7 @@ struct NervMeta {
     NervTensor **start_leaf, **rate_leaf; /* and what their gradients are read from */
     NervTensor **start_grad, **rate_grad;
     NervParams *w, *m, *v;
-    Hyper hyper[4];
-    uint32_t n_hyper;
+    NervHypers hypers;
     /* FOMAML: the gradient at the walk's end. */
     NervTape *end_tape;
     NervExec *end_exec;

@@ -187,24 +187,6 @@ void nerv_meta_build_unrolled(NervMeta *meta)
     memcpy(meta->rate_grad, grad + n, n * sizeof(*grad));
 }
 
-/* The one of the parameter's rate. */
-static NervTensor *hyper_leaf(NervMeta *meta, const NervParam *param)
-{
-    const double rate = (param->rate > 0.f ? param->rate : 1.) *
-                        (param->role == NERV_PARAM_GRID ? 1. : meta->settings.train.layers_rate);
-    for (uint32_t i = 0; i < meta->n_hyper; i++)
-        if (meta->hyper[i].rate == rate)
-            return meta->hyper[i].leaf;
-    if (meta->n_hyper == G_N_ELEMENTS(meta->hyper)) {
-        nerv_tape_fail(meta->tape, NERV_ERROR_INVALID, "a model has at most %zu learning rates",
-                       G_N_ELEMENTS(meta->hyper));
-        return NULL;
-    }
-    Hyper *h = &meta->hyper[meta->n_hyper++];
-    h->rate = rate;
-    return h->leaf = nerv_tape_leaf(meta->tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "hyper");
-}
-
 void nerv_meta_build_walk(NervMeta *meta, NervTensor **leaves)
 {
     const NervModel *whole = &meta->whole;
@@ -222,8 +204,8 @@ void nerv_meta_build_walk(NervMeta *meta, NervTensor **leaves)
         return;
     nerv_tape_grad(t, objective, leaves, n, dw);
     for (uint32_t i = 0; i < n; i++)
-        nerv_adam(t, leaves[i], dw[i], leaves[n + i], leaves[2 * n + i], hyper_leaf(meta, &whole->params[i]),
-                  &adam);
+        nerv_adam(t, leaves[i], dw[i], leaves[n + i], leaves[2 * n + i],
+                  nerv_hypers_param(&meta->hypers, t, &whole->params[i], s->layers_rate), &adam);
 }
 
 void nerv_meta_build_end(NervMeta *meta, NervTensor **leaves)

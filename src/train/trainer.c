@@ -10,6 +10,7 @@
 #include "models/params.h"
 #include "tensor/steps.h"
 #include "train/balance.h"
+#include "train/hyper.h"
 #include "train/loss.h"
 #include "train/prune.h"
 #include "train/schedule.h"
@@ -24,15 +25,11 @@
 #define STEPS_PER_OCTAVE  4.f
 /* How often in a fit rows with clipped weights get coarser steps: what the weights would grow to, a step's gradient does not see. */
 #define WIDENINGS 50.
-#define MAX_RATES 4
+/* How often in a fit the head's rate follows its weights, and with how many steps between. */
+#define HEAD_LOOKS      50.
+#define HEAD_LOOK_STEPS 100
 /* Of a step's samples, for what is a mean over those that count: where nothing of a frame is known there are none. */
 #define LEAST_SHARE 1e-6f
-
-/* Adam's numbers of the step for parameters of one rate. */
-typedef struct {
-    double rate; /* in units of the learning rate; 0: the quantiser's steps */
-    NervTensor *leaf;
-} Hyper;
 
 struct NervTrainer {
     NervBackend *be;
@@ -57,8 +54,10 @@ struct NervTrainer {
     NervParams *masks;       /* of prunable weights, 1 or 0; NULL without pruning */
     NervParams *base;        /* what is added to the weights; NULL without */
     NervScene scene;
-    Hyper hyper[MAX_RATES]; /* INPUT leaves [1,4,1,1] */
-    uint32_t n_hyper;
+    NervHypers hypers;
+    double head_first, head_rate; /* the head's size when the fit began; its rate, 1 then */
+    double head_looked_at;        /* position, and step */
+    uint32_t head_looked;
     NervTensor *mode, *rate_weight; /* INPUT leaves [1,4,1,1] and a scalar; NULL without quantisation */
     NervTensor *emphasis;           /* INPUT scalar: what the run's loss counts; NULL if there is one video */
     NervTensor *loss, *mse, *bits;  /* outputs, scalars; bits may be NULL */
@@ -135,21 +134,6 @@ static void leaves_clear(Leaves *l)
     g_free(l->base);
 }
 
-static NervTensor *hyper_leaf(NervTrainer *tr, double rate)
-{
-    for (uint32_t i = 0; i < tr->n_hyper; i++)
-        if (tr->hyper[i].rate == rate)
-            return tr->hyper[i].leaf;
-    if (tr->n_hyper == MAX_RATES) {
-        nerv_tape_fail(tr->tape, NERV_ERROR_INVALID, "a model has at most %d learning rates", MAX_RATES - 1);
-        return NULL;
-    }
-    Hyper *h = &tr->hyper[tr->n_hyper++];
-    h->rate = rate;
-    h->leaf = nerv_tape_leaf(tr->tape, NERV_TENSOR_INPUT, NERV_F32, nerv_shape(1, 4, 1, 1), "hyper");
-    return h->leaf;
-}
-
 /* The weights as the stream will hold them, into q, and their estimated bits. */
 static NervTensor *quantise_all(NervTrainer *tr, const Leaves *l, NervTensor **q)
 {
@@ -183,15 +167,13 @@ static void build_descent(NervTrainer *tr, const Leaves *l, NervTensor *objectiv
     for (uint32_t i = 0; i < n; i++) {
         if (l->masks && l->masks[i])
             grads[i] = nerv_mul(t, grads[i], l->masks[i]);
-        const NervParam *p = &tr->model->params[i];
-        const double rate =
-            (p->rate > 0.f ? p->rate : 1.) * (p->role == NERV_PARAM_GRID ? 1. : tr->settings.layers_rate);
-        nerv_adam(t, l->weights[i], grads[i], l->weights[n + i], l->weights[2 * n + i], hyper_leaf(tr, rate),
-                  &adam);
+        NervTensor *hyper =
+            nerv_hypers_param(&tr->hypers, t, &tr->model->params[i], tr->settings.layers_rate);
+        nerv_adam(t, l->weights[i], grads[i], l->weights[n + i], l->weights[2 * n + i], hyper, &adam);
     }
     for (uint32_t i = 0; l->steps && i < n; i++)
-        nerv_adam(t, l->steps[i], grads[n + i], l->steps[n + i], l->steps[2 * n + i], hyper_leaf(tr, 0.),
-                  &adam);
+        nerv_adam(t, l->steps[i], grads[n + i], l->steps[n + i], l->steps[2 * n + i],
+                  nerv_hypers_leaf(&tr->hypers, t, NERV_HYPER_STEPS, STEPS_RATE), &adam);
 }
 
 static void add_leaves(NervTrainer *tr, const NervFootage *footage, Leaves *l)
@@ -432,15 +414,12 @@ static bool write_hyper(NervTrainer *tr, GError **error)
     const float mode[4] = { quantised ? 1.f : 0.f };
     const float rate_weight = quantised ? (float)(s->rate_weight / n_pixels) : 0.f;
 
-    for (uint32_t i = 0; i < tr->n_hyper; i++) {
-        const bool is_steps = tr->hyper[i].rate == 0.;
-        const double t =
-            is_steps && quantised ? tr->step - tr->first_quantised + 1. : tr->step - tr->first_pruned + 1.;
-        const bool learned = quantised && !tr->frozen;
-        const double scale = is_steps ? (learned ? STEPS_RATE : 0.) : tr->hyper[i].rate;
-        const float hyper[4] = { (float)(lr * scale), (float)(1. - pow(s->beta1, t)),
-                                 (float)(1. - pow(s->beta2, t)), 0.f };
-        if (!nerv_exec_write(tr->exec, tr->hyper[i].leaf, hyper, error))
+    for (uint32_t i = 0; i < tr->hypers.n; i++) {
+        const NervHyper *h = &tr->hypers.of[i];
+        const bool is_steps = h->kind == NERV_HYPER_STEPS, learned = quantised && !tr->frozen;
+        const double t = tr->step + 1. - (is_steps && quantised ? tr->first_quantised : tr->first_pruned);
+        const double part = is_steps ? learned : h->kind == NERV_HYPER_HEAD ? tr->head_rate : 1.;
+        if (!nerv_hyper_write(h, tr->exec, lr * part, s->beta1, s->beta2, t, error))
             return false;
     }
     return !tr->mode || (nerv_exec_write(tr->exec, tr->mode, mode, error) &&
@@ -582,6 +561,25 @@ static bool change_steps(NervTrainer *tr, bool quantise, bool freeze, GError **e
     return nerv_params_upload(tr->s, s, error);
 }
 
+/* Steps of Adam are as large as their rate, whatever a weight's size. What is noise in them adds up in a long fit and makes features larger, and the head's
+ * weights smaller by as much: at a rate that stayed they would be nothing but noise in the end (docs/design.md, "Defaults"). */
+static bool look_at_head(NervTrainer *tr, GError **error)
+{
+    const double at = tr->schedule.position;
+    if (tr->step && (tr->step < tr->head_looked + HEAD_LOOK_STEPS ||
+                     (at >= tr->head_looked_at && at < tr->head_looked_at + 1. / HEAD_LOOKS)))
+        return true;
+    double size;
+    if (!nerv_exec_wait(tr->exec, error) || !nerv_hyper_head_size(tr->model, tr->w, tr->base, &size, error))
+        return false;
+    if (tr->step == 0)
+        tr->head_first = size;
+    tr->head_rate = tr->head_first > 0. ? MIN(size / tr->head_first, 1.) : 1.;
+    tr->head_looked_at = at;
+    tr->head_looked = tr->step;
+    return true;
+}
+
 /* What begins with the step to come: pruning; or quantisation, coarser steps for clipped rows, then the steps' rest at the nearest place of
  * the lattice. */
 static bool begin_stages(NervTrainer *tr, GError **error)
@@ -606,8 +604,8 @@ bool nerv_trainer_step(NervTrainer *tr, GError **error)
         tr->start_us = g_get_monotonic_time();
         nerv_schedule_update(&tr->schedule, 0);
     }
-    if (!begin_stages(tr, error) || !collect(tr, error) || !write_inputs(tr, error) ||
-        !nerv_exec_run(tr->exec, error))
+    if (!look_at_head(tr, error) || !begin_stages(tr, error) || !collect(tr, error) ||
+        !write_inputs(tr, error) || !nerv_exec_run(tr->exec, error))
         return false;
     tr->step++;
     tr->pending = true;

@@ -256,6 +256,52 @@ static void test_early(void)
     fit_free(&fit);
 }
 
+/* The largest change of a parameter's weights. */
+static double moved(const NervModel *model, const char *name, const float *from, const float *to)
+{
+    double most = 0.;
+    for (uint32_t i = 0; i < model->n_params; i++) {
+        const int64_t n = nerv_shape_count(model->params[i].shape);
+        for (int64_t j = 0; g_str_equal(model->params[i].name, name) && j < n; j++)
+            most = fmax(most, fabs((double)(to[j] - from[j])));
+        from += n;
+        to += n;
+    }
+    return most;
+}
+
+/* Steps of a head that has become small are as much smaller: at a rate that stayed they would be noise. */
+static void test_head(void)
+{
+    NervTrainSettings s = settings_for(0.);
+    GError *error = NULL;
+    s.bits = 0;
+    s.warmup = 0.;
+    s.steps = 1000;
+    Fit fit = fit_new(&s);
+    const int64_t n = fit.model->n_weights;
+    g_autofree float *from = g_new(float, n), *to = g_new(float, n);
+    for (int i = 0; i < 100; i++)
+        g_assert_true(nerv_trainer_step(fit.trainer, &error));
+    g_assert_true(nerv_trainer_get_params(fit.trainer, from, &error));
+    float *at = from;
+    for (uint32_t i = 0; i < fit.model->n_params; i++) {
+        const int64_t count = nerv_shape_count(fit.model->params[i].shape);
+        for (int64_t j = 0; g_str_equal(fit.model->params[i].name, "head.weight") && j < count; j++)
+            at[j] *= .01f;
+        at += count;
+    }
+    g_assert_true(nerv_trainer_set_params(fit.trainer, from, &error));
+    g_assert_true(nerv_trainer_step(fit.trainer, &error));
+    g_assert_true(nerv_trainer_get_params(fit.trainer, to, &error));
+    const double head = moved(fit.model, "head.weight", from, to),
+                 block = moved(fit.model, "block1.weight", from, to);
+    g_test_message("a step of the head %g, of a block %g", head, block);
+    g_assert_cmpfloat(head, >, 0.);
+    g_assert_cmpfloat(head, <, .05 * block);
+    fit_free(&fit);
+}
+
 static int64_t n_zeros(const float *w, int64_t n)
 {
     int64_t zeros = 0;
@@ -461,6 +507,7 @@ int main(int argc, char **argv)
     g_test_add_func("/trainer/narrow", test_narrow);
     g_test_add_func("/trainer/first-steps", test_first_steps);
     g_test_add_func("/trainer/early", test_early);
+    g_test_add_func("/trainer/head", test_head);
     g_test_add_func("/trainer/pruning", test_pruning);
     g_test_add_func("/trainer/pruning-begins", test_pruning_begins);
     g_test_add_func("/trainer/pruning-ends", test_pruning_ends);
